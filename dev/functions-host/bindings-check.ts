@@ -1,0 +1,40 @@
+import type { FunctionsCore, RegisteredFunction } from './functions-core.ts';
+
+const triggers = ['httpTrigger', 'timerTrigger', 'queueTrigger', 'orchestrationTrigger', 'activityTrigger'];
+const inputs = ['durableClient', 'orchestrationClient'];
+const outputs = ['http', 'queue'];
+const retryTriggers = ['timertrigger'];
+
+/**
+ * Refuses what this host can't do, all problems in one error.
+ * @throws when no function is registered, or one has a binding that this host does not know
+ */
+export function checkFunctions(core: FunctionsCore): void {
+  if (core.functions.size === 0) {
+    throw new Error(
+      'The app registered no functions. Check that its entry files (package.json "main") call app.http, app.timer, ' +
+        'df.app.orchestration and so on while they are loaded, and that @azure/functions is installed once.',
+    );
+  }
+  const problems = [...core.functions.values()].flatMap(findProblems);
+  if (problems.length > 0) throw new Error(`The app can't run on this host:\n${problems.join('\n')}`);
+}
+
+function findProblems(fn: RegisteredFunction): string[] {
+  const problems: string[] = [];
+  const refuse = (text: string) => problems.push(`  Function "${fn.name}": ${text}`);
+  for (const [name, binding] of Object.entries(fn.bindings)) {
+    const [kind, known] =
+      name === fn.triggerName
+        ? (['trigger', triggers] as const)
+        : binding.direction === 'out'
+          ? (['output binding', outputs] as const)
+          : (['input binding', inputs] as const);
+    if (known.some((each) => each.toLowerCase() === binding.type.toLowerCase())) continue;
+    refuse(`${kind} "${binding.type}" is not supported. Supported: ${known.join(', ')}.`);
+  }
+  if (fn.retry !== undefined && !retryTriggers.includes(fn.trigger.type.toLowerCase())) {
+    refuse(`a retry policy is not supported on ${fn.trigger.type}. Remove it.`);
+  }
+  return problems;
+}

@@ -1,0 +1,100 @@
+import type { RegisteredFunction } from '../functions-core.ts';
+import type { Invoker } from '../invocation.ts';
+import type { ActivityRow } from './store.ts';
+import { eventTypes, toActivityData, toResultText, toTaskFailure } from './wire-v3.ts';
+
+/** Runs queued activities, oldest first, a limited number at a time. */
+export class ActivityDispatcher {
+  readonly #invoker: Invoker;
+  readonly #functions: ReadonlyMap<string, RegisteredFunction>;
+  readonly #limit: number;
+  readonly #runsTwice: boolean;
+  readonly #onResult: (row: ActivityRow, event: string) => Promise<void>;
+  readonly #onFailure: (row: ActivityRow, error: unknown) => void;
+  #queue: ActivityRow[] = [];
+  #head = 0;
+  #running = 0;
+  #isStopped = false;
+
+  /**
+   * @param params.limit most activities at a time
+   * @param params.runsTwice runs each activity twice at the same time; the first to end gives the result
+   * @param params.onResult must store the event (JSON text of a completion) and forget the activity
+   */
+  constructor(params: {
+    invoker: Invoker;
+    functions: ReadonlyMap<string, RegisteredFunction>;
+    limit: number;
+    runsTwice: boolean;
+    onResult: (row: ActivityRow, event: string) => Promise<void>;
+    onFailure: (row: ActivityRow, error: unknown) => void;
+  }) {
+    this.#invoker = params.invoker;
+    this.#functions = params.functions;
+    this.#limit = params.limit;
+    this.#runsTwice = params.runsTwice;
+    this.#onResult = params.onResult;
+    this.#onFailure = params.onFailure;
+  }
+
+  enqueue(rows: readonly ActivityRow[]): void {
+    for (const row of rows) this.#queue.push(row);
+    this.#pump();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  #pump(): void {
+    while (!this.#isStopped && this.#running < this.#limit && this.#head < this.#queue.length) {
+      const row = this.#queue[this.#head] as ActivityRow;
+      this.#head += 1;
+      // Taking from the front by index keeps a long queue linear; the taken part goes in one cut.
+      if (this.#head > 1_024 && this.#head * 2 > this.#queue.length) {
+        this.#queue = this.#queue.slice(this.#head);
+        this.#head = 0;
+      }
+      this.#running += 1;
+      void this.#run(row);
+    }
+  }
+
+  async #run(row: ActivityRow): Promise<void> {
+    try {
+      const event = await this.#execute(row);
+      await this.#onResult(row, event);
+    } finally {
+      this.#running -= 1;
+      this.#pump();
+    }
+  }
+
+  async #execute(row: ActivityRow): Promise<string> {
+    try {
+      const runs = [this.#invoke(row)];
+      if (this.#runsTwice) runs.push(this.#invoke(row));
+      const result = await Promise.race(runs);
+      return renderCompletion(row, { EventType: eventTypes.taskCompleted, Result: result });
+    } catch (error) {
+      this.#onFailure(row, error);
+      return renderCompletion(row, { EventType: eventTypes.taskFailed, ...toTaskFailure(row.name, error) });
+    }
+  }
+
+  async #invoke(row: ActivityRow): Promise<string | null> {
+    const fn = this.#functions.get(row.name);
+    if (fn === undefined) throw new Error(`No activity function named '${row.name}' is registered.`);
+    const input: unknown = row.input === null ? null : JSON.parse(row.input);
+    const { response } = await this.#invoker.invoke(fn, {
+      triggerData: toActivityData(input),
+      triggerMetadata: { instanceId: { string: row.instanceId } },
+    });
+    return toResultText(response.returnValue);
+  }
+}
+
+function renderCompletion(row: ActivityRow, event: { EventType: number; [field: string]: unknown }): string {
+  const { EventType, ...fields } = event;
+  return JSON.stringify({ EventType, EventId: -1, TaskScheduledId: row.taskId, ...fields });
+}

@@ -1,0 +1,93 @@
+/** Sums over all invocations of one function since the host started. */
+export interface FunctionCounters {
+  readonly trigger: string;
+  invocations: number;
+  failures: number;
+  /** Wall time inside the function itself, in milliseconds. */
+  appWallMs: number;
+  /** CPU time of the process while the function ran; only for orchestrators, whose turns never wait. */
+  appCpuMs: number;
+  /** CPU time of the library around an orchestrator: decoding the history, encoding the answer. */
+  libraryCpuMs: number;
+}
+
+/** Sums of the durable engine since the host started. */
+export interface DurableCounters {
+  turns: number;
+  events: number;
+  activitiesScheduled: number;
+  instancesStarted: number;
+  instancesFinished: number;
+  historiesLoaded: number;
+  commits: number;
+  commitWallMs: number;
+}
+
+export interface Metrics {
+  readonly functions: Map<string, FunctionCounters>;
+  readonly durable: DurableCounters;
+}
+
+/** Fresh counters, all zero. */
+export function createMetrics(): Metrics {
+  return {
+    functions: new Map(),
+    durable: {
+      turns: 0,
+      events: 0,
+      activitiesScheduled: 0,
+      instancesStarted: 0,
+      instancesFinished: 0,
+      historiesLoaded: 0,
+      commits: 0,
+      commitWallMs: 0,
+    },
+  };
+}
+
+/** Counters of one function, made on first use. */
+export function countersOf(metrics: Metrics, params: { name: string; trigger: string }): FunctionCounters {
+  let counters = metrics.functions.get(params.name);
+  if (counters === undefined) {
+    counters = {
+      trigger: params.trigger,
+      invocations: 0,
+      failures: 0,
+      appWallMs: 0,
+      appCpuMs: 0,
+      libraryCpuMs: 0,
+    };
+    metrics.functions.set(params.name, counters);
+  }
+  return counters;
+}
+
+/** CPU time of the whole process in milliseconds, user and system. */
+export function processCpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+/** Counters as `GET /admin/host/metrics` shows them. Times are milliseconds, sizes are bytes. */
+export function renderMetrics(metrics: Metrics): Record<string, unknown> {
+  let orchestratorCpuMs = 0;
+  let orchestratorLibraryCpuMs = 0;
+  for (const counters of metrics.functions.values()) {
+    orchestratorCpuMs += counters.appCpuMs;
+    orchestratorLibraryCpuMs += counters.libraryCpuMs;
+  }
+  const { user, system } = process.cpuUsage();
+  return {
+    uptimeMs: Math.round(process.uptime() * 1000),
+    cpuMs: (user + system) / 1000,
+    cpuUserMs: user / 1000,
+    cpuSystemMs: system / 1000,
+    // maxRSS is in kibibytes on every platform.
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    rssBytes: process.memoryUsage.rss(),
+    orchestratorCpuMs,
+    orchestratorLibraryCpuMs,
+    functions: Object.fromEntries(metrics.functions),
+    durable: metrics.durable,
+  };
+}

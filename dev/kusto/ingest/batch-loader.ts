@@ -1,0 +1,312 @@
+import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import type { Faults } from '../faults.ts';
+import type { IngestionResources } from '../storage/ingestion-resources.ts';
+import type { Store } from '../storage/store.ts';
+import type { Batch, BatchItem, SealReason } from './batching.ts';
+import { runConcurrently } from './concurrency.ts';
+import { type DownloadedSource, downloadSource } from './download.ts';
+import type { BatchRecord, IngestionCounters } from './ingestion-counters.ts';
+import { IngestionError } from './ingestion-error.ts';
+import { type LoadResult, loadSources } from './load-sources.ts';
+import { type IngestionReport, makeReport, type StatusReporter } from './status-reports.ts';
+
+/** Downloads at a time, over all batches. */
+const DOWNLOADS = 16;
+const SETTLES = 16;
+const MAX_RECORDS = 5_000;
+
+export interface RetryPolicy {
+  /** Tries in all, the first one included. Default 6. */
+  readonly attempts: number;
+  /** Wait before the second try; doubled each time, before the time scale. Default 60,000. */
+  readonly firstDelayMs: number;
+  /** Longest wait, before the time scale. Default 600,000. */
+  readonly maxDelayMs: number;
+}
+
+export interface BatchLoaderOptions {
+  readonly store: Store;
+  readonly resources: IngestionResources;
+  readonly reporter: StatusReporter;
+  readonly faults: Faults;
+  readonly counters: IngestionCounters;
+  readonly retry: RetryPolicy;
+  readonly timeScale: number;
+  /** Folder for what does not fit into memory; it exists. */
+  readonly folder: string;
+  /** Brings an item back after a transient failure. */
+  onRetry(item: BatchItem, delayMs: number): void;
+}
+
+interface Fetched {
+  readonly item: BatchItem;
+  readonly data: DownloadedSource;
+}
+
+/** Loads sealed batches: download, append, report, take the messages from their queues. In that order. */
+export class BatchLoader {
+  readonly #options: BatchLoaderOptions;
+  readonly #abort = new AbortController();
+  readonly #running = new Set<Promise<void>>();
+  readonly #records: BatchRecord[] = [];
+  #downloads = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(options: BatchLoaderOptions) {
+    this.#options = options;
+  }
+
+  /** Sealed batches, oldest first; the last 5,000. */
+  get records(): readonly BatchRecord[] {
+    return this.#records;
+  }
+
+  /** Loads in the background; `idle` waits for it. */
+  load(batch: Batch, reason: SealReason): void {
+    const record = makeRecord(batch, reason);
+    this.#records.push(record);
+    if (this.#records.length > MAX_RECORDS) this.#records.shift();
+    this.#options.counters.batchesSealed += 1;
+    const running = this.#load(batch, record).catch((error: unknown) => {
+      record.state = 'failed';
+      if (!this.#abort.signal.aborted) console.error(`kusto: batch ${batch.id} could not be loaded:`, error);
+    });
+    this.#running.add(running);
+    void running.finally(() => this.#running.delete(running));
+  }
+
+  async idle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    await this.idle();
+  }
+
+  async #load(batch: Batch, record: BatchRecord): Promise<void> {
+    const operationId = randomUUID();
+    const fetched: Fetched[] = [];
+    const failed: { item: BatchItem; error: IngestionError }[] = [];
+    const skipped: BatchItem[] = [];
+    try {
+      await this.#fetchAll(batch, { fetched, failed, skipped });
+      if (this.#abort.signal.aborted) return;
+      const loaded = await this.#append(batch, { fetched, failed });
+      const reports: IngestionReport[] = [];
+      const done: BatchItem[] = [...skipped];
+      for (const item of skipped)
+        reports.push(
+          makeReport(item.message, {
+            status: 'Skipped',
+            operationId,
+            details: 'A tag of ingestIfNotExists is already in the table.',
+          }),
+        );
+      for (const item of loaded.items) {
+        reports.push(makeReport(item.message, { status: 'Succeeded', operationId }));
+        done.push(item);
+      }
+      for (const { item, error } of failed) {
+        const final = this.#retryOrGiveUp(item, error);
+        if (final === undefined) continue;
+        record.failures.push({
+          id: item.message.id,
+          errorCode: final.errorCode,
+          failureStatus: final.failureStatus,
+        });
+        reports.push(
+          makeReport(item.message, {
+            status: 'Failed',
+            operationId,
+            errorCode: final.errorCode,
+            failureStatus: final.failureStatus,
+            details: final.message,
+          }),
+        );
+        done.push(item);
+      }
+      const { counters } = this.#options;
+      counters.sourcesSucceeded += loaded.items.length;
+      counters.sourcesFailed += record.failures.length;
+      counters.sourcesSkipped += skipped.length;
+      counters.rowsLoaded += loaded.rows;
+      record.rows = loaded.rows;
+      record.extentId = loaded.extentId;
+      record.state = loaded.items.length > 0 || skipped.length > 0 ? 'committed' : 'failed';
+      record.committedAt = new Date().toISOString();
+      await this.#report(reports);
+      await runConcurrently(done, SETTLES, (item) => this.#settle(item, loaded.items));
+    } finally {
+      await Promise.all(fetched.map((source) => source.data.dispose()));
+    }
+  }
+
+  async #fetchAll(
+    batch: Batch,
+    into: { fetched: Fetched[]; failed: { item: BatchItem; error: IngestionError }[]; skipped: BatchItem[] },
+  ): Promise<void> {
+    const slots: (Fetched | undefined)[] = batch.items.map(() => undefined);
+    await runConcurrently(batch.items, DOWNLOADS, async (item, index) => {
+      try {
+        if (this.#isAlreadyIngested(item)) into.skipped.push(item);
+        else slots[index] = { item, data: await this.#fetch(item, `${batch.id}-${index}`) };
+      } catch (error) {
+        if (!(error instanceof IngestionError)) throw error;
+        into.failed.push({ item, error });
+      }
+    });
+    into.fetched.push(...slots.filter((slot) => slot !== undefined));
+  }
+
+  #isAlreadyIngested(item: BatchItem): boolean {
+    const { message } = item;
+    const wanted = message.properties.ingestIfNotExists;
+    if (wanted.length === 0) return false;
+    const { catalog } = this.#options.store;
+    const table = catalog.findTable(message.database, message.table);
+    if (table === undefined) return false;
+    const present = new Set(catalog.extentsOf(table).flatMap((extent) => extent.tags));
+    return wanted.some((tag) => present.has(`ingest-by:${tag}`));
+  }
+
+  async #fetch(item: BatchItem, name: string): Promise<DownloadedSource> {
+    const { message } = item;
+    const { faults, resources, folder } = this.#options;
+    const fault = faults.takeIngestionFault(message, 'failTransient', 'failPermanent');
+    if (fault !== undefined) {
+      const isTransient = fault.action === 'failTransient';
+      throw new IngestionError(
+        fault.errorCode ?? (isTransient ? 'General_InternalServerError' : 'BadRequest_InvalidBlob'),
+        `${message.sourcePath}: failed on request of the control endpoint.`,
+        isTransient ? 'Transient' : 'Permanent',
+      );
+    }
+    if (this.#downloads >= DOWNLOADS) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#downloads += 1;
+    try {
+      return await downloadSource({
+        url: message.blobUrl,
+        sniff: resources.ownsBlob(message.blobUrl),
+        treatGzAsUncompressed: message.properties.treatGzAsUncompressed,
+        ignoreSizeLimit: message.ignoreSizeLimit,
+        folder,
+        name,
+        signal: this.#abort.signal,
+      });
+    } finally {
+      this.#downloads -= 1;
+      this.#waiting.shift()?.();
+    }
+  }
+
+  async #append(
+    batch: Batch,
+    sources: {
+      readonly fetched: readonly Fetched[];
+      readonly failed: { item: BatchItem; error: IngestionError }[];
+    },
+  ): Promise<{ items: BatchItem[]; rows: number; extentId: string | null }> {
+    const { fetched, failed } = sources;
+    const [first] = batch.items;
+    if (fetched.length === 0 || first === undefined) return { items: [], rows: 0, extentId: null };
+    let result: LoadResult;
+    try {
+      result = await loadSources(this.#options.store, {
+        database: batch.database,
+        table: batch.table,
+        properties: first.message.properties,
+        sources: fetched.map(({ item, data }) => ({ data, sourcePath: item.message.sourcePath })),
+      });
+    } catch (error) {
+      const reason =
+        error instanceof IngestionError
+          ? error
+          : new IngestionError('General_InternalServerError', (error as Error).message, 'Transient');
+      failed.push(...fetched.map(({ item }) => ({ item, error: reason })));
+      return { items: [], rows: 0, extentId: null };
+    }
+    const items: BatchItem[] = [];
+    for (const [index, outcome] of result.outcomes.entries()) {
+      const item = fetched[index]?.item;
+      if (item === undefined) continue;
+      if (outcome instanceof IngestionError) failed.push({ item, error: outcome });
+      else items.push(item);
+    }
+    return { items, rows: result.extent?.rowCount ?? 0, extentId: result.extent?.id ?? null };
+  }
+
+  /** @returns what to report, or undefined when the item will be tried again. */
+  #retryOrGiveUp(item: BatchItem, error: IngestionError): IngestionError | undefined {
+    if (error.failureStatus !== 'Transient') return error;
+    const { retry, timeScale, counters, onRetry } = this.#options;
+    if (item.attempt + 1 >= retry.attempts) {
+      return new IngestionError(
+        'General_RetryAttemptsExceeded',
+        `Given up after ${item.attempt + 1} attempts; the last one: ${error.errorCode}: ${error.message}`,
+        'Exhausted',
+      );
+    }
+    counters.transientRetries += 1;
+    onRetry(
+      { ...item, attempt: item.attempt + 1 },
+      Math.min(retry.maxDelayMs, retry.firstDelayMs * 2 ** item.attempt) / timeScale,
+    );
+    return undefined;
+  }
+
+  async #report(reports: readonly IngestionReport[]): Promise<void> {
+    const { faults, reporter, counters } = this.#options;
+    const now: IngestionReport[] = [];
+    for (const report of reports) {
+      if (faults.takeIngestionFault(report.message, 'suppressStatus') !== undefined) {
+        counters.statusReportsSuppressed += 1;
+        continue;
+      }
+      const delay = faults.takeIngestionFault(report.message, 'delay');
+      if (delay === undefined) now.push(report);
+      else setTimeout(() => void reporter.write([report]), delay.delayMs ?? 1_000).unref();
+    }
+    await reporter.write(now);
+  }
+
+  async #settle(item: BatchItem, loaded: readonly BatchItem[]): Promise<void> {
+    await item.settle();
+    if (item.message.retainBlobOnSuccess || !loaded.includes(item)) return;
+    const { resources } = this.#options;
+    if (resources.ownsBlob(item.message.blobUrl))
+      await resources.deleteBlob(item.message.blobUrl).catch(() => undefined);
+  }
+}
+
+function makeRecord(batch: Batch, reason: SealReason): BatchRecord {
+  const properties = batch.items[0]?.message.properties;
+  return {
+    id: batch.id,
+    database: batch.database,
+    table: batch.table,
+    openedAt: new Date(batch.openedAtMs).toISOString(),
+    sealedAt: new Date().toISOString(),
+    sealReason: reason,
+    rawSizeBytes: batch.rawSizeBytes,
+    format: properties?.format ?? '',
+    tags: properties?.tags ?? [],
+    items: batch.items.map(({ message, attempt }) => ({
+      id: message.id,
+      sourcePath: message.sourcePath,
+      rawSizeBytes: message.rawSizeBytes ?? null,
+      attempt,
+    })),
+    state: 'loading',
+    rows: 0,
+    extentId: null,
+    committedAt: null,
+    failures: [],
+  };
+}
+
+/** Removes the folder for temporary files. */
+export function removeFolder(folder: string): Promise<void> {
+  return rm(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,273 @@
+import { open } from 'node:fs/promises';
+import type { Column } from '../column-types.ts';
+import type { Extent, StoredTable } from '../storage/catalog.ts';
+import { quoteText, type RowAppender, type Store, type WriteTransaction } from '../storage/store.ts';
+import { readDelimited } from './delimited-reader.ts';
+import type { DownloadedSource } from './download.ts';
+import { IngestionError } from './ingestion-error.ts';
+import { type MappedColumn, mappingKindOf, planColumns, resolveMapping } from './ingestion-mapping.ts';
+import type { IngestionProperties } from './ingestion-message.ts';
+import { readJsonLines, readMultiJson } from './json-reader.ts';
+import { makeParquetExpression, type ParquetColumn } from './parquet-columns.ts';
+import { makeJsonRowBuilder, makeTextRowBuilder } from './row-builder.ts';
+
+/** One source whose bytes are at hand. */
+export interface Source {
+  readonly data: DownloadedSource;
+  /** URL without its secrets. */
+  readonly sourcePath: string;
+}
+
+export interface LoadResult {
+  /** One per source, in their order: rows loaded, or why it was not. */
+  readonly outcomes: readonly (number | IngestionError)[];
+  /** Undefined when no row was loaded. */
+  readonly extent: Extent | undefined;
+}
+
+/**
+ * Loads sources that share their ingestion properties into one extent, in one transaction. A source that can't be
+ * read leaves no row and does not touch the others.
+ * @throws IngestionError for what concerns all of them: the table, the mapping, the format.
+ */
+export async function loadSources(
+  store: Store,
+  input: {
+    readonly database: string;
+    readonly table: string;
+    readonly properties: IngestionProperties;
+    readonly sources: readonly Source[];
+  },
+): Promise<LoadResult> {
+  const { properties } = input;
+  const { table, mapping } = await prepareTarget(store, input);
+  const kind = mappingKindOf(properties.format);
+  // A file that breaks while DuckDB reads it takes the transaction with it: all is done again without that file.
+  const broken = new Map<number, IngestionError>();
+  for (;;) {
+    try {
+      return await loadOnce();
+    } catch (error) {
+      if (!(error instanceof BrokenSource)) throw error;
+      broken.set(error.ordinal, error.reason);
+    }
+  }
+
+  function loadOnce(): Promise<LoadResult> {
+    return store.write(async (transaction) => {
+      const extentNumber = store.catalog.takeExtentNumber();
+      const outcomes: (number | IngestionError)[] = [];
+      const columns = planColumns(table.columns, mapping, kind);
+      const target: Target = { transaction, table, extentNumber, columns, properties };
+      const appender = new ReopeningAppender(target);
+      for (const [ordinal, source] of input.sources.entries()) {
+        const known = broken.get(ordinal);
+        if (known !== undefined) {
+          outcomes.push(known);
+          continue;
+        }
+        try {
+          const rows =
+            kind === 'parquet'
+              ? await loadParquet(target, source, ordinal, appender)
+              : await loadText(target, source, ordinal, appender);
+          if (rows === 0) {
+            throw new IngestionError(
+              'BadRequest_NoRecordsOrWrongFormat',
+              `${source.sourcePath} holds no record of format '${properties.format}'.`,
+            );
+          }
+          outcomes.push(rows);
+        } catch (error) {
+          if (!(error instanceof IngestionError)) throw error;
+          await appender.removeSource(ordinal);
+          outcomes.push(error);
+        }
+      }
+      appender.close();
+      const rowCount = outcomes.reduce<number>(
+        (sum, outcome) => sum + (typeof outcome === 'number' ? outcome : 0),
+        0,
+      );
+      if (rowCount === 0) return { outcomes, extent: undefined };
+      const extent = store.catalog.makeExtent(table, {
+        number: extentNumber,
+        rowCount,
+        originalSizeBytes: input.sources.reduce(
+          (sum, source, index) => sum + (typeof outcomes[index] === 'number' ? source.data.sizeBytes : 0),
+          0,
+        ),
+        tags: properties.tags,
+        createdOn: properties.creationTime,
+      });
+      await store.addExtent(transaction, extent);
+      return { outcomes, extent };
+    });
+  }
+}
+
+class BrokenSource extends Error {
+  readonly ordinal: number;
+  readonly reason: IngestionError;
+
+  constructor(ordinal: number, reason: IngestionError) {
+    super(reason.message);
+    this.ordinal = ordinal;
+    this.reason = reason;
+  }
+}
+
+/** Finds table and mapping, and adds the columns that the mapping names with a type and the table lacks. */
+async function prepareTarget(
+  store: Store,
+  input: { readonly database: string; readonly table: string; readonly properties: IngestionProperties },
+): Promise<{ table: StoredTable; mapping: readonly MappedColumn[] | undefined }> {
+  const database = store.catalog.findDatabase(input.database);
+  if (database === undefined)
+    throw new IngestionError('BadRequest_DatabaseNotExist', `Database '${input.database}' does not exist.`);
+  const table = store.catalog.findTable(input.database, input.table);
+  if (table === undefined) {
+    throw new IngestionError(
+      'BadRequest_TableNotExist',
+      `Table '${input.table}' does not exist in database '${database.name}'.`,
+    );
+  }
+  const mapping = resolveMapping(input.properties, table, database);
+  const missing = (mapping ?? []).filter(
+    (mapped) => !table.columns.some((column) => column.name === mapped.column),
+  );
+  const untyped = missing.find((mapped) => mapped.type === undefined);
+  if (untyped !== undefined) {
+    throw new IngestionError(
+      'BadRequest_InvalidMapping',
+      `Column '${untyped.column}' is not in table '${table.name}' and the mapping gives no type to create it with.`,
+    );
+  }
+  if (missing.length > 0) {
+    await store.addColumns(
+      table,
+      missing.map((mapped): Column => ({ name: mapped.column, type: mapped.type ?? 'string' })),
+    );
+  }
+  return { table, mapping };
+}
+
+interface Target {
+  readonly transaction: WriteTransaction;
+  readonly table: StoredTable;
+  readonly extentNumber: number;
+  readonly columns: readonly MappedColumn[];
+  readonly properties: IngestionProperties;
+}
+
+/** One appender for all sources; statements on the table need it closed, so it opens again on demand. */
+class ReopeningAppender {
+  readonly #target: Target;
+  #appender: RowAppender | undefined;
+
+  constructor(target: Target) {
+    this.#target = target;
+  }
+
+  async open(): Promise<RowAppender> {
+    this.#appender ??= await this.#target.transaction.openAppender(
+      this.#target.table,
+      this.#target.extentNumber,
+    );
+    return this.#appender;
+  }
+
+  close(): void {
+    this.#appender?.close();
+    this.#appender = undefined;
+  }
+
+  async removeSource(ordinal: number): Promise<void> {
+    this.close();
+    const { transaction, table, extentNumber } = this.#target;
+    await transaction.run(`delete from ${table.physical} where _x = ${extentNumber} and _b = ${ordinal}`);
+  }
+}
+
+async function loadText(
+  target: Target,
+  source: Source,
+  ordinal: number,
+  opener: ReopeningAppender,
+): Promise<number> {
+  const { columns, properties } = target;
+  const appender = await opener.open();
+  const before = appender.rowCount;
+  const context = { sourcePath: source.sourcePath };
+  if (mappingKindOf(properties.format) === 'json') {
+    const build = makeJsonRowBuilder(columns, context);
+    const onRecord = (record: unknown, lineNumber: number) =>
+      appender.addRow(ordinal, build(record, lineNumber));
+    if (properties.format === 'json') await readJsonLines(source.data.open(), onRecord);
+    else await readMultiJson(source.data.open(), properties.format === 'singlejson', onRecord);
+  } else {
+    const build = makeTextRowBuilder(columns, context);
+    const { options, implications } = properties.validationPolicy;
+    const mustMatch = options === 1 && implications === 0;
+    let width: number | undefined;
+    await readDelimited(source.data.open(), properties.format, (fields, lineNumber) => {
+      if (mustMatch) {
+        width ??= fields.length;
+        if (fields.length !== width) {
+          throw new IngestionError(
+            'Stream_WrongNumberOfFields',
+            `${source.sourcePath}: record ${lineNumber} has ${fields.length} fields, the first one ${width}.`,
+          );
+        }
+      }
+      if (lineNumber === 1 && properties.ignoreFirstRecord) return;
+      appender.addRow(ordinal, build(fields, lineNumber));
+    });
+  }
+  return appender.rowCount - before;
+}
+
+async function loadParquet(
+  target: Target,
+  source: Source,
+  ordinal: number,
+  opener: ReopeningAppender,
+): Promise<number> {
+  opener.close();
+  const file = await source.data.toFile();
+  await requireParquetMagic(file, source.sourcePath);
+  const { transaction, table, extentNumber } = target;
+  const from = `read_parquet(${quoteText(file)})`;
+  try {
+    const fileColumns: ParquetColumn[] = (await transaction.query(`describe select * from ${from}`)).map(
+      ([name, type]) => ({
+        name: String(name),
+        type: String(type),
+      }),
+    );
+    const expressions = target.columns.map((column) => makeParquetExpression(column, fileColumns, source));
+    const selected = [`${extentNumber}::integer`, `${ordinal}::integer`, ...expressions].join(', ');
+    return await transaction.run(`insert into ${table.physical} select ${selected} from ${from}`);
+  } catch (error) {
+    if (error instanceof IngestionError) throw error;
+    const reason = (error as Error).message.replaceAll(file, 'the file');
+    throw new BrokenSource(
+      ordinal,
+      new IngestionError(
+        'BadRequest_InvalidBlob',
+        `${source.sourcePath} can't be read as parquet: ${reason}`,
+      ),
+    );
+  }
+}
+
+async function requireParquetMagic(file: string, sourcePath: string): Promise<void> {
+  const handle = await open(file);
+  try {
+    const { buffer } = await handle.read(Buffer.alloc(4), 0, 4, 0);
+    if (buffer.toString('latin1') !== 'PAR1')
+      throw new IngestionError('BadRequest_InvalidBlob', `${sourcePath} is not a parquet file.`);
+  } finally {
+    await handle.close();
+  }
+}

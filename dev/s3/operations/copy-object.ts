@@ -1,0 +1,72 @@
+import type { StoredChecksum } from '../protocol/checksums.ts';
+import { readAlgorithm } from '../protocol/checksums.ts';
+import { invalidArgument, S3Error } from '../protocol/errors.ts';
+import { parent, renderXml, text, type XmlElement } from '../protocol/xml.ts';
+import type { ObjectAttributes } from '../store/object-version.ts';
+import { currentSecondMs, type Reply, requireBucket, type S3Call, xmlReply } from './call.ts';
+import { copySourceHeaders, findCopySource } from './copy-source.ts';
+import { checkKey, readObjectAttributes, readStorageClass } from './object-attributes.ts';
+import { openContent } from './open-content.ts';
+import { checkWriteConditions, commitStaged, versionHeaders } from './write-object.ts';
+
+export async function copyObject(call: S3Call): Promise<Reply> {
+  const bucket = requireBucket(call);
+  checkKey(call.key);
+  const source = findCopySource(call);
+  const directive = call.headers.get('x-amz-metadata-directive') ?? 'COPY';
+  if (directive !== 'COPY' && directive !== 'REPLACE') {
+    throw invalidArgument('x-amz-metadata-directive', directive, 'Unknown metadata directive.');
+  }
+  checkWriteConditions(call, bucket);
+  const { version } = source;
+  const isOntoItself = source.bucket.id === bucket.id && version.key === call.key;
+  if (isOntoItself && directive === 'COPY' && !call.headers.has('x-amz-storage-class')) {
+    throw new S3Error('InvalidRequest', {
+      message:
+        "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
+    });
+  }
+  const attributes: ObjectAttributes =
+    directive === 'REPLACE'
+      ? readObjectAttributes(call.headers)
+      : { ...version.attributes, storageClass: readStorageClass(call.headers) };
+  // A composite checksum belongs to the parts, which a copy does not have.
+  const kept = version.checksum?.type === 'FULL_OBJECT' ? version.checksum.algorithm : 'CRC64NVME';
+  const algorithm = readAlgorithm(call.headers.get('x-amz-checksum-algorithm') ?? '') ?? kept;
+  const content = openContent(call.store, version.segments, { start: 0, end: version.sizeBytes - 1 });
+  const staged = await call.store.content.stage(content.chunks, algorithm).finally(content.close);
+  const checksum: StoredChecksum = { algorithm, value: staged.checksum, type: 'FULL_OBJECT' };
+  const modifiedMs = currentSecondMs(call);
+  const versionId = commitStaged(call, staged, () => {
+    checkWriteConditions(call, bucket);
+    return call.store.putVersion(
+      bucket.id,
+      {
+        key: call.key,
+        sizeBytes: version.sizeBytes,
+        etag: staged.md5Hex,
+        modifiedMs,
+        attributes,
+        checksum,
+        segments: [staged.segment],
+        parts: null,
+      },
+      [staged],
+    );
+  });
+  const document = parent('CopyObjectResult', copyResultElements(staged.md5Hex, modifiedMs, checksum));
+  return xmlReply(renderXml(document, 'with-namespace'), {
+    ...copySourceHeaders(source),
+    ...versionHeaders(call, versionId),
+  });
+}
+
+/** What the results of CopyObject and UploadPartCopy have in common. */
+export function copyResultElements(etag: string, modifiedMs: number, checksum: StoredChecksum): XmlElement[] {
+  return [
+    text('LastModified', new Date(modifiedMs).toISOString()),
+    text('ETag', `"${etag}"`),
+    text('ChecksumType', checksum.type),
+    text(`Checksum${checksum.algorithm}`, checksum.value),
+  ];
+}

@@ -1,0 +1,46 @@
+import {
+  createBucket,
+  deleteBucket,
+  getBucketLocation,
+  getBucketVersioning,
+  headBucket,
+  listBuckets,
+  putBucketVersioning,
+} from './buckets.ts';
+import type { Operation } from './call.ts';
+import { copyObject } from './copy-object.ts';
+import { deleteObject, deleteObjects } from './delete-objects.ts';
+import { listObjectVersions } from './list-object-versions.ts';
+import { listObjects, listObjectsV2 } from './list-objects.ts';
+import { readObject } from './read-object.ts';
+import { putObject } from './write-object.ts';
+
+/** What the endpoint does; everything else that S3 has is answered with NotImplemented and its name. */
+export const supportedOperations: ReadonlyMap<string, Operation> = new Map<string, Operation>([
+  ['CopyObject', copyObject],
+  ['CreateBucket', createBucket],
+  ['DeleteBucket', deleteBucket],
+  ['DeleteObject', deleteObject],
+  ['DeleteObjects', deleteObjects],
+  ['GetBucketLocation', getBucketLocation],
+  ['GetBucketVersioning', getBucketVersioning],
+  ['GetObject', readObject],
+  ['HeadBucket', headBucket],
+  ['HeadObject', readObject],
+  ['ListBuckets', listBuckets],
+  ['ListObjectVersions', listObjectVersions],
+  ['ListObjects', listObjects],
+  ['ListObjectsV2', listObjectsV2],
+  ['PutBucketVersioning', putBucketVersioning],
+  ['PutObject', putObject],
+]);
+
+/** What a public bucket lets everybody do. */
+export const publicOperations: ReadonlySet<string> = new Set([
+  'GetBucketLocation',
+  'GetObject',
+  'HeadBucket',
+  'HeadObject',
+  'ListObjects',
+  'ListObjectsV2',
+]);

@@ -1,0 +1,109 @@
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { type RunningAzurite, startAzurite } from './azurite/index.ts';
+import { type FunctionsHost, type FunctionsHostOptions, startFunctionsHost } from './functions-host/index.ts';
+import { startKusto } from './kusto/index.ts';
+import type { RunningPart } from './part.ts';
+import { type RunningS3, startS3 } from './s3/index.ts';
+
+export const PROJECT_FOLDER = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+
+export interface StackOptions {
+  /** Where the parts keep their files. */
+  readonly folder: string;
+  /** Keep Azurite's data in memory. Default false. */
+  readonly inMemory?: boolean;
+  /** Divides ADX's batching times; for tests. Default 1. */
+  readonly batchingTimeScale?: number;
+  /** Buckets to create. */
+  readonly buckets?: readonly string[];
+  /** Further settings of the app. */
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly host?: Partial<FunctionsHostOptions>;
+  /** Starts the host; default: the project's own. */
+  readonly startHost?: typeof startFunctionsHost;
+  /** Told about each part as it comes up. */
+  readonly onPart?: (part: RunningPart) => void;
+}
+
+export interface Services {
+  readonly azurite: RunningAzurite;
+  readonly s3: RunningS3;
+  readonly kusto: Awaited<ReturnType<typeof startKusto>>;
+}
+
+/** All parts of the local stack, wired together. */
+export interface Stack extends Services {
+  /** The host at work; another one after `restartHost`. */
+  readonly host: FunctionsHost;
+  /** Starts the functions host again on its state, after it was killed. */
+  restartHost(changes?: Partial<FunctionsHostOptions>): Promise<FunctionsHost>;
+  stop(): Promise<void>;
+}
+
+/** Starts Azurite, S3, Kusto and the functions host with the built app, each on a free port of this machine. */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const running: RunningPart[] = [];
+  const stopAll = async () => {
+    // The host first: what it is using must outlive it.
+    for (const part of running.splice(0).reverse()) await part.stop();
+  };
+  const add = <Part extends RunningPart>(part: Part): Part => {
+    running.push(part);
+    options.onPart?.(part);
+    return part;
+  };
+  try {
+    await mkdir(options.folder, { recursive: true });
+    const folderOf = (part: string) => path.join(options.folder, part);
+    const [azurite, s3] = await Promise.all([
+      startAzurite({ folder: folderOf('azurite'), inMemory: options.inMemory ?? false }).then(add),
+      startS3({ folder: folderOf('s3'), buckets: options.buckets ?? [] }).then(add),
+    ]);
+    const kusto = add(await startKusto({ azurite: azurite.settings, batchingTimeScale: options.batchingTimeScale ?? 1 }));
+    const services: Services = { azurite, s3, kusto };
+    const launch = async (changes: Partial<FunctionsHostOptions> = {}) =>
+      add(
+        await (options.startHost ?? startFunctionsHost)({
+          appFolder: PROJECT_FOLDER,
+          stateFile: path.join(options.folder, 'functions-host.sqlite'),
+          logLevel: 'warning',
+          ...options.host,
+          ...changes,
+          env: { ...appSettings(services), ...options.settings, ...options.host?.env, ...changes.env },
+        }),
+      );
+    let host = await launch();
+    return {
+      ...services,
+      get host() {
+        return host;
+      },
+      restartHost: async (changes) => {
+        host = await launch(changes);
+        return host;
+      },
+      stop: stopAll,
+    };
+  } catch (error) {
+    await stopAll();
+    throw error;
+  }
+}
+
+/** App settings that connect the app to the local services. */
+export function appSettings({ azurite, s3, kusto }: Services): Record<string, string> {
+  return {
+    FUNCTIONS_WORKER_RUNTIME: 'node',
+    AzureWebJobsStorage: azurite.connectionString,
+    LOADER_APP_ID: 'local',
+    LOADER_IDENTITY: 'none',
+    S3_CREDENTIALS__DEFAULT__ACCESS_KEY_ID: s3.settings.accessKeyId,
+    S3_CREDENTIALS__DEFAULT__SECRET_ACCESS_KEY: s3.settings.secretAccessKey,
+    DEV_S3_ENDPOINT: s3.settings.endpoint,
+    DEV_KUSTO_ENDPOINT: String(kusto.settings.endpoint),
+    DEV_KUSTO_DATABASE: String(kusto.settings.database),
+  };
+}

@@ -1,0 +1,47 @@
+import * as df from 'durable-functions';
+
+import {
+  ACTIVITIES,
+  type FinishedShard,
+  type LaneInput,
+  type LoadShardInput,
+  ORCHESTRATORS,
+  type TakeShardInput,
+  type TakeShardOutput,
+} from '../../shared/contracts/durable.ts';
+import { shardInstanceId } from '../../shared/domain/run-id.ts';
+import { callActivity, sleep, TURNS_PER_EXECUTION } from './steps.ts';
+
+/** Works through shards one after the other; what a lane is doing is told to `takeShard` with its next turn. */
+df.app.orchestration(ORCHESTRATORS.lane, function* (context) {
+  const input = context.df.getInput<LaneInput>()!;
+  const { v, runId, epoch, lane } = input;
+  let { turn, finished } = input;
+  for (let count = 0; count < TURNS_PER_EXECUTION; count += 1) {
+    const answer: TakeShardOutput = yield* callActivity<TakeShardOutput>(context, ACTIVITIES.takeShard, {
+      v,
+      runId,
+      epoch,
+      lane,
+      turn,
+      finished,
+    } satisfies TakeShardInput);
+    turn += 1;
+    finished = null;
+    switch (answer.kind) {
+      case 'stop':
+        return;
+      case 'wait':
+        yield* sleep(context, answer.waitMs);
+        break;
+      case 'shard': {
+        const { shard, units, attempt } = answer;
+        const shardInput: LoadShardInput = { v, runId, epoch, shard, units };
+        const instance = shardInstanceId({ runId, epoch, shard, attempt });
+        finished = (yield context.df.callSubOrchestrator(ORCHESTRATORS.loadShard, shardInput, instance)) as FinishedShard;
+        break;
+      }
+    }
+  }
+  context.df.continueAsNew({ v, runId, epoch, lane, turn, finished } satisfies LaneInput);
+});

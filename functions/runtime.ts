@@ -1,0 +1,145 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+
+import type { InvocationContext } from '@azure/functions';
+
+import type { LoadDefinition } from '../shared/contracts/load-definition.ts';
+import { toLoaderError } from '../shared/errors/loader-error.ts';
+import type { Ingestion } from '../shared/ports/ingestion.ts';
+import type { Logger } from '../shared/ports/logger.ts';
+import type { Source } from '../shared/ports/source.ts';
+import type { Loader } from '../shared/usecases/loader.ts';
+
+/**
+ * The composition root: the one place where ports meet their adapters. It is built with the first invocation that
+ * needs it, once per process; adapters load their SDKs when they are first used.
+ */
+let built: Promise<Omit<Loader, 'logger'>> | null = null;
+
+/** Tells this start of the host from earlier ones. */
+const HOST_START = randomUUID();
+
+/** The loader for one invocation: shared adapters, and log lines that belong to the invocation. */
+export async function loaderFor(context: InvocationContext): Promise<Loader> {
+  built ??= build(loggerOf(context)).catch((error: unknown) => {
+    // A fault that passes, such as storage being away, must not outlive its cause.
+    built = null;
+    throw error;
+  });
+  return { ...(await built), logger: loggerOf(context) };
+}
+
+async function build(logger: Logger): Promise<Omit<Loader, 'logger'>> {
+  const [{ readSettings, readS3Keys }, { createAzureState }, { createAzureCredential }] = await Promise.all([
+    import('../shared/config/settings.ts'),
+    import('../shared/adapters/state/azure-state.ts'),
+    import('../shared/adapters/identity/azure-credential.ts'),
+  ]);
+  const settings = readSettings(process.env);
+  const credential = createAzureCredential(settings.identity);
+  const state = createAzureState({
+    storage:
+      'connectionString' in settings.storage
+        ? settings.storage
+        : { endpoints: { blob: settings.storage.blobEndpoint, table: settings.storage.tableEndpoint }, credential: await needed(credential) },
+    namePrefix: settings.statePrefix,
+  });
+  await state.ensureCreated();
+
+  const sources = new Map<string, Promise<Source>>();
+  const clusters = new Map<string, Promise<Ingestion>>();
+  const loader: Omit<Loader, 'logger'> = {
+    appId: settings.appId,
+    timing: settings.timing,
+    timeScale: settings.timeScale,
+    takeoverAfterMs: settings.takeoverAfterMs,
+    documents: state.documents,
+    ledger: state.ledger,
+    runs: state.runs,
+    loads: state.loads,
+    now: () => new Date(),
+    randomSuffix: () => randomBytes(2).toString('hex'),
+    hostStart: HOST_START,
+    source: (definition) => once(sources, sourceIdentity(definition), () => openSource(definition, readS3Keys)),
+    ingestion: (cluster) =>
+      once(clusters, cluster, async () => {
+        const { createKustoIngestion } = await import('../shared/adapters/kusto/kusto-ingestion.ts');
+        return createKustoIngestion({ cluster, credential });
+      }),
+  };
+  await readLoadsFolder({ ...loader, logger }, settings.loadsFolder);
+  return loader;
+}
+
+async function needed<Value>(promise: Promise<Value | null>): Promise<Value> {
+  const value = await promise;
+  if (value === null) throw new Error('LOADER_IDENTITY=none needs AzureWebJobsStorage to be a connection string');
+  return value;
+}
+
+function sourceIdentity({ bucket, region, endpoint, pathStyle, credentials }: LoadDefinition['source']): string {
+  return JSON.stringify([bucket, region, endpoint, pathStyle, credentials]);
+}
+
+async function openSource(
+  { bucket, region, endpoint, pathStyle, credentials }: LoadDefinition['source'],
+  readS3Keys: typeof import('../shared/config/settings.ts').readS3Keys,
+): Promise<Source> {
+  const { createAwsSource } = await import('../shared/adapters/s3/aws-source.ts');
+  const keys = credentials === 'anonymous' ? null : readS3Keys(process.env, credentials);
+  return createAwsSource({
+    bucket,
+    region,
+    endpoint,
+    pathStyle,
+    credentials:
+      keys === null
+        ? { kind: 'anonymous' }
+        : {
+            kind: 'keys',
+            accessKeyId: keys.accessKeyId,
+            secretAccessKey: keys.secretAccessKey,
+            ...(keys.sessionToken === null ? {} : { sessionToken: keys.sessionToken }),
+          },
+  });
+}
+
+/** One value per name, also for callers that come at the same time; a failure is not kept. */
+function once<Value>(values: Map<string, Promise<Value>>, name: string, make: () => Promise<Value>): Promise<Value> {
+  const standing = values.get(name);
+  if (standing !== undefined) return standing;
+  const made = make().catch((error: unknown) => {
+    values.delete(name);
+    throw error;
+  });
+  values.set(name, made);
+  return made;
+}
+
+/** Takes over the definitions of the loads folder. A file that is not right is logged and left out. */
+async function readLoadsFolder(loader: Loader, folder: string): Promise<void> {
+  const [{ seedLoads }, { expandSettings }, { events }] = await Promise.all([
+    import('../shared/usecases/load-catalog.ts'),
+    import('../shared/config/parse-definition.ts'),
+    import('../shared/observability/events.ts'),
+  ]);
+  const root = path.resolve(process.env['AzureWebJobsScriptRoot'] ?? process.cwd(), folder);
+  const names = await readdir(root).catch(() => []);
+  for (const file of names.filter((name) => name.endsWith('.json')).sort()) {
+    try {
+      const json = expandSettings(JSON.parse(await readFile(path.join(root, file), 'utf8')), process.env);
+      const seeded = await seedLoads(loader, [{ name: path.basename(file, '.json'), json }]);
+      if (seeded.length > 0) events.loadsSeeded(loader.logger, { names: seeded });
+    } catch (thrown) {
+      events.loadFileInvalid(loader.logger, { file, error: toLoaderError(thrown, 'invalidDefinition') });
+    }
+  }
+}
+
+function loggerOf(context: InvocationContext): Logger {
+  const write = { debug: context.debug, info: context.info, warn: context.warn, error: context.error };
+  return {
+    log: (level, message, fields) => write[level].call(context, `${message} ${JSON.stringify(fields)}`),
+  };
+}

@@ -1,0 +1,68 @@
+import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions';
+
+import { ERROR_KINDS, LoaderError, toLoaderError } from '../../shared/errors/loader-error.ts';
+import type { Loader } from '../../shared/usecases/loader.ts';
+import { loaderFor } from '../runtime.ts';
+
+type Handler = (loader: Loader, request: HttpRequest, context: InvocationContext) => Promise<HttpResponseInit>;
+
+/** An HTTP handler whose errors become RFC 9457 problems. */
+export function answering(handler: Handler): (request: HttpRequest, context: InvocationContext) => Promise<HttpResponseInit> {
+  return async (request, context) => {
+    try {
+      return await handler(await loaderFor(context), request, context);
+    } catch (thrown) {
+      return problem(toLoaderError(thrown), context);
+    }
+  };
+}
+
+/** An error as `application/problem+json`: the code, what to do, and the fields that are wrong. */
+function problem(error: LoaderError, context: InvocationContext): HttpResponseInit {
+  const { httpStatus, title, remedy, owner } = ERROR_KINDS[error.code];
+  if (owner === 'system') context.error(`${error.code}: ${error.message}`);
+  return {
+    status: httpStatus,
+    headers: { 'content-type': 'application/problem+json', ...(error.permanent ? {} : { 'retry-after': '10' }) },
+    jsonBody: undefined,
+    body: JSON.stringify({
+      type: `urn:s3-adx-loader:${error.code}`,
+      title,
+      status: httpStatus,
+      detail: error.message,
+      code: error.code,
+      remedy,
+      ...(error.problems.length > 0 ? { problems: error.problems } : {}),
+      ...error.facts,
+    }),
+  };
+}
+
+export function json(status: number, body: unknown, headers: Record<string, string> = {}): HttpResponseInit {
+  return { status, headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) };
+}
+
+/** The body as JSON; `undefined` when it is empty. @throws {LoaderError} `invalidRequest`. */
+export async function readJson(request: HttpRequest): Promise<unknown> {
+  const text = await request.text();
+  if (text.trim() === '') return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new LoaderError('invalidRequest', 'The body is not JSON', { cause, problems: [{ field: '(body)', message: 'must be JSON' }] });
+  }
+}
+
+/** A whole number from the query. @throws {LoaderError} `invalidRequest`. */
+export function readLimit(request: HttpRequest, fallback: number, most: number): number {
+  const text = request.query.get('limit');
+  if (text === null) return fallback;
+  const limit = Number(text);
+  if (Number.isInteger(limit) && limit >= 1 && limit <= most) return limit;
+  throw new LoaderError('invalidRequest', 'The query is not valid', { problems: [{ field: 'limit', message: `must be a whole number from 1 to ${most}` }] });
+}
+
+/** Absolute address of a path of this API, as the caller sees it. */
+export function addressOf(request: HttpRequest, apiPath: string): string {
+  return new URL(apiPath, request.url).href;
+}

@@ -1,0 +1,64 @@
+import { app } from '@azure/functions';
+import * as df from 'durable-functions';
+
+import type { CatalogEntry } from '../../shared/usecases/load-catalog.ts';
+import { orchestrationsOf } from '../durable-orchestrations.ts';
+import { addressOf, answering, json, readJson } from './http-answer.ts';
+
+const catalog = () => import('../../shared/usecases/load-catalog.ts');
+
+function shown({ definition, generation, updatedAt }: CatalogEntry) {
+  return { ...definition, generation, updatedAt };
+}
+
+app.http('listLoads', {
+  methods: ['GET'],
+  authLevel: 'function',
+  route: 'loads',
+  handler: answering(async (loader) => json(200, { loads: (await (await catalog()).listLoads(loader)).map(shown) })),
+});
+
+app.http('getLoad', {
+  methods: ['GET'],
+  authLevel: 'function',
+  route: 'loads/{name}',
+  handler: answering(async (loader, request) => json(200, shown(await (await catalog()).getLoad(loader, request.params['name'] ?? '')))),
+});
+
+app.http('putLoad', {
+  methods: ['PUT'],
+  authLevel: 'function',
+  route: 'loads/{name}',
+  handler: answering(async (loader, request) => {
+    const name = request.params['name'] ?? '';
+    const { entry, created } = await (await catalog()).putLoad(loader, name, await readJson(request));
+    return json(created ? 201 : 200, shown(entry), { location: addressOf(request, `/api/loads/${name}`) });
+  }),
+});
+
+app.http('deleteLoad', {
+  methods: ['DELETE'],
+  authLevel: 'function',
+  route: 'loads/{name}',
+  handler: answering(async (loader, request) => {
+    await (await catalog()).deleteLoad(loader, request.params['name'] ?? '');
+    return { status: 204 };
+  }),
+});
+
+app.http('startRun', {
+  methods: ['POST'],
+  authLevel: 'function',
+  route: 'loads/{name}/runs',
+  extraInputs: [df.input.durableClient()],
+  handler: answering(async (loader, request, context) => {
+    const [{ getLoad }, { parseRunOptions, startRun }] = await Promise.all([catalog(), import('../../shared/usecases/start-run.ts')]);
+    const load = request.params['name'] ?? '';
+    const { definition } = await getLoad(loader, load);
+    const options = parseRunOptions(await readJson(request), definition.source.prefix);
+    const idempotencyKey = request.headers.get('idempotency-key');
+    const { runId } = await startRun(loader, orchestrationsOf(context), { load, trigger: 'manual', options, idempotencyKey });
+    const location = addressOf(request, `/api/runs/${runId}`);
+    return json(202, { runId, status: location, objects: `${location}/objects` }, { location, 'retry-after': '2' });
+  }),
+});

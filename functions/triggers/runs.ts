@@ -1,0 +1,60 @@
+import { app, type HttpRequest } from '@azure/functions';
+
+import { LoaderError } from '../../shared/errors/loader-error.ts';
+import type { ObjectFilter } from '../../shared/usecases/read-run.ts';
+import { addressOf, answering, json, readLimit } from './http-answer.ts';
+
+const reading = () => import('../../shared/usecases/read-run.ts');
+
+app.http('listRuns', {
+  methods: ['GET'],
+  authLevel: 'function',
+  route: 'runs',
+  handler: answering(async (loader, request) => {
+    const { listRuns } = await reading();
+    const limit = readLimit(request, 50, 500);
+    return json(200, await listRuns(loader, { load: request.query.get('load'), limit, after: request.query.get('after') }));
+  }),
+});
+
+app.http('getRun', {
+  methods: ['GET'],
+  authLevel: 'function',
+  route: 'runs/{id}',
+  handler: answering(async (loader, request) => {
+    const status = await (await reading()).readRunStatus(loader, request.params['id'] ?? '');
+    return json(200, status, status.summary === null ? { 'retry-after': '2' } : {});
+  }),
+});
+
+app.http('listObjects', {
+  methods: ['GET'],
+  authLevel: 'function',
+  route: 'runs/{id}/objects',
+  handler: answering(async (loader, request) => {
+    const { listObjects, OBJECT_FILTERS } = await reading();
+    const limit = readLimit(request, 100, 1000);
+    const state = readState(request, OBJECT_FILTERS);
+    return json(200, await listObjects(loader, request.params['id'] ?? '', { state, limit, after: request.query.get('after') }));
+  }),
+});
+
+app.http('cancelRun', {
+  methods: ['POST'],
+  authLevel: 'function',
+  route: 'runs/{id}/cancel',
+  handler: answering(async (loader, request) => {
+    const { cancelRun } = await import('../../shared/usecases/cancel-run.ts');
+    const runId = request.params['id'] ?? '';
+    await cancelRun(loader, runId);
+    return json(202, { runId, state: 'cancelling' }, { location: addressOf(request, `/api/runs/${runId}`), 'retry-after': '2' });
+  }),
+});
+
+function readState(request: HttpRequest, allowed: readonly ObjectFilter[]): ObjectFilter | null {
+  const state = request.query.get('state');
+  if (state === null) return null;
+  const found = allowed.find((one) => one === state);
+  if (found !== undefined) return found;
+  throw new LoaderError('invalidRequest', 'The query is not valid', { problems: [{ field: 'state', message: `must be one of ${allowed.join(', ')}` }] });
+}

@@ -1,0 +1,91 @@
+import { LoaderError, redact } from '../../errors/loader-error.ts';
+
+/** What a failed request says, whichever of the SDK's error classes carried it. */
+export interface ClusterFailure {
+  /** `null` when there was no answer. */
+  readonly status: number | null;
+  readonly message: string;
+  /** What the service did not find: `table`, `database`, `mapping`, or `entity` where it does not say. */
+  readonly missing: string | null;
+  /** `true` when the request may succeed if it is sent again. */
+  readonly transient: boolean;
+  /** The identity could not be established or lacks a permission. */
+  readonly denied: boolean;
+}
+
+interface KustoErrorBody {
+  readonly error?: {
+    readonly code?: string;
+    readonly message?: string;
+    readonly '@message'?: string;
+    readonly '@type'?: string;
+    readonly '@permanent'?: boolean;
+  };
+}
+
+interface SdkError {
+  readonly name?: string;
+  readonly message?: string;
+  readonly code?: string;
+  readonly statusCode?: number;
+  readonly response?: { readonly status?: number; readonly data?: KustoErrorBody | string };
+  /** Of `ThrottlingError` and `KustoAuthenticationError`. */
+  readonly inner?: SdkError;
+}
+
+const NETWORK_CODE = /^(E[A-Z_]{4,}|ERR_NETWORK)$/;
+
+export function readClusterFailure(thrown: unknown): ClusterFailure {
+  const outer = thrown as SdkError;
+  if (outer.name === 'KustoAuthenticationError') return readSignInFailure(outer);
+  const error = outer.inner ?? outer;
+  const status = error.response?.status ?? null;
+  const data = error.response?.data;
+  const body = typeof data === 'object' && data !== null ? data.error : undefined;
+  const text = body?.['@message'] ?? body?.message ?? error.message ?? String(thrown);
+  const missing = readMissing(text, `${body?.code} ${body?.['@type']}`);
+  const isNetwork = status === null && (NETWORK_CODE.test(error.code ?? '') || error.name === 'TimeoutError');
+  return {
+    status,
+    message: redact(`${status === null ? (error.code ?? '') : `HTTP ${status}`} ${text}`.trim()).slice(
+      0,
+      500,
+    ),
+    missing,
+    transient:
+      status === 429 || isNetwork || (status !== null && status >= 500 && body?.['@permanent'] !== true),
+    denied: status === 401 || status === 403 || /currently not trusted/.test(text),
+  };
+}
+
+function readMissing(text: string, code: string): string | null {
+  const kind = /Entity(?: ID)? '[^]*' of kind '(\w+)' was not found/i.exec(text)?.[1]?.toLowerCase();
+  if (kind !== undefined) return kind;
+  const isMissing = /(not|n't) (be found|found|exist)/i.test(text);
+  if (isMissing && /^database\b/i.test(text)) return 'database';
+  if (isMissing && /\bmapping\b/i.test(text)) return 'mapping';
+  return /EntityNotFound/i.test(code) ? 'entity' : null;
+}
+
+/** The identity service may be unreachable for a while, too; only its refusals are permanent. */
+function readSignInFailure(error: SdkError): ClusterFailure {
+  const status = error.inner?.statusCode ?? null;
+  const transient =
+    status === 429 || (status !== null && status >= 500) || NETWORK_CODE.test(error.inner?.code ?? '');
+  const message = redact(`Signing in failed: ${error.message ?? ''}`).split('\n')[0] ?? '';
+  return { status: null, message: message.slice(0, 500), missing: null, transient, denied: !transient };
+}
+
+/** @param action - what was tried, to stand after "could not". */
+export function clusterErrorOf(thrown: unknown, cluster: string, action: string): LoaderError {
+  if (thrown instanceof LoaderError) return thrown;
+  const failure = readClusterFailure(thrown);
+  const code = failure.denied
+    ? 'clusterAccessDenied'
+    : failure.missing === 'database'
+      ? 'databaseNotFound'
+      : failure.missing === 'table'
+        ? 'tableNotFound'
+        : 'clusterUnavailable';
+  return new LoaderError(code, `Could not ${action} of ${cluster}: ${failure.message}`);
+}

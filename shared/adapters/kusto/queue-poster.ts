@@ -1,0 +1,111 @@
+import type { QueueClient } from '@azure/storage-queue';
+import { redact } from '../../errors/loader-error.ts';
+import type { PostResult } from '../../ports/ingestion.ts';
+
+const POST_TIMEOUT_MS = 30_000;
+
+export interface QueuePoster {
+  /**
+   * Posts a text to one of the queues: each is asked once at most, in random order, and the next one only after a
+   * definite refusal.
+   */
+  post(queueUrls: readonly string[], text: string): Promise<PostResult>;
+}
+
+export interface QueuePosterOptions {
+  /** 0 inclusive to 1 exclusive. Default `Math.random`. */
+  readonly random?: () => number;
+  /** Default 30 s. */
+  readonly timeoutMs?: number;
+}
+
+/** Posts to Azure queues by their SAS URLs. Clients are kept, so that connections are used again. */
+export function createQueuePoster(options: QueuePosterOptions = {}): QueuePoster {
+  const { random = Math.random, timeoutMs = POST_TIMEOUT_MS } = options;
+  // By the URL without its SAS: a new SAS takes the place of the old one.
+  const clients = new Map<string, { readonly url: string; readonly client: QueueClient }>();
+
+  async function clientOf(url: string): Promise<QueueClient> {
+    const name = url.split('?')[0] ?? url;
+    const known = clients.get(name);
+    if (known?.url === url) return known.client;
+    const { QueueClient } = await import('@azure/storage-queue');
+    // A retry of the SDK after a lost answer would put the message in twice.
+    const client = new QueueClient(url, undefined, { retryOptions: { maxTries: 1 } });
+    clients.set(name, { url, client });
+    return client;
+  }
+
+  return {
+    async post(queueUrls, text) {
+      const refusals: string[] = [];
+      for (const url of shuffle(queueUrls, random)) {
+        try {
+          const client = await clientOf(url);
+          await client.sendMessage(text, { abortSignal: AbortSignal.timeout(timeoutMs) });
+          return { result: 'accepted' };
+        } catch (error) {
+          const { result, message } = classifyPostError(error);
+          const told = redact(`Queue ${url.split('?')[0]}: ${message}`);
+          if (result === 'ambiguous') return { result, message: told };
+          refusals.push(told);
+        }
+      }
+      const message = refusals.length === 0 ? 'The cluster offers no queue.' : refusals.join(' ');
+      return { result: 'refused', message };
+    },
+  };
+}
+
+/** Codes of failures that come before anything of the request is sent. */
+const NOT_SENT =
+  /^(ECONNREFUSED|ENOTFOUND|EAI_\w+|CERT_\w+|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+|ERR_TLS_CERT_ALTNAME_INVALID)$/;
+
+/** Node's words where the code alone does not say that it was not connected yet. */
+const NOT_SENT_MESSAGE = /^(connect |Client network socket disconnected before secure TLS connection)/;
+
+interface StorageFailure {
+  readonly name?: string;
+  readonly message?: string;
+  readonly code?: string;
+  readonly statusCode?: number;
+  readonly response?: { readonly headers?: { get(name: string): string | undefined } };
+}
+
+/**
+ * Whether a failed post has certainly put nothing into the queue.
+ *
+ * Certain are failures to connect, and the queue's own refusals: 4xx with a storage error code, and 503 with
+ * `ServerBusy`. After anything else the message may be in: a timeout, a reset, 500, 504, or an answer of a proxy.
+ */
+export function classifyPostError(error: unknown): {
+  readonly result: 'refused' | 'ambiguous';
+  readonly message: string;
+} {
+  const failure = error as StorageFailure;
+  const { statusCode } = failure;
+  const code = failure.response?.headers?.get('x-ms-error-code');
+  if (statusCode === undefined) {
+    const isNotSent = NOT_SENT.test(failure.code ?? '') || NOT_SENT_MESSAGE.test(failure.message ?? '');
+    const said = [failure.code, failure.message?.split('\n')[0]].filter(Boolean).join(': ');
+    if (failure.name === 'AbortError') return { result: 'ambiguous', message: 'no answer in time.' };
+    return { result: isNotSent ? 'refused' : 'ambiguous', message: `${said || 'no answer'}.` };
+  }
+  const isRefusal =
+    code !== undefined &&
+    code !== '' &&
+    ((statusCode >= 400 && statusCode < 500) || (statusCode === 503 && code === 'ServerBusy'));
+  return {
+    result: isRefusal ? 'refused' : 'ambiguous',
+    message: `HTTP ${statusCode}${code ? ` ${code}` : ' without a storage error code'}.`,
+  };
+}
+
+function shuffle<T>(items: readonly T[], random: () => number): T[] {
+  const shuffled = [...items];
+  for (let last = shuffled.length - 1; last > 0; last -= 1) {
+    const other = Math.floor(random() * (last + 1));
+    [shuffled[last], shuffled[other]] = [shuffled[other]!, shuffled[last]!];
+  }
+  return shuffled;
+}

@@ -1,0 +1,155 @@
+import type { TableClient } from '@azure/data-tables';
+import type { IngestionStatus } from '../../domain/ingestion-status.ts';
+import { LoaderError } from '../../errors/loader-error.ts';
+import type { IngestionRequest } from '../../ports/ingestion.ts';
+import { isLoopback } from './cluster-endpoints.ts';
+
+const READS_IN_FLIGHT = 32;
+const INSERT_TIMEOUT_MS = 30_000;
+
+/**
+ * - `inserted`: the entity is there, and this call wrote it.
+ * - `exists`: another call wrote it before.
+ * - `failed`: it may be there or not; `denied` when the SAS was refused.
+ */
+export type InsertResult =
+  | { readonly result: 'inserted' | 'exists' }
+  | { readonly result: 'failed'; readonly denied: boolean; readonly message: string };
+
+/** The entities into which ADX writes what became of a message, keyed by source id. */
+export interface StatusTable {
+  /** Writes the `Pending` entity that ADX will overwrite. Tried once. */
+  insertPending(tableUrl: string, request: IngestionRequest, now: Date): Promise<InsertResult>;
+  /**
+   * Point reads, 32 at a time; an id is looked for in every table until it is found.
+   *
+   * @throws {LoaderError} `clusterUnavailable`, after the SDK's retries.
+   */
+  read(
+    tableUrls: readonly string[],
+    sourceIds: readonly string[],
+  ): Promise<ReadonlyMap<string, IngestionStatus | null>>;
+}
+
+interface Clients {
+  readonly url: string;
+  /** Without retries: after a lost answer, a second insert would meet the first one's entity. */
+  readonly inserting: TableClient;
+  readonly reading: TableClient;
+}
+
+/** Status tables by their SAS URLs. Clients are kept, so that connections are used again. */
+export function createStatusTable(): StatusTable {
+  const known = new Map<string, Clients>();
+
+  async function clientsOf(url: string): Promise<Clients> {
+    const name = url.split('?')[0] ?? url;
+    const clients = known.get(name);
+    if (clients?.url === url) return clients;
+    const made = await makeClients(url);
+    known.set(name, made);
+    return made;
+  }
+
+  return {
+    async insertPending(tableUrl, request, now) {
+      try {
+        const { inserting } = await clientsOf(tableUrl);
+        await inserting.createEntity(makePendingEntity(request, now), {
+          abortSignal: AbortSignal.timeout(INSERT_TIMEOUT_MS),
+        });
+        return { result: 'inserted' };
+      } catch (error) {
+        const { statusCode, code } = error as { statusCode?: number; code?: string };
+        if (statusCode === 409) return { result: 'exists' };
+        const said = statusCode === undefined ? (code ?? 'no answer') : `HTTP ${statusCode}`;
+        const message = `The status entity could not be written to ${tableUrl.split('?')[0]}: ${said}.`;
+        return { result: 'failed', denied: statusCode === 403, message };
+      }
+    },
+
+    async read(tableUrls, sourceIds) {
+      const tables = await Promise.all(tableUrls.map(clientsOf));
+      const found = new Map<string, IngestionStatus | null>();
+      const waiting = [...new Set(sourceIds)];
+      const work = async () => {
+        for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
+          found.set(id, await readOne(tables, id));
+        }
+      };
+      await Promise.all(Array.from({ length: READS_IN_FLIGHT }, work));
+      return found;
+    },
+  };
+}
+
+async function makeClients(tableUrl: string): Promise<Clients> {
+  const { TableClient, AzureSASCredential } = await import('@azure/data-tables');
+  const url = new URL(tableUrl);
+  // The last part is the table; what stands before it is the account where the host does not name it.
+  const cut = url.pathname.lastIndexOf('/');
+  const account = url.origin + url.pathname.slice(0, cut);
+  const table = decodeURIComponent(url.pathname.slice(cut + 1));
+  const sas = new AzureSASCredential(url.search.slice(1));
+  const allowInsecureConnection = isLoopback(url.hostname);
+  return {
+    url: tableUrl,
+    inserting: new TableClient(account, table, sas, {
+      allowInsecureConnection,
+      retryOptions: { maxRetries: 0 },
+    }),
+    reading: new TableClient(account, table, sas, { allowInsecureConnection }),
+  };
+}
+
+function makePendingEntity(request: IngestionRequest, now: Date) {
+  return {
+    partitionKey: request.sourceId,
+    rowKey: request.sourceId,
+    Status: 'Pending',
+    IngestionSourceId: request.sourceId,
+    IngestionSourcePath: request.url.split(/[?;]/)[0] ?? '',
+    Database: request.database,
+    Table: request.table,
+    UpdatedOn: now,
+    Details: '',
+  };
+}
+
+async function readOne(tables: readonly Clients[], id: string): Promise<IngestionStatus | null> {
+  for (const { reading } of tables) {
+    try {
+      return toStatus(await reading.getEntity(id, id));
+    } catch (error) {
+      const { statusCode, code } = error as { statusCode?: number; code?: string };
+      if (statusCode === 404) continue;
+      const said = statusCode === undefined ? (code ?? 'no answer') : `HTTP ${statusCode}`;
+      throw new LoaderError('clusterUnavailable', `The status table could not be read: ${said}.`, {
+        facts: statusCode === undefined ? {} : { statusCode },
+      });
+    }
+  }
+  return null;
+}
+
+function toStatus(entity: Readonly<Record<string, unknown>>): IngestionStatus {
+  return {
+    status: toText(entity['Status']) ?? '',
+    errorCode: toText(entity['ErrorCode']),
+    failureStatus: toText(entity['FailureStatus']),
+    details: toText(entity['Details']),
+    updatedAt: toInstant(entity['UpdatedOn']) ?? toInstant(entity['timestamp']),
+  };
+}
+
+function toText(value: unknown): string | null {
+  return value === undefined || value === null || value === '' ? null : String(value);
+}
+
+/** Clients write instants as `Edm.DateTime`, as ISO 8601 or as milliseconds since 1970 in a text. */
+function toInstant(value: unknown): string | null {
+  if (value === undefined || value === null || value === '') return null;
+  const text = value instanceof Date ? value.toISOString() : String(value);
+  const instant = /^\d{10,}$/.test(text) ? new Date(Number(text)) : new Date(text);
+  return Number.isNaN(instant.getTime()) ? null : instant.toISOString();
+}

@@ -1,0 +1,81 @@
+import { type ErrorCode, LoaderError } from '../../errors/loader-error.ts';
+
+/** S3's error codes by what they mean here; anything else is `sourceUnavailable`. */
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  NoSuchBucket: 'bucketNotFound',
+  InvalidBucketName: 'bucketNotFound',
+  PermanentRedirect: 'sourceWrongRegion',
+  AuthorizationHeaderMalformed: 'sourceWrongRegion',
+  IllegalLocationConstraintException: 'sourceWrongRegion',
+  AccessDenied: 'sourceAccessDenied',
+  AccountProblem: 'sourceAccessDenied',
+  AllAccessDisabled: 'sourceAccessDenied',
+  ExpiredToken: 'sourceAccessDenied',
+  InvalidAccessKeyId: 'sourceAccessDenied',
+  InvalidToken: 'sourceAccessDenied',
+  RequestTimeTooSkewed: 'sourceAccessDenied',
+  SignatureDoesNotMatch: 'sourceAccessDenied',
+  TokenRefreshRequired: 'sourceAccessDenied',
+};
+
+/** What to add for codes whose cause is not what the general remedy says. */
+const HINTS: Readonly<Record<string, string>> = {
+  ExpiredToken: 'The temporary credentials have ended; renew them.',
+  RequestTimeTooSkewed: 'The clock of this machine differs from S3 by more than 15 minutes.',
+  SignatureDoesNotMatch: 'The secret access key does not belong to the access key.',
+  InvalidAccessKeyId: 'Check the access key id, and the session token if there is one.',
+};
+
+interface AwsFailure {
+  readonly name?: string;
+  readonly message?: string;
+  readonly code?: string;
+  readonly $metadata?: { readonly httpStatusCode?: number };
+  readonly $response?: { readonly headers?: Readonly<Record<string, string>> };
+}
+
+/** HTTP status of an answer that the AWS SDK turned into an error; `null` when there was no answer. */
+export function statusOfAwsError(error: unknown): number | null {
+  return (error as AwsFailure).$metadata?.httpStatusCode ?? null;
+}
+
+/**
+ * What the AWS SDK threw, as a `LoaderError` that names the bucket.
+ *
+ * @param action - what was tried, to stand after "could not": `list keys`.
+ */
+export function awsErrorOf(
+  error: unknown,
+  source: { readonly bucket: string; readonly region: string; readonly action: string },
+): LoaderError {
+  if (error instanceof LoaderError) return error;
+  const failure = error as AwsFailure;
+  const status = statusOfAwsError(error);
+  const actualRegion = failure.$response?.headers?.['x-amz-bucket-region'];
+  const code = codeOf(failure, status, actualRegion !== undefined && actualRegion !== source.region);
+  // The answer to a HEAD has no body, so that its code is only the status; connection errors carry Node's code.
+  const name = [failure.code, failure.name, 'error'].find((text) => text !== undefined && text !== '');
+  const said = [
+    `${name}${status === null ? '' : `, HTTP ${status}`}`,
+    failure.message === undefined || failure.message === failure.name ? '' : failure.message,
+  ].filter((text) => text !== '');
+  const where = `bucket "${source.bucket}" in region "${source.region}"`;
+  const hint =
+    code === 'sourceWrongRegion' && actualRegion !== undefined
+      ? `The bucket is in "${actualRegion}".`
+      : (HINTS[failure.name ?? ''] ?? '');
+  return new LoaderError(
+    code,
+    `Could not ${source.action} of ${where}: ${said.join(': ').slice(0, 500)}${hint === '' ? '' : ` ${hint}`}`,
+    actualRegion === undefined ? {} : { facts: { bucketRegion: actualRegion } },
+  );
+}
+
+function codeOf(failure: AwsFailure, status: number | null, isElsewhere: boolean): ErrorCode {
+  const known = CODES[failure.name ?? ''];
+  if (known !== undefined) return known;
+  if (status === 301 || (status === 400 && isElsewhere)) return 'sourceWrongRegion';
+  if (status === 401 || status === 403 || failure.name === 'CredentialsProviderError')
+    return 'sourceAccessDenied';
+  return 'sourceUnavailable';
+}

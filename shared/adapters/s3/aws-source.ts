@@ -1,0 +1,179 @@
+import type { _Object as ListedObject, S3Client } from '@aws-sdk/client-s3';
+import { type S3Object, versionIdOf, versionOf } from '../../domain/s3-object.ts';
+import { LoaderError } from '../../errors/loader-error.ts';
+import type { PresignedUrl, Source } from '../../ports/source.ts';
+import { type AwsCredentials, type AwsKeys, keysProviderOf } from './aws-credentials.ts';
+import { awsErrorOf, statusOfAwsError } from './aws-error.ts';
+import { createPresigner, type PresignInput } from './presign.ts';
+
+export interface AwsSourceOptions {
+  readonly bucket: string;
+  readonly region: string;
+  /** Of an S3-compatible service; `null` is AWS. */
+  readonly endpoint: string | null;
+  /** Puts the bucket into the path instead of the host name. */
+  readonly pathStyle: boolean;
+  readonly credentials: AwsCredentials;
+  /** Default the clock of the machine. */
+  readonly now?: () => Date;
+}
+
+/** Requests that one process may have under way to one bucket; each keeps its connection for the next. */
+const MAX_CONNECTIONS = 32;
+const CONNECT_TIMEOUT_MS = 5_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+
+/**
+ * A bucket through the AWS SDK. The SDK is loaded with the first call, not with this module.
+ *
+ * - An object's version is its ETag, in listings and in `head`: a listing does not show version ids, and an object
+ *   must have one version however it was found. `presignGet` takes version ids where a caller has them.
+ * - `head` answers `null` for a bucket that does not exist, too: S3 tells no more without a body. Where
+ *   `s3:ListBucket` is not allowed, S3 answers 403 for a missing key, and so `head` throws `sourceAccessDenied`.
+ * - Anonymous: `presignGet` gives the plain URL. `expiresAt` then is only a date: the URL goes on working after it.
+ * - Directory buckets (S3 Express One Zone) list keys in no order and are refused with `invalidDefinition`.
+ */
+export function createAwsSource(options: AwsSourceOptions): Source {
+  const { bucket, region } = options;
+  if (bucket.endsWith('--x-s3')) {
+    throw new LoaderError(
+      'invalidDefinition',
+      `Bucket "${bucket}" is a directory bucket; they list keys in no order and can't be loaded.`,
+    );
+  }
+  const now = options.now ?? (() => new Date());
+  const provideKeys = keysProviderOf(options.credentials, now);
+
+  const getClient = once(() => createClient(options, provideKeys));
+  const getPresign = once<(input: PresignInput) => Promise<PresignedUrl>>(async () =>
+    createPresigner({ ...options, client: await getClient(), provideKeys, now }),
+  );
+  const errorOf = (error: unknown, action: string) => awsErrorOf(error, { bucket, region, action });
+
+  return {
+    async listPage({ prefix, startAfter, signal }) {
+      const [{ ListObjectsV2Command }, client] = [await import('@aws-sdk/client-s3'), await getClient()];
+      const list = (token: string | undefined) =>
+        client.send(
+          new ListObjectsV2Command({
+            Bucket: bucket,
+            Prefix: prefix,
+            // Keys may hold characters that XML can't, such as control characters.
+            EncodingType: 'url',
+            ...(startAfter === null ? {} : { StartAfter: startAfter }),
+            ...(token === undefined ? {} : { ContinuationToken: token }),
+          }),
+          signal === undefined ? {} : { abortSignal: signal },
+        );
+      try {
+        let page = await list(undefined);
+        // A page may be empty without being the last; the caller would have no key to go on from.
+        while (page.IsTruncated === true && (page.Contents ?? []).length === 0) {
+          if (page.NextContinuationToken === undefined)
+            throw new Error('an empty page does not say how to go on');
+          page = await list(page.NextContinuationToken);
+        }
+        const decode = page.EncodingType === 'url' ? decodeKey : (key: string) => key;
+        return {
+          objects: (page.Contents ?? []).map((object) => toS3Object(object, decode)),
+          isLast: page.IsTruncated !== true,
+        };
+      } catch (error) {
+        signal?.throwIfAborted();
+        throw errorOf(error, 'list the keys');
+      }
+    },
+
+    async head(key) {
+      const [{ HeadObjectCommand }, client] = [await import('@aws-sdk/client-s3'), await getClient()];
+      try {
+        const head = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+        return {
+          key,
+          version: versionOf({ etag: head.ETag ?? '' }),
+          sizeBytes: head.ContentLength ?? 0,
+          lastModified: (head.LastModified ?? new Date(0)).toISOString(),
+          storageClass: head.StorageClass ?? 'STANDARD',
+        };
+      } catch (error) {
+        if (statusOfAwsError(error) === 404) return null;
+        throw errorOf(error, `read the properties of "${key}"`);
+      }
+    },
+
+    async presignGet({ key, version, lifetimeMs }) {
+      try {
+        return await (await getPresign())({ key, versionId: versionIdOf(version), lifetimeMs });
+      } catch (error) {
+        throw errorOf(error, 'sign a URL for an object');
+      }
+    },
+  };
+}
+
+async function createClient(
+  options: AwsSourceOptions,
+  provideKeys: (() => Promise<AwsKeys>) | null,
+): Promise<S3Client> {
+  const { S3Client } = await import('@aws-sdk/client-s3');
+  const agent = { keepAlive: true, maxSockets: MAX_CONNECTIONS };
+  const signing =
+    provideKeys === null
+      ? // The client insists on keys even where nothing is signed.
+        {
+          signer: { sign: async <T>(request: T) => request },
+          credentials: { accessKeyId: 'anonymous', secretAccessKey: '' },
+        }
+      : {
+          credentials: async () => {
+            const { expiresAt, ...keys } = await provideKeys();
+            return expiresAt === undefined ? keys : { ...keys, expiration: expiresAt };
+          },
+        };
+  return new S3Client({
+    region: options.region,
+    ...(options.endpoint === null ? {} : { endpoint: options.endpoint }),
+    forcePathStyle: options.pathStyle,
+    ...signing,
+    maxAttempts: 3,
+    // A redirect means a wrong setting, which must be seen.
+    followRegionRedirects: false,
+    // S3-compatible services refuse the checksums that the SDK otherwise adds.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: {
+      connectionTimeout: CONNECT_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      throwOnRequestTimeout: true,
+      httpAgent: agent,
+      httpsAgent: agent,
+    },
+  });
+}
+
+function toS3Object(object: ListedObject, decode: (key: string) => string): S3Object {
+  return {
+    key: decode(object.Key ?? ''),
+    version: versionOf({ etag: object.ETag ?? '' }),
+    sizeBytes: object.Size ?? 0,
+    lastModified: (object.LastModified ?? new Date(0)).toISOString(),
+    storageClass: object.StorageClass ?? 'STANDARD',
+  };
+}
+
+/** In listings S3 writes a space as `+` and a plus as `%2B`; the SDK hands keys out as they came. */
+function decodeKey(key: string): string {
+  return decodeURIComponent(key.replaceAll('+', ' '));
+}
+
+/** One value for all callers; a failed attempt is not kept. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | null = null;
+  return () => {
+    made ??= make().catch((error: unknown) => {
+      made = null;
+      throw error;
+    });
+    return made;
+  };
+}

@@ -1,0 +1,121 @@
+import type { LedgerEntry } from '../../domain/ledger-entry.ts';
+import { LEDGER_PARTITIONS, partitionOf } from '../../domain/ledger-key.ts';
+import type { Stored } from '../../domain/run-record.ts';
+import type { Ledger, LedgerName, LedgerWrite } from '../../ports/ledger.ts';
+import { decodeFields, encodeFields, type FieldKinds } from './entity-fields.ts';
+import type { EntityOperation, EntityTable, StoredEntity } from './entity-table.ts';
+import { TRANSACTION_OPERATIONS } from './entity-table.ts';
+import { chunk, mapLimited, REQUESTS_AT_ONCE } from './map-limited.ts';
+import { objectRowKey, objectRowKeyRange } from './object-row-key.ts';
+import { transactOnce } from './transact-once.ts';
+
+const ENTRY: FieldKinds<LedgerEntry> = {
+  key: 'plain',
+  version: 'plain',
+  sizeBytes: 'plain',
+  state: 'plain',
+  runId: 'plain',
+  epoch: 'plain',
+  sourceId: 'plain',
+  attemptSeq: 'plain',
+  attempts: 'plain',
+  intentAt: 'plain',
+  queuedAt: 'plain',
+  settledAt: 'plain',
+  urlExpiresAt: 'plain',
+  errorCode: 'plain',
+  errorMessage: 'plain',
+  repostedUnproven: 'plain',
+};
+
+/** A write that waits in a transaction, with its place in what the caller gave. */
+interface QueuedWrite {
+  readonly index: number;
+  readonly operation: EntityOperation;
+}
+
+/**
+ * The ledger over one table: PartitionKey `{load}.{generation}.{partition, 2 hex digits}`, RowKey the encoded
+ * object key.
+ */
+export function ledgerTable(table: EntityTable): Ledger {
+  const readEntry = ({ fields, etag }: StoredEntity): Stored<LedgerEntry> => ({
+    value: decodeFields(ENTRY, fields),
+    etag,
+  });
+
+  /** Writes what can be written of a chunk: each failed precondition costs a further transaction. */
+  const writeChunk = async (
+    partitionKey: string,
+    writes: readonly QueuedWrite[],
+    etags: (string | null)[],
+  ): Promise<void> => {
+    let rest = writes;
+    while (rest.length > 0) {
+      const operations = rest.map(({ operation }) => operation);
+      const result = await transactOnce(table, partitionKey, operations);
+      if (result.ok) {
+        for (const [at, { index }] of rest.entries()) etags[index] = result.etags[at] ?? null;
+        return;
+      }
+      rest = rest.filter((_, at) => at !== result.failedAt);
+    }
+  };
+
+  return {
+    readRange: async (name, firstKey, lastKey) => {
+      const { from, to } = objectRowKeyRange(firstKey, lastKey);
+      const entries = new Map<string, Stored<LedgerEntry>>();
+      const partitions = Array.from({ length: LEDGER_PARTITIONS }, (_, partition) => partition);
+      await mapLimited(partitions, REQUESTS_AT_ONCE, async (partition) => {
+        for await (const page of table.query({ partitionKey: partitionKeyOf(name, partition), from, to })) {
+          for (const entity of page) {
+            const entry = readEntry(entity);
+            entries.set(entry.value.key, entry);
+          }
+        }
+      });
+      return entries;
+    },
+
+    readKeys: async (name, keys) => {
+      const found = await mapLimited([...new Set(keys)], REQUESTS_AT_ONCE, (key) =>
+        table.get(partitionKeyOf(name, partitionOf(key)), objectRowKey(key)),
+      );
+      const entries = found.flatMap((entity) => (entity === null ? [] : [readEntry(entity)]));
+      return new Map(entries.map((entry) => [entry.value.key, entry]));
+    },
+
+    write: async (name, writes) => {
+      const etags = new Array<string | null>(writes.length).fill(null);
+      const chunks = [...groupByPartition(writes)].flatMap(([partition, queued]) =>
+        chunk(queued, TRANSACTION_OPERATIONS).map((some) => ({
+          partitionKey: partitionKeyOf(name, partition),
+          some,
+        })),
+      );
+      await mapLimited(chunks, REQUESTS_AT_ONCE, ({ partitionKey, some }) =>
+        writeChunk(partitionKey, some, etags),
+      );
+      return etags;
+    },
+  };
+}
+
+function partitionKeyOf({ load, generation }: LedgerName, partition: number): string {
+  return `${load}.${generation}.${partition.toString(16).padStart(2, '0')}`;
+}
+
+function groupByPartition(writes: readonly LedgerWrite[]): Map<number, QueuedWrite[]> {
+  const groups = new Map<number, QueuedWrite[]>();
+  for (const [index, { entry, etag }] of writes.entries()) {
+    const partition = partitionOf(entry.key);
+    const row = { rowKey: objectRowKey(entry.key), fields: encodeFields(ENTRY, entry) };
+    const operation: EntityOperation =
+      etag === null ? { kind: 'insert', ...row } : { kind: 'replace', ...row, etag };
+    const group = groups.get(partition);
+    if (group === undefined) groups.set(partition, [{ index, operation }]);
+    else group.push({ index, operation });
+  }
+  return groups;
+}

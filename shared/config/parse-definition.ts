@@ -1,0 +1,67 @@
+import * as v from 'valibot';
+
+import { type LoadDefinition, LoadDefinitionSchema } from '../contracts/load-definition.ts';
+import { LoaderError, type Problem } from '../errors/loader-error.ts';
+
+/** Checks JSON against a schema and reports every problem, each with the path of its field. */
+export function parseWith<const Schema extends v.GenericSchema>(
+  schema: Schema,
+  json: unknown,
+): { readonly value: v.InferOutput<Schema>; readonly problems: readonly [] } | { readonly value: null; readonly problems: readonly Problem[] } {
+  const result = v.safeParse(schema, json);
+  if (result.success) return { value: result.output, problems: [] };
+  return { value: null, problems: result.issues.map(toProblem) };
+}
+
+function toProblem(issue: v.BaseIssue<unknown>): Problem {
+  const field = issue.path?.map((item) => String(item.key)).join('.') ?? '';
+  // Valibot words a missing and a surplus key by types; people look for the name.
+  if (issue.type === 'strict_object' && issue.expected === 'never') return { field, message: 'is not a field of this object; remove it or check its spelling' };
+  if (issue.received === 'undefined') return { field, message: 'is missing' };
+  const custom = /^(must|is|The) /.test(issue.message);
+  return { field: field || '(document)', message: custom ? issue.message : `must be ${issue.expected ?? 'valid'}, but is ${issue.received}` };
+}
+
+/**
+ * Reads a load definition and fills in the defaults.
+ *
+ * @param expectedName - the name by which it is stored; the document may leave its `name` out or must agree.
+ * @throws {LoaderError} `invalidDefinition` with all problems together.
+ */
+export function parseDefinition(json: unknown, expectedName?: string): LoadDefinition {
+  const document = expectedName !== undefined && isRecord(json) && json['name'] === undefined ? { ...json, name: expectedName } : json;
+  const { value, problems } = parseWith(LoadDefinitionSchema, document);
+  const found: Problem[] = [...problems];
+  if (expectedName !== undefined && isRecord(document) && typeof document['name'] === 'string' && document['name'] !== expectedName) {
+    found.push({ field: 'name', message: `must be "${expectedName}", the name in the address` });
+  }
+  if (value !== null && found.length === 0) return value;
+  throw new LoaderError('invalidDefinition', `The load definition has ${found.length} problem${found.length === 1 ? '' : 's'}`, { problems: found });
+}
+
+function isRecord(json: unknown): json is Record<string, unknown> {
+  return typeof json === 'object' && json !== null && !Array.isArray(json);
+}
+
+/**
+ * Replaces `%NAME%` by the app setting of that name in all texts of a definition file, so that one file serves
+ * several environments.
+ *
+ * @throws {LoaderError} `invalidDefinition` for a setting that is not there.
+ */
+export function expandSettings(json: unknown, env: Readonly<Record<string, string | undefined>>, at = ''): unknown {
+  if (typeof json === 'string') {
+    return json.replace(/%([A-Za-z_][A-Za-z0-9_]*)%/g, (_, name: string) => {
+      const value = env[name];
+      if (value === undefined) {
+        throw new LoaderError('invalidDefinition', `%${name}% is not an app setting`, {
+          problems: [{ field: at, message: `refers to the app setting ${name}, which is not set` }],
+        });
+      }
+      return value;
+    });
+  }
+  if (Array.isArray(json)) return json.map((item, index) => expandSettings(item, env, `${at}.${index}`));
+  if (!isRecord(json)) return json;
+  return Object.fromEntries(Object.entries(json).map(([key, value]) => [key, expandSettings(value, env, at === '' ? key : `${at}.${key}`)]));
+}

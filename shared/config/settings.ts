@@ -1,0 +1,173 @@
+import { parseDurationMs } from '../domain/duration.ts';
+import type { Timing } from '../domain/settle-timing.ts';
+import { LoaderError, type Problem } from '../errors/loader-error.ts';
+
+/** How the app signs in to Azure. `none` is for endpoints on this machine that ask for no token. */
+export type IdentitySettings =
+  | { readonly kind: 'managedIdentity'; readonly clientId: string | null }
+  | { readonly kind: 'servicePrincipal'; readonly tenantId: string; readonly clientId: string; readonly clientSecret: string }
+  | { readonly kind: 'azureCli' }
+  | { readonly kind: 'none' };
+
+/** Where the app keeps its state: the storage account of the Functions app. */
+export type StorageSettings =
+  | { readonly connectionString: string }
+  | { readonly blobEndpoint: string; readonly queueEndpoint: string; readonly tableEndpoint: string };
+
+export interface Settings {
+  readonly appId: string;
+  readonly statePrefix: string;
+  /** Folder with load definitions that are read at start, relative to the app's root. */
+  readonly loadsFolder: string;
+  readonly identity: IdentitySettings;
+  readonly storage: StorageSettings;
+  readonly timing: Timing;
+  /** Divides all waiting times; 1 but in tests. */
+  readonly timeScale: number;
+  /** From one sight of a silent run to the one that takes it over. */
+  readonly takeoverAfterMs: number;
+}
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+/** A SigV4 signature is valid for at most 7 days. */
+const LONGEST_URL_LIFETIME_MS = 7 * 24 * HOUR;
+
+/** How often a tick must see a silent run, measured as time between the first and the deciding sight. */
+const TAKEOVER_AFTER_MS = 3 * MINUTE;
+
+/**
+ * Reads the app settings once, from the environment.
+ *
+ * @throws {LoaderError} `invalidSettings` with every problem, each named by its setting. A bad value is never
+ *   replaced by a default.
+ */
+export function readSettings(env: Readonly<Record<string, string | undefined>>): Settings {
+  const problems: Problem[] = [];
+  const problem = (field: string, message: string) => problems.push({ field, message });
+  const text = (name: string): string | null => (env[name] === undefined || env[name] === '' ? null : env[name]);
+
+  const duration = (name: string, fallbackMs: number, most = Number.POSITIVE_INFINITY): number => {
+    const value = text(name);
+    if (value === null) return fallbackMs;
+    const ms = parseDurationMs(value);
+    if (ms === null || ms <= 0 || ms > most) {
+      problem(name, 'must be a duration such as 30s, 10m or 6h' + (most === Number.POSITIVE_INFINITY ? '' : ', at most 7d'));
+    }
+    return ms ?? fallbackMs;
+  };
+
+  const statePrefix = text('LOADER_STATE_PREFIX') ?? 's3adx';
+  if (!/^[a-z][a-z0-9]{2,30}$/.test(statePrefix)) problem('LOADER_STATE_PREFIX', 'must be 3 to 31 lower-case letters and digits, a letter first');
+  const appId = text('LOADER_APP_ID') ?? text('WEBSITE_SITE_NAME') ?? 'local';
+  if (!/^[A-Za-z0-9-]{1,60}$/.test(appId)) problem('LOADER_APP_ID', 'must be 1 to 60 letters, digits and hyphens');
+  const timeScale = Number(text('LOADER_TIME_SCALE') ?? '1');
+  if (!(timeScale >= 1)) problem('LOADER_TIME_SCALE', 'must be a number of at least 1');
+
+  const scaled = (ms: number) => Math.max(1, Math.round(ms / timeScale));
+  const timing: Timing = {
+    urlLifetimeMs: scaled(duration('LOADER_URL_LIFETIME', 6 * HOUR, LONGEST_URL_LIFETIME_MS)),
+    downloadGraceMs: scaled(duration('LOADER_DOWNLOAD_GRACE', HOUR)),
+    settleDeadlineMs: scaled(duration('LOADER_SETTLE_DEADLINE', 30 * MINUTE)),
+    staleAfterMs: scaled(duration('LOADER_STALE_AFTER', 10 * MINUTE)),
+    firstLookMs: scaled(10 * SECOND),
+    lookEveryMs: scaled(30 * SECOND),
+    lookAtMostEveryMs: scaled(5 * MINUTE),
+    longestTimerMs: scaled(MINUTE),
+  };
+
+  const settings: Settings = {
+    appId,
+    statePrefix,
+    loadsFolder: text('LOADER_LOADS_FOLDER') ?? 'loads',
+    identity: readIdentity(text, problem),
+    storage: readStorage(text, problem),
+    timing,
+    timeScale,
+    takeoverAfterMs: scaled(TAKEOVER_AFTER_MS),
+  };
+  if (problems.length > 0) {
+    throw new LoaderError('invalidSettings', `App settings are not valid: ${problems.map(({ field, message }) => `${field} ${message}`).join('; ')}`, {
+      problems,
+    });
+  }
+  return settings;
+}
+
+type Text = (name: string) => string | null;
+type Report = (field: string, message: string) => void;
+
+function readIdentity(text: Text, problem: Report): IdentitySettings {
+  // In Azure the managed identity is there; elsewhere a developer is signed in with the Azure CLI.
+  const kind = text('LOADER_IDENTITY') ?? (text('IDENTITY_ENDPOINT') === null ? 'azureCli' : 'managedIdentity');
+  switch (kind) {
+    case 'managedIdentity':
+      return { kind, clientId: text('AZURE_CLIENT_ID') };
+    case 'azureCli':
+    case 'none':
+      return { kind };
+    case 'servicePrincipal': {
+      const needed = (name: string) => {
+        const value = text(name);
+        if (value === null) problem(name, 'must be set with LOADER_IDENTITY=servicePrincipal');
+        return value ?? '';
+      };
+      return { kind, tenantId: needed('AZURE_TENANT_ID'), clientId: needed('AZURE_CLIENT_ID'), clientSecret: needed('AZURE_CLIENT_SECRET') };
+    }
+    default:
+      problem('LOADER_IDENTITY', 'must be managedIdentity, servicePrincipal, azureCli or none');
+      return { kind: 'none' };
+  }
+}
+
+const DEVELOPMENT_STORAGE =
+  'DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;';
+
+function readStorage(text: Text, problem: Report): StorageSettings {
+  const connectionString = text('AzureWebJobsStorage');
+  if (connectionString !== null) {
+    return { connectionString: connectionString === 'UseDevelopmentStorage=true' ? DEVELOPMENT_STORAGE : connectionString };
+  }
+  const account = text('AzureWebJobsStorage__accountName');
+  if (account !== null) {
+    const endpoint = (service: string) => `https://${account}.${service}.core.windows.net`;
+    return { blobEndpoint: endpoint('blob'), queueEndpoint: endpoint('queue'), tableEndpoint: endpoint('table') };
+  }
+  const blobEndpoint = text('AzureWebJobsStorage__blobServiceUri');
+  const queueEndpoint = text('AzureWebJobsStorage__queueServiceUri');
+  const tableEndpoint = text('AzureWebJobsStorage__tableServiceUri');
+  if (blobEndpoint !== null && queueEndpoint !== null && tableEndpoint !== null) return { blobEndpoint, queueEndpoint, tableEndpoint };
+  problem(
+    'AzureWebJobsStorage',
+    'must be a connection string (Azurite only), or AzureWebJobsStorage__accountName, or AzureWebJobsStorage__blobServiceUri, __queueServiceUri and __tableServiceUri must be set',
+  );
+  return { connectionString: '' };
+}
+
+/** Keys for S3, as the app settings hold them. */
+export interface S3Keys {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken: string | null;
+}
+
+/**
+ * The credentials of a name, from `S3_CREDENTIALS__<NAME>__ACCESS_KEY_ID`, `__SECRET_ACCESS_KEY` and
+ * `__SESSION_TOKEN`; in Azure these settings are Key Vault references. Hyphens of the name become underscores.
+ *
+ * @throws {LoaderError} `credentialsNotFound`.
+ */
+export function readS3Keys(env: Readonly<Record<string, string | undefined>>, name: string): S3Keys {
+  const prefix = `S3_CREDENTIALS__${name.toUpperCase().replaceAll('-', '_')}`;
+  const accessKeyId = env[`${prefix}__ACCESS_KEY_ID`];
+  const secretAccessKey = env[`${prefix}__SECRET_ACCESS_KEY`];
+  if (!accessKeyId || !secretAccessKey) {
+    throw new LoaderError(
+      'credentialsNotFound',
+      `There are no S3 credentials named "${name}": set ${prefix}__ACCESS_KEY_ID and ${prefix}__SECRET_ACCESS_KEY in the app settings`,
+    );
+  }
+  return { accessKeyId, secretAccessKey, sessionToken: env[`${prefix}__SESSION_TOKEN`] || null };
+}

@@ -1,0 +1,91 @@
+import type { ErrorCode } from '../errors/loader-error.ts';
+
+/** What ADX wrote into the status entity of a message. */
+export interface IngestionStatus {
+  /** `Pending`, `Queued`, `Succeeded`, `Failed`, `Skipped`, `PartiallySucceeded`; others are possible. */
+  readonly status: string;
+  /** ADX's error code, such as `BadRequest_TableNotExist`; `null` when there is none. */
+  readonly errorCode: string | null;
+  /** `Permanent`, `Transient`, `Exhausted`, `Unknown` or `null`. */
+  readonly failureStatus: string | null;
+  readonly details: string | null;
+  /** When ADX wrote it; ISO 8601, UTC. */
+  readonly updatedAt: string | null;
+}
+
+/** What a status means for the object. */
+export type SettledAs =
+  | { readonly settled: 'no' }
+  | { readonly settled: 'ingested' }
+  | { readonly settled: 'failed'; readonly code: ErrorCode; readonly message: string };
+
+/** ADX's error codes by what they mean for an object. The codes are those of ADX's ingestion error reference. */
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  Stream_WrongNumberOfFields: 'formatMismatch',
+  Stream_ClosingQuoteMissing: 'formatMismatch',
+  BadRequest_InvalidBlob: 'formatMismatch',
+  BadRequest_EmptyArchive: 'formatMismatch',
+  BadRequest_InvalidArchive: 'formatMismatch',
+  BadRequest_NoRecordsOrWrongFormat: 'formatMismatch',
+  BadRequest_EmptyBlob: 'formatMismatch',
+  Stream_NoDataToIngest: 'formatMismatch',
+  BadRequest_FormatNotSupported: 'formatMismatch',
+  BadRequest_InvalidMapping: 'mappingNotFound',
+  BadRequest_InvalidMappingReference: 'mappingNotFound',
+  BadRequest_MappingReferenceWasNotFound: 'mappingNotFound',
+  BadRequest_EmptyMappingReference: 'mappingNotFound',
+  BadRequest_MissingMappingFailure: 'mappingNotFound',
+  BadRequest_MissingMappingtFailure: 'mappingNotFound', // ADX's own spelling
+  BadRequest_InconsistentMapping: 'mappingNotFound',
+  BadRequest_DuplicateMapping: 'mappingNotFound',
+  BadRequest_TableNotExist: 'tableNotFound',
+  BadRequest_DatabaseNotExist: 'databaseNotFound',
+  BadRequest_TableAccessDenied: 'clusterAccessDenied',
+  BadRequest_DatabaseAccessDenied: 'clusterAccessDenied',
+  BadRequest_InvalidAuthentication: 'clusterAccessDenied',
+  BadRequest_InvalidKustoIdentityToken: 'clusterAccessDenied',
+  Stream_InputStreamTooLarge: 'objectTooLarge',
+  BadRequest_FileTooLarge: 'objectTooLarge',
+  Download_SourceNotFound: 'objectGone',
+  Download_NotTransient: 'objectAccessDenied',
+  General_RetryAttemptsExceeded: 'ingestionExhausted',
+};
+
+/**
+ * The one table from ADX's answers to outcomes.
+ *
+ * @param urlExpiresAt - end of the presigned URL's life: `Download_Forbidden` after it means an expired URL, before
+ *   it that ADX may not read the object.
+ */
+export function settleStatus(status: IngestionStatus | null, urlExpiresAt: Date): SettledAs {
+  if (status === null) return { settled: 'no' };
+  switch (status.status) {
+    case 'Succeeded':
+    // Rows arrived, some through an update policy did not: the object itself is in.
+    case 'PartiallySucceeded':
+      return { settled: 'ingested' };
+    case 'Skipped':
+      // Only `ingestIfNotExists` makes ADX skip; it says that the rows are there already.
+      return { settled: 'ingested' };
+    case 'Failed':
+      return settleFailure(status, urlExpiresAt);
+    default:
+      return { settled: 'no' };
+  }
+}
+
+function settleFailure(status: IngestionStatus, urlExpiresAt: Date): SettledAs {
+  const said = status.errorCode ?? '';
+  // A second copy of the message in one batch; the first one is being ingested and decides.
+  if (said === 'BlobAlreadyReceived_BlobAlreadyFoundInBatch') return { settled: 'ingested' };
+  // ADX goes on trying by itself; its last word will be Permanent or Exhausted.
+  if (status.failureStatus === 'Transient') return { settled: 'no' };
+  const message = [said, status.details].filter((text) => text !== null && text !== '').join(': ').slice(0, 500);
+  if (said === 'Download_Forbidden') {
+    const failedAt = status.updatedAt === null ? Number.NaN : Date.parse(status.updatedAt);
+    const expired = failedAt >= urlExpiresAt.getTime();
+    return { settled: 'failed', code: expired ? 'urlExpired' : 'objectAccessDenied', message };
+  }
+  const exhausted = status.failureStatus === 'Exhausted';
+  return { settled: 'failed', code: CODES[said] ?? (exhausted ? 'ingestionExhausted' : 'ingestionRejected'), message };
+}

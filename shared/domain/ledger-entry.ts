@@ -1,0 +1,63 @@
+import type { ErrorCode } from '../errors/loader-error.ts';
+
+/**
+ * What the ledger knows of an object.
+ *
+ * - `intent`: about to be posted, written before the post; the message may be in ADX's queue or not.
+ * - `queued`: ADX's queue has accepted the message.
+ * - `ingested`: ADX reported success.
+ * - `failed`: permanent, or attempts exhausted.
+ * - `unknown`: the deadline passed without a report.
+ * - `undone`: its rows were dropped.
+ */
+export type LedgerState = 'intent' | 'queued' | 'ingested' | 'failed' | 'unknown' | 'undone';
+
+/** The allowed transitions; a new entry begins as `intent`. */
+export const LEDGER_TRANSITIONS: Readonly<Record<LedgerState, readonly LedgerState[]>> = {
+  intent: ['queued', 'ingested', 'failed', 'unknown', 'intent'],
+  queued: ['ingested', 'failed', 'unknown', 'intent'],
+  ingested: ['undone', 'intent'],
+  failed: ['intent', 'ingested'],
+  unknown: ['ingested', 'failed', 'intent'],
+  undone: ['intent'],
+};
+
+/** `true` while a message for the object may be alive in ADX. */
+export function isUnsettled(state: LedgerState): boolean {
+  return state === 'intent' || state === 'queued' || state === 'unknown';
+}
+
+/** The ledger's entry for one object of a load generation. Times are ISO 8601, UTC; `null` is "not yet". */
+export interface LedgerEntry {
+  readonly key: string;
+  /** The version that the state is about. */
+  readonly version: string;
+  readonly sizeBytes: number;
+  readonly state: LedgerState;
+  /** The run that wrote the state last. */
+  readonly runId: string;
+  readonly epoch: number;
+  readonly sourceId: string;
+  /** Number of the latest attempt; never decreases, also across versions and undo. */
+  readonly attemptSeq: number;
+  /** Attempts for this version, from 1. */
+  readonly attempts: number;
+  readonly intentAt: string;
+  readonly queuedAt: string | null;
+  readonly settledAt: string | null;
+  /** End of the presigned URL's life: part of the fence. */
+  readonly urlExpiresAt: string;
+  readonly errorCode: ErrorCode | null;
+  /** What ADX or S3 said, without secrets, cut at 500 characters. */
+  readonly errorMessage: string | null;
+  /** `true` when a message was posted again without proof that the earlier one was not ingested. */
+  readonly repostedUnproven: boolean;
+}
+
+/**
+ * From when on an unsettled object may be posted again: nobody can download its URL any more, and a download that
+ * began in time has ended. Before that a second message could make a second set of rows.
+ */
+export function fenceOf(entry: Pick<LedgerEntry, 'urlExpiresAt'>, downloadGraceMs: number): Date {
+  return new Date(Date.parse(entry.urlExpiresAt) + downloadGraceMs);
+}

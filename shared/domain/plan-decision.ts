@@ -1,0 +1,89 @@
+import { isUnsettled, type LedgerEntry } from './ledger-entry.ts';
+import type { S3Object } from './s3-object.ts';
+import type { SkipReason } from './selection.ts';
+
+export interface ChangePolicy {
+  /** What to do with a key that was ingested in another version. */
+  readonly changed: 'skip' | 'reload';
+  /** Whether objects that failed in an earlier run are tried again. */
+  readonly retryFailed: boolean;
+}
+
+/** Why an object is loaded. */
+export type LoadReason = 'new' | 'changed' | 'retry' | 'recheck';
+
+export type PlanDecision =
+  | { readonly plan: 'load'; readonly reason: LoadReason }
+  | { readonly plan: 'skip'; readonly reason: SkipReason };
+
+const load = (reason: LoadReason): PlanDecision => ({ plan: 'load', reason });
+const skip = (reason: SkipReason): PlanDecision => ({ plan: 'skip', reason });
+
+/**
+ * What a run does with a selected object, given what the ledger knows of its key.
+ *
+ * An object whose earlier message may still be alive is never planned here: the run's manifest of unsettled objects
+ * settles it first.
+ */
+export function decidePlan(object: S3Object, entry: LedgerEntry | null, policy: ChangePolicy): PlanDecision {
+  if (entry === null) return load('new');
+  if (isUnsettled(entry.state)) return skip('unsettled');
+  const sameVersion = entry.version === object.version;
+  switch (entry.state) {
+    case 'ingested':
+      if (sameVersion) return skip('unchanged');
+      return policy.changed === 'reload' ? load('changed') : skip('changed');
+    case 'failed':
+      if (!sameVersion) return load('changed');
+      return policy.retryFailed ? load('retry') : skip('failedBefore');
+    case 'undone':
+      return load('retry');
+    default:
+      return skip('unsettled');
+  }
+}
+
+/** What `ingestUnit` does with a planned object, given the ledger's entry at that very moment. */
+export type PostDecision =
+  | { readonly post: 'first' }
+  | { readonly post: 'again'; readonly provenNotIngested: boolean }
+  /** The object needs no post from this run: it is settled, or settling, or another run's. */
+  | { readonly post: 'no' };
+
+export interface PostSituation {
+  readonly runId: string;
+  readonly reason: LoadReason;
+  readonly version: string;
+  readonly now: Date;
+  readonly downloadGraceMs: number;
+  readonly policy: ChangePolicy;
+}
+
+/**
+ * Whether an object may be posted now. This is the guard that keeps the number of live messages per object version
+ * at one: activities may run twice and at the same time, and runs may be taken over.
+ */
+export function decidePost(entry: LedgerEntry | null, situation: PostSituation): PostDecision {
+  if (entry === null) return { post: 'first' };
+  switch (entry.state) {
+    case 'undone':
+      return { post: 'again', provenNotIngested: true };
+    case 'ingested':
+      return entry.version !== situation.version && situation.policy.changed === 'reload'
+        ? { post: 'again', provenNotIngested: true }
+        : { post: 'no' };
+    case 'failed':
+      // A failure of this run stays one: trying again within the run is the settler's decision, not a twin's.
+      if (entry.runId === situation.runId) return { post: 'no' };
+      return entry.version !== situation.version || situation.reason === 'retry' || situation.reason === 'recheck'
+        ? { post: 'again', provenNotIngested: true }
+        : { post: 'no' };
+    case 'intent':
+    case 'queued':
+    case 'unknown': {
+      if (situation.reason !== 'recheck' || entry.runId === situation.runId) return { post: 'no' };
+      const fence = Date.parse(entry.urlExpiresAt) + situation.downloadGraceMs;
+      return situation.now.getTime() >= fence ? { post: 'again', provenNotIngested: false } : { post: 'no' };
+    }
+  }
+}

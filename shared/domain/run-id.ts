@@ -1,0 +1,41 @@
+/**
+ * Ids of runs and of the Durable instances that carry them out.
+ *
+ * A run id is at most 85 characters (a load name has 63), so that every instance id below stays within the
+ * 100 printable characters that the Durable Task Scheduler allows.
+ */
+
+/** Compact UTC time with seconds: `20261124T035218Z`. */
+function compactInstant(instant: Date): string {
+  return `${instant.toISOString().slice(0, 19).replace(/[-:]/g, '')}Z`;
+}
+
+/** Id of a run that somebody started; `suffix` (4 characters) tells runs of the same second apart. */
+export function manualRunId(load: string, startedAt: Date, suffix: string): string {
+  return `${load}-${compactInstant(startedAt)}-${suffix}`;
+}
+
+/** Id of a scheduled run, made of load and scheduled instant: a schedule can't start it twice. */
+export function scheduledRunId(load: string, scheduledFor: Date): string {
+  return `${load}-${compactInstant(scheduledFor)}-cron`;
+}
+
+export interface RunEpoch {
+  readonly runId: string;
+  readonly epoch: number;
+}
+
+/** Instance id of the orchestration of a run in one epoch. */
+export function runInstanceId({ runId, epoch }: RunEpoch): string {
+  return `${runId}-e${epoch}`;
+}
+
+/** Instance id of a part (`planner`, `lane-0`, `settler-0`) of a run in one epoch. */
+export function partInstanceId({ runId, epoch, part }: RunEpoch & { readonly part: string }): string {
+  return `${runInstanceId({ runId, epoch })}-${part}`;
+}
+
+/** Instance id of the `attempt`-th orchestration that works through a shard. */
+export function shardInstanceId(input: RunEpoch & { readonly shard: string; readonly attempt: number }): string {
+  return `${runInstanceId(input)}-s${input.shard}a${input.attempt}`;
+}

@@ -1,0 +1,213 @@
+import type { ErrorCode } from '../errors/loader-error.ts';
+import type { FinalRunState, OutcomeDigest, PlanTotals, RunState } from './run-summary.ts';
+
+/** What started a run. `settle` runs only settle what earlier runs left unknown. */
+export type RunTrigger = 'manual' | 'schedule' | 'events' | 'settle';
+
+/** What a start may narrow, beside what the definition says. */
+export interface RunOptions {
+  /** Longer than, and beginning with, the prefix of the definition. */
+  readonly prefix: string | null;
+  readonly modifiedAfter: string | null;
+  readonly modifiedBefore: string | null;
+  readonly retryFailed: boolean;
+}
+
+export const NO_OPTIONS: RunOptions = { prefix: null, modifiedAfter: null, modifiedBefore: null, retryFailed: false };
+
+/** Everything that is needed to begin a run; it stands in the lock, so that a start that was cut off can be completed. */
+export interface RunRequest {
+  readonly runId: string;
+  readonly load: string;
+  readonly trigger: RunTrigger;
+  readonly options: RunOptions;
+  /** ISO 8601, UTC. */
+  readonly createdAt: string;
+}
+
+/** The record of a run: request, epoch, end. */
+export interface RunRow extends RunRequest {
+  readonly row: 'run';
+  readonly epoch: number;
+  readonly generation: number;
+  /** `null` until the run has ended. */
+  readonly finalState: FinalRunState | null;
+  readonly endedAt: string | null;
+  /** When a tick first saw the run stand still, and which start of a host saw it. */
+  readonly silentSince: string | null;
+  readonly silentSeenBy: string | null;
+}
+
+/** What people asked of the run, or its `onError` policy decided; all activities obey it. */
+export interface ControlRow {
+  readonly row: 'control';
+  readonly stop: 'cancel' | 'onError' | null;
+  readonly stopAt: string | null;
+}
+
+/** Absolute figures of a part; those of a run are their sum over the parts of all epochs. */
+export interface PartProgress {
+  readonly plan: PlanTotals;
+  readonly digest: OutcomeDigest;
+}
+
+/** A part of a run in one epoch: the planner, a lane or a settler. */
+export interface PartRow {
+  readonly row: 'part';
+  /** `planner`, `lane-0`, `settler-0`. */
+  readonly part: string;
+  readonly epoch: number;
+  readonly turn: number;
+  /** What this turn was given; asked again, the same is given again. */
+  readonly holds: string | null;
+  readonly heartbeatAt: string;
+  readonly endedAt: string | null;
+  /** How planning ended when it ended by an error. */
+  readonly problem: { readonly code: ErrorCode; readonly message: string } | null;
+  /** Planner: cursor behind the last page, `null` before the first. */
+  readonly cursor: string | null;
+  readonly progress: PartProgress;
+}
+
+/**
+ * A shard of a run.
+ * - `planned`: waits for a lane. `claimed`: a lane works through it. `posted`: a settler looks at it from time to time.
+ * - `settled`: its outcomes are written; the row has left the live part of the run.
+ */
+export interface ShardRow {
+  readonly row: 'shard';
+  readonly shard: string;
+  readonly state: 'planned' | 'claimed' | 'posted' | 'settled';
+  readonly units: number;
+  readonly objects: number;
+  readonly bytes: number;
+  /** Path of the manifest blob. */
+  readonly manifest: string;
+  /** Lane or settler that holds the shard now. */
+  readonly heldBy: string | null;
+  readonly epoch: number;
+  readonly turn: number;
+  /** How often the shard was given to a lane in this epoch. */
+  readonly attempt: number;
+  readonly postedAt: string | null;
+  /** When a settler should look next. */
+  readonly lookAt: string | null;
+  readonly looks: number;
+  /** Why objects of the shard could not be posted. */
+  readonly code: string | null;
+  /** Objects and bytes settled so far; for progress only. */
+  readonly settledObjects: number;
+  readonly settledBytes: number;
+  /** Settled shards: objects whose fate is still open, for the load's next run. */
+  readonly unsettledObjects: number;
+}
+
+/** A row with the ETag that a conditional write needs. */
+export interface Stored<Row> {
+  readonly value: Row;
+  readonly etag: string;
+}
+
+/** The live part of a run: everything but settled shards. */
+export interface RunView {
+  readonly run: Stored<RunRow>;
+  readonly control: Stored<ControlRow>;
+  readonly parts: readonly Stored<PartRow>[];
+  readonly shards: readonly Stored<ShardRow>[];
+}
+
+/** How long a shard may be held by a settler that does not come back before another may take it. */
+export const SETTLER_HOLD_MS = 5 * 60_000;
+
+/** The part of this name in the run's present epoch. */
+export function partOf(view: RunView, part: string): Stored<PartRow> | null {
+  return view.parts.find(({ value }) => value.part === part && value.epoch === view.run.value.epoch) ?? null;
+}
+
+/** The state of a run that has not ended follows from its rows. */
+export function runState(view: RunView): RunState {
+  const { finalState } = view.run.value;
+  if (finalState !== null) return finalState;
+  if (view.control.value.stop !== null) return 'cancelling';
+  const planner = partOf(view, 'planner');
+  if (planner === null) return 'starting';
+  return planner.value.endedAt === null ? 'planning' : 'running';
+}
+
+/** What a lane is told by `takeShard`, before its memory and the fences of the epoch. */
+export type LaneChoice =
+  | { readonly choice: 'shard'; readonly shard: Stored<ShardRow> }
+  | { readonly choice: 'wait' }
+  | { readonly choice: 'stop' };
+
+/** After so many attempts a shard is left to the settlers, who account for what was not posted. */
+export const SHARD_ATTEMPTS = 3;
+
+/**
+ * What a lane does next: a shard of its own that was not worked through, else the first planned one, else one that an
+ * earlier epoch left behind.
+ */
+export function chooseForLane(view: RunView, lane: string, maxInFlight: number): LaneChoice {
+  const { epoch } = view.run.value;
+  if (view.control.value.stop !== null) return { choice: 'stop' };
+  const mine = view.shards.find(
+    ({ value }) => value.state === 'claimed' && value.epoch === epoch && value.heldBy === lane && value.attempt < SHARD_ATTEMPTS,
+  );
+  if (mine !== undefined) return { choice: 'shard', shard: mine };
+  const free = view.shards.find(
+    ({ value }) => value.state === 'planned' || (value.state === 'claimed' && value.epoch < epoch),
+  );
+  const planner = partOf(view, 'planner');
+  if (free === undefined) return { choice: planner !== null && planner.value.endedAt !== null ? 'stop' : 'wait' };
+  const inFlight = view.shards
+    .filter(({ value }) => value.state === 'posted' || (value.state === 'claimed' && value.epoch === epoch))
+    .reduce((sum, { value }) => sum + value.objects - value.settledObjects, 0);
+  // A shard larger than the bound must still be loaded, alone.
+  if (inFlight > 0 && inFlight + free.value.objects > maxInFlight) return { choice: 'wait' };
+  return { choice: 'shard', shard: free };
+}
+
+/** What a settler is told by `takePosted`. */
+export type SettlerChoice =
+  | { readonly choice: 'settle'; readonly shard: Stored<ShardRow> }
+  | { readonly choice: 'wait'; readonly until: Date | null }
+  | { readonly choice: 'stop' };
+
+/** The posted shard that is due soonest, whoever looked at it before. */
+export function chooseForSettler(view: RunView, settler: string, now: Date): SettlerChoice {
+  const { epoch } = view.run.value;
+  const lanes = view.parts.filter(({ value }) => value.epoch === epoch && value.part.startsWith('lane-'));
+  const lanesEnded = lanes.length > 0 && lanes.every(({ value }) => value.endedAt !== null);
+  const posted = view.shards
+    // When the lanes have ended, nobody will post a claimed shard any more: it is settled as it is.
+    .filter(({ value }) => value.state === 'posted' || (lanesEnded && value.state === 'claimed'))
+    .sort((a, b) => lookTime(a.value) - lookTime(b.value));
+  if (posted.length === 0) return lanesEnded ? { choice: 'stop' } : { choice: 'wait', until: null };
+  const free = posted.find(({ value }) => value.state !== 'posted' || !isHeldByOther(value, settler, epoch, now));
+  if (free === undefined) return { choice: 'wait', until: null };
+  if (lookTime(free.value) > now.getTime()) return { choice: 'wait', until: new Date(lookTime(free.value)) };
+  return { choice: 'settle', shard: free };
+}
+
+function lookTime(shard: ShardRow): number {
+  return shard.lookAt === null ? 0 : Date.parse(shard.lookAt);
+}
+
+function isHeldByOther(shard: ShardRow, settler: string, epoch: number, now: Date): boolean {
+  if (shard.heldBy === null || shard.heldBy === settler || shard.epoch < epoch) return false;
+  return now.getTime() < lookTime(shard) + SETTLER_HOLD_MS;
+}
+
+/** Since when a run stands still: the latest sign of life of its most silent part without an end. */
+export function silentPartSince(view: RunView): Date {
+  const { epoch, createdAt } = view.run.value;
+  const parts = view.parts.filter(({ value }) => value.epoch === epoch && value.endedAt === null);
+  const signs = parts.map(({ value }) => Date.parse(value.heartbeatAt));
+  const allEnded = parts.length === 0 && view.parts.some(({ value }) => value.epoch === epoch);
+  if (allEnded) {
+    // Only the finish is left: its silence counts from the end of the last part.
+    const ends = view.parts.filter(({ value }) => value.epoch === epoch).map(({ value }) => Date.parse(value.endedAt!));
+    return new Date(Math.max(...ends));
+  }
+  return new Date(signs.length > 0 ? Math.min(...signs) : Date.parse(createdAt));
+}

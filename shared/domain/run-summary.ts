@@ -1,0 +1,212 @@
+import type { ErrorCode } from '../errors/loader-error.ts';
+import type { SkipReason } from './selection.ts';
+
+/** How one object of a run ended. `notStarted`: the run was cancelled or stopped before the object was posted. */
+export const OBJECT_STATES = ['ingested', 'failed', 'unknown', 'deferred', 'notStarted'] as const;
+export type ObjectState = (typeof OBJECT_STATES)[number];
+
+/** One line of a shard's outcomes. Times are ISO 8601, UTC. */
+export interface ObjectOutcome {
+  readonly key: string;
+  readonly version: string;
+  readonly sizeBytes: number;
+  readonly state: ObjectState;
+  readonly code: ErrorCode | null;
+  readonly message: string | null;
+  readonly sourceId: string | null;
+  readonly attempts: number;
+  readonly postedAt: string | null;
+  readonly settledAt: string | null;
+  /** The message was posted again without proof that the earlier one was not ingested. */
+  readonly repostedUnproven: boolean;
+}
+
+export interface FailureExample {
+  readonly key: string;
+  readonly message: string;
+}
+
+export interface SlowObject {
+  readonly key: string;
+  /** From post to ADX's report, milliseconds. */
+  readonly durationMs: number;
+}
+
+/** The outcomes of a shard (or of several) in a few figures that can be added up. */
+export interface OutcomeDigest {
+  readonly objects: Readonly<Record<ObjectState, number>>;
+  readonly bytesIngested: number;
+  readonly failures: Readonly<Partial<Record<ErrorCode, { readonly count: number; readonly examples: readonly FailureExample[] }>>>;
+  readonly slowest: readonly SlowObject[];
+  readonly repostedUnproven: readonly string[];
+  /** Earliest end of the fences of unknown objects. */
+  readonly earliestFenceAt: string | null;
+}
+
+const EXAMPLES = 3;
+const SLOWEST = 5;
+/** Keys that are named; the count of further ones would say no more. */
+const REPOSTED_NAMED = 20;
+
+export const EMPTY_DIGEST: OutcomeDigest = {
+  objects: { ingested: 0, failed: 0, unknown: 0, deferred: 0, notStarted: 0 },
+  bytesIngested: 0,
+  failures: {},
+  slowest: [],
+  repostedUnproven: [],
+  earliestFenceAt: null,
+};
+
+/** The digest of single outcomes; `fenceOf` tells the fence of an unknown object. */
+export function digestOutcomes(outcomes: readonly ObjectOutcome[], fenceOf: (key: string) => string | null): OutcomeDigest {
+  return outcomes.reduce((digest, outcome) => addDigests(digest, digestOutcome(outcome, fenceOf)), EMPTY_DIGEST);
+}
+
+function digestOutcome(outcome: ObjectOutcome, fence: (key: string) => string | null): OutcomeDigest {
+  const failed = outcome.code !== null && outcome.state !== 'ingested';
+  const durationMs =
+    outcome.postedAt === null || outcome.settledAt === null ? null : Date.parse(outcome.settledAt) - Date.parse(outcome.postedAt);
+  return {
+    objects: { ...EMPTY_DIGEST.objects, [outcome.state]: 1 },
+    bytesIngested: outcome.state === 'ingested' ? outcome.sizeBytes : 0,
+    failures: failed
+      ? { [outcome.code]: { count: 1, examples: [{ key: outcome.key, message: outcome.message ?? '' }] } }
+      : {},
+    slowest: durationMs === null ? [] : [{ key: outcome.key, durationMs }],
+    repostedUnproven: outcome.repostedUnproven ? [outcome.key] : [],
+    earliestFenceAt: outcome.state === 'unknown' ? fence(outcome.key) : null,
+  };
+}
+
+/** Adds two digests up. Associative and commutative but for which of equal examples is named. */
+export function addDigests(a: OutcomeDigest, b: OutcomeDigest): OutcomeDigest {
+  const objects = { ...a.objects };
+  for (const state of OBJECT_STATES) objects[state] += b.objects[state];
+  const failures: Partial<Record<ErrorCode, { count: number; examples: readonly FailureExample[] }>> = { ...a.failures };
+  for (const [code, more] of Object.entries(b.failures) as [ErrorCode, { count: number; examples: readonly FailureExample[] }][]) {
+    const sofar = failures[code];
+    failures[code] = {
+      count: (sofar?.count ?? 0) + more.count,
+      examples: [...(sofar?.examples ?? []), ...more.examples].slice(0, EXAMPLES),
+    };
+  }
+  return {
+    objects,
+    bytesIngested: a.bytesIngested + b.bytesIngested,
+    failures,
+    slowest: [...a.slowest, ...b.slowest].sort((x, y) => y.durationMs - x.durationMs).slice(0, SLOWEST),
+    repostedUnproven: [...a.repostedUnproven, ...b.repostedUnproven].slice(0, REPOSTED_NAMED),
+    earliestFenceAt: earliest(a.earliestFenceAt, b.earliestFenceAt),
+  };
+}
+
+function earliest(a: string | null, b: string | null): string | null {
+  if (a === null || b === null) return a ?? b;
+  return a < b ? a : b;
+}
+
+/** What planning found, added up over plan pages. */
+export interface PlanTotals {
+  readonly listed: number;
+  readonly listedBytes: number;
+  readonly selected: number;
+  readonly selectedBytes: number;
+  readonly skipped: Readonly<Partial<Record<SkipReason, number>>>;
+}
+
+export const EMPTY_PLAN: PlanTotals = { listed: 0, listedBytes: 0, selected: 0, selectedBytes: 0, skipped: {} };
+
+export function addPlanTotals(a: PlanTotals, b: PlanTotals): PlanTotals {
+  const skipped: Partial<Record<SkipReason, number>> = { ...a.skipped };
+  for (const [reason, more] of Object.entries(b.skipped) as [SkipReason, number][]) skipped[reason] = (skipped[reason] ?? 0) + more;
+  return {
+    listed: a.listed + b.listed,
+    listedBytes: a.listedBytes + b.listedBytes,
+    selected: a.selected + b.selected,
+    selectedBytes: a.selectedBytes + b.selectedBytes,
+    skipped,
+  };
+}
+
+/** Rows in the table under the tag of the run. */
+export interface RowCount {
+  /** Rows of all extents that carry the tag; `null` when they could not be counted. */
+  readonly tagged: number | null;
+  /** `true` when the tag holds this run's rows alone; `false` when the window holds other runs too. */
+  readonly tagIsThisRunOnly: boolean;
+  /** `null`: not known. Rows that the loaded objects hold. */
+  readonly expected: number | null;
+  /** `null` where one of the two is not known. */
+  readonly agrees: boolean | null;
+}
+
+/** The states a run may have. The first five are of a run under way, the others final. */
+export const RUN_STATES = [
+  'starting',
+  'planning',
+  'running',
+  'suspended',
+  'cancelling',
+  'completed',
+  'completedWithFailures',
+  'completedWithDiscrepancy',
+  'stopped',
+  'cancelled',
+  'failed',
+] as const;
+export type RunState = (typeof RUN_STATES)[number];
+export type FinalRunState = Exclude<RunState, 'starting' | 'planning' | 'running' | 'suspended' | 'cancelling'>;
+
+export interface RunProblem {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly remedy: string;
+}
+
+/** What a run did, as JSON: the output of its orchestration, a blob, and the answer of GET /api/runs/{id}. */
+export interface RunSummary {
+  readonly runId: string;
+  readonly load: string;
+  readonly state: FinalRunState;
+  readonly trigger: string;
+  readonly startedAt: string;
+  readonly endedAt: string;
+  readonly durationMs: number;
+  /** `null` unless planning failed or the run was given up. */
+  readonly problem: RunProblem | null;
+  readonly plan: PlanTotals;
+  readonly objects: OutcomeDigest['objects'];
+  readonly bytesIngested: number;
+  readonly throughput: { readonly objectsPerSecond: number; readonly bytesPerSecond: number };
+  readonly failures: OutcomeDigest['failures'];
+  readonly slowest: readonly SlowObject[];
+  readonly repostedUnproven: readonly string[];
+  readonly rows: RowCount;
+  /** The drop-by tag of the rows. */
+  readonly tag: string;
+  /** When the objects whose fate is unknown may be posted again; `null` when there are none. */
+  readonly unsettledUntil: string | null;
+  readonly epochs: number;
+}
+
+export interface FinalStateInput {
+  readonly cancelled: boolean;
+  readonly stoppedOnError: boolean;
+  /** Planning ended by an error. */
+  readonly planFailed: boolean;
+  readonly givenUp: boolean;
+  readonly digest: OutcomeDigest;
+  readonly rowsAgree: boolean | null;
+}
+
+/** The final state of a run. A discrepancy outranks failures; being cancelled or stopped outranks both. */
+export function finalState({ cancelled, stoppedOnError, planFailed, givenUp, digest, rowsAgree }: FinalStateInput): FinalRunState {
+  const { ingested, failed, unknown, deferred } = digest.objects;
+  if (givenUp) return 'failed';
+  if (planFailed && ingested + failed + unknown + deferred === 0) return 'failed';
+  if (cancelled) return 'cancelled';
+  if (stoppedOnError) return 'stopped';
+  if (rowsAgree === false || digest.repostedUnproven.length > 0) return 'completedWithDiscrepancy';
+  if (planFailed || failed > 0 || unknown > 0) return 'completedWithFailures';
+  return 'completed';
+}

@@ -1,0 +1,65 @@
+import type { IngestionStatus } from '../domain/ingestion-status.ts';
+
+/** One message to ADX's queued ingestion. */
+export interface IngestionRequest {
+  /** UUID v4; see `sourceIdOf`. */
+  readonly sourceId: string;
+  /** Presigned URL. Secret: it goes into the message and nowhere else. */
+  readonly url: string;
+  /** Uncompressed size, exact or estimated, at least 1. Without a size ADX would put the object into a batch of its own. */
+  readonly rawSizeBytes: number;
+  readonly database: string;
+  readonly table: string;
+  /** ADX's name of the format. */
+  readonly format: string;
+  readonly mapping: string | null;
+  readonly ignoreFirstRecord: boolean;
+  readonly tags: readonly string[];
+}
+
+/**
+ * How a post ended.
+ * - `accepted`: the message is in ADX's queue.
+ * - `refused`: it is certainly not; every queue said so.
+ * - `ambiguous`: it may be in (timeout, reset, an answer that is not the queue's own).
+ */
+export type PostResult =
+  | { readonly result: 'accepted' }
+  | { readonly result: 'refused' | 'ambiguous'; readonly message: string };
+
+/** What the loader knows of a table before it loads into it. */
+export interface TableFacts {
+  /** How long ADX collects messages before it ingests them. ADX's default, 5 minutes, where it can't be read. */
+  readonly batchingWindowMs: number;
+}
+
+/**
+ * Queued ingestion into one ADX cluster, and what is needed to follow it.
+ *
+ * Methods throw a `LoaderError`: `clusterUnavailable` (transient), `clusterAccessDenied`, `databaseNotFound`,
+ * `tableNotFound`, `mappingNotFound` (permanent).
+ */
+export interface Ingestion {
+  /** Checks that database, table and mapping are there. What the identity may not read is taken to be right. */
+  describeTable(input: {
+    readonly database: string;
+    readonly table: string;
+    readonly mapping: string | null;
+    readonly format: string;
+  }): Promise<TableFacts>;
+
+  /** Opens the way: resources and identity token, once for many callers. */
+  warmUp(): Promise<void>;
+
+  /**
+   * Writes the status entity and posts the message, once. Another queue is tried only after a definite refusal.
+   * Never throws for what the queue answers.
+   */
+  post(request: IngestionRequest): Promise<PostResult>;
+
+  /** What ADX has reported for these source ids; `null` where there is no entity. */
+  readStatuses(sourceIds: readonly string[]): Promise<ReadonlyMap<string, IngestionStatus | null>>;
+
+  /** Rows in the extents that carry the tag; `null` when the identity may not see it. */
+  countRowsByTag(input: { readonly database: string; readonly table: string; readonly tag: string }): Promise<number | null>;
+}

@@ -1,0 +1,34 @@
+import type { LedgerEntry } from '../domain/ledger-entry.ts';
+import type { Stored } from '../domain/run-record.ts';
+
+/** Names the ledger of a load: deleting the load or changing its destination begins a new generation. */
+export interface LedgerName {
+  readonly load: string;
+  readonly generation: number;
+}
+
+/** One conditional write. `etag: null` inserts and needs that the key has no entry. */
+export interface LedgerWrite {
+  readonly entry: LedgerEntry;
+  readonly etag: string | null;
+}
+
+/** The durable state of each object of a load. */
+export interface Ledger {
+  /**
+   * Entries of the keys from `firstKey` to `lastKey`, both included, by key. One range query per partition, so it
+   * is for pages of many keys; other keys of the range may be among them.
+   */
+  readRange(name: LedgerName, firstKey: string, lastKey: string): Promise<ReadonlyMap<string, Stored<LedgerEntry>>>;
+
+  /** Entries of these keys; keys without an entry are absent. One request per key. */
+  readKeys(name: LedgerName, keys: readonly string[]): Promise<ReadonlyMap<string, Stored<LedgerEntry>>>;
+
+  /**
+   * Writes in transactions, one per partition and 100 entries. Whether one entry is written does not depend on
+   * another: when a precondition fails, the rest of its transaction is written all the same.
+   *
+   * @returns for each write, in order, the new ETag, or `null` when its precondition failed.
+   */
+  write(name: LedgerName, writes: readonly LedgerWrite[]): Promise<readonly (string | null)[]>;
+}

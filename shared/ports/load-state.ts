@@ -1,0 +1,73 @@
+import type { RunRequest } from '../domain/run-record.ts';
+import type { LedgerName } from './ledger.ts';
+
+/** The lock of a load: held by its one run. */
+export interface Lock {
+  readonly load: string;
+  readonly request: RunRequest;
+  /** ISO 8601, UTC. */
+  readonly acquiredAt: string;
+}
+
+/** Objects that a run left unknown; the load's next run settles them first. */
+export interface Unsettled {
+  readonly load: string;
+  readonly generation: number;
+  readonly runId: string;
+  /** Path of the NDJSON document that lists the objects. */
+  readonly manifest: string;
+  readonly objects: number;
+  /** Earliest instant at which one of them may be posted again; ISO 8601, UTC. */
+  readonly fenceAt: string;
+}
+
+/** An object that an event announced, waiting for a run. */
+export interface PendingObject {
+  readonly key: string;
+  readonly etag: string;
+}
+
+/** Where a schedule stands. Times are ISO 8601, UTC. */
+export interface ScheduleState {
+  /** Up to when due instants were looked for. */
+  readonly checkedUntil: string;
+  /** An instant that fell due while the load was locked; started when the lock is free. */
+  readonly waiting: string | null;
+  readonly etag: string | null;
+}
+
+/** Small durable facts about loads: lock, schedule, pending events, what is unsettled, idempotency keys. */
+export interface LoadState {
+  /** Takes the lock, or tells who holds it. */
+  acquireLock(lock: Lock): Promise<{ readonly acquired: true } | { readonly acquired: false; readonly heldBy: Lock }>;
+  readLock(load: string): Promise<Lock | null>;
+  /** Frees the lock if this run holds it. */
+  releaseLock(load: string, runId: string): Promise<void>;
+  listLocks(): Promise<readonly Lock[]>;
+
+  /** The run id for an idempotency key of a load: the given one if the key is new, else the first one. */
+  claimIdempotencyKey(input: {
+    readonly load: string;
+    readonly idempotencyKey: string;
+    readonly runId: string;
+    /** Hash of the request; another request under the same key is told by it. */
+    readonly fingerprint: string;
+  }): Promise<{ readonly runId: string; readonly fingerprint: string; readonly isNew: boolean }>;
+  /** Gives an idempotency key back whose run was not started. */
+  dropIdempotencyKey(load: string, idempotencyKey: string): Promise<void>;
+
+  readSchedule(load: string): Promise<ScheduleState | null>;
+  /** `false` when somebody else wrote it in between. */
+  writeSchedule(load: string, state: ScheduleState): Promise<boolean>;
+
+  addUnsettled(unsettled: Unsettled): Promise<void>;
+  listUnsettled(load: string): Promise<readonly Unsettled[]>;
+  removeUnsettled(unsettled: Pick<Unsettled, 'load' | 'runId'>): Promise<void>;
+
+  /** Adds objects to the pending list of a load; adding one again renews its ETag. */
+  addPending(name: LedgerName, keys: readonly string[]): Promise<void>;
+  /** Pending objects in ascending order of key, after the given key. */
+  readPending(name: LedgerName, options: { readonly afterKey: string | null; readonly limit: number }): Promise<readonly PendingObject[]>;
+  /** Removes those that were not renewed since they were read. */
+  removePending(name: LedgerName, pending: readonly PendingObject[]): Promise<void>;
+}

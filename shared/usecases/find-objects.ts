@@ -1,0 +1,191 @@
+import { isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
+import { LEDGER_PARTITIONS } from '../domain/ledger-key.ts';
+import { decidePlan } from '../domain/plan-decision.ts';
+import type { Stored } from '../domain/run-record.ts';
+import { EMPTY_PLAN, type PlanTotals } from '../domain/run-summary.ts';
+import type { S3Object } from '../domain/s3-object.ts';
+import { compileSelection, type SkipReason } from '../domain/selection.ts';
+import type { PlannedObject } from '../domain/shard-layout.ts';
+import type { PendingObject } from '../ports/load-state.ts';
+import type { Source } from '../ports/source.ts';
+import { allOf } from './bounded.ts';
+import type { Loader } from './loader.ts';
+import { readNdjson, type RunFacts, type RunSnapshot } from './run-documents.ts';
+
+/** One page of what a run is about, compared with the ledger. */
+export interface FoundPage {
+  readonly objects: readonly PlannedObject[];
+  readonly totals: PlanTotals;
+  readonly next: string | null;
+  readonly pending: readonly PendingObject[];
+}
+
+/**
+ * Keys of one plan page. Large, so that the ledger's range queries (one per partition) are shared by many keys; the
+ * first page is smaller, so that the lanes have work early.
+ */
+export const PAGE_KEYS = 50_000;
+export const FIRST_PAGE_KEYS = 5000;
+
+/** A page of pending objects: each costs a HEAD request. */
+const PENDING_KEYS = 2000;
+const HEADS_AT_ONCE = 16;
+
+/** Listing for one page ends after this long, so that a slow endpoint doesn't make the planner look dead. */
+const LISTING_MS = 120_000;
+
+/** Where the next page begins: `u:<index of the unsettled manifest>` or `k:<key after which to go on>`. */
+type Cursor = { readonly phase: 'unsettled'; readonly index: number } | { readonly phase: 'keys'; readonly after: string | null };
+
+export interface FindTask {
+  readonly snapshot: RunSnapshot;
+  readonly facts: RunFacts;
+  readonly page: number;
+  readonly cursor: string | null;
+}
+
+/** Finds the objects of the page that begins at the cursor: first what earlier runs left open, then keys. */
+export async function findObjects(loader: Loader, task: FindTask): Promise<FoundPage> {
+  const cursor = readCursor(task.cursor, task.facts);
+  return cursor.phase === 'unsettled' ? findUnsettled(loader, task, cursor.index) : findKeys(loader, task, cursor.after);
+}
+
+function readCursor(cursor: string | null, facts: RunFacts): Cursor {
+  if (cursor === null) return facts.unsettled.length > 0 ? { phase: 'unsettled', index: 0 } : { phase: 'keys', after: null };
+  if (cursor.startsWith('u:')) return { phase: 'unsettled', index: Number(cursor.slice(2)) };
+  return { phase: 'keys', after: cursor.length > 2 ? cursor.slice(2) : null };
+}
+
+/** One document of unsettled objects is one page. Each is looked at again, whatever the run selects otherwise. */
+async function findUnsettled(loader: Loader, { snapshot, facts }: FindTask, index: number): Promise<FoundPage> {
+  const unsettled = facts.unsettled[index]!;
+  const isLast = index + 1 === facts.unsettled.length;
+  const next = isLast ? (snapshot.request.trigger === 'settle' ? null : 'k:') : `u:${index + 1}`;
+  // A new generation has a new table or ledger: what the old one left open is not its business.
+  if (unsettled.generation !== snapshot.generation) return { objects: [], totals: EMPTY_PLAN, next, pending: [] };
+  const document = await loader.documents.get(unsettled.manifest);
+  const lines = document === null ? [] : readNdjson<{ key: string; version: string; sizeBytes: number }>(document.body);
+  const objects = lines.map(({ key, version, sizeBytes }): PlannedObject => ({ key, version, sizeBytes, reason: 'recheck' }));
+  const bytes = objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const totals = { ...EMPTY_PLAN, selected: objects.length, selectedBytes: bytes };
+  return { objects, totals, next, pending: [] };
+}
+
+async function findKeys(loader: Loader, task: FindTask, after: string | null): Promise<FoundPage> {
+  const { snapshot } = task;
+  const source = await loader.source(snapshot.definition.source);
+  const batch = snapshot.request.trigger === 'events' ? await announced(loader, source, task, after) : await listed(loader, source, task, after);
+  const skipped = new Map<SkipReason, number>(batch.gone > 0 ? [['gone', batch.gone]] : []);
+  const skip = (reason: SkipReason) => skipped.set(reason, (skipped.get(reason) ?? 0) + 1);
+
+  const reasonToSkip = compileSelection(selectionOf(snapshot));
+  const selected = batch.objects.filter((object) => {
+    const reason = reasonToSkip(object);
+    if (reason !== null) skip(reason);
+    return reason === null;
+  });
+
+  const entries = await readEntries(loader, snapshot, selected);
+  const settledHere = new Set(task.facts.unsettled.map(({ runId }) => runId));
+  const policy = { changed: snapshot.definition.changed, retryFailed: snapshot.request.options.retryFailed };
+  const objects: PlannedObject[] = [];
+  for (const object of selected) {
+    const entry = entries.get(object.key)?.value ?? null;
+    if (isOrphan(entry, settledHere, snapshot.request.runId)) {
+      objects.push({ key: entry.key, version: entry.version, sizeBytes: entry.sizeBytes, reason: 'recheck' });
+      continue;
+    }
+    const decision = decidePlan(object, entry, policy);
+    if (decision.plan === 'skip') skip(decision.reason);
+    else objects.push({ key: object.key, version: object.version, sizeBytes: object.sizeBytes, reason: decision.reason });
+  }
+  const sumBytes = (items: readonly { readonly sizeBytes: number }[]) => items.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  return {
+    objects,
+    totals: {
+      listed: batch.objects.length + batch.gone,
+      listedBytes: sumBytes(batch.objects),
+      selected: objects.length,
+      selectedBytes: sumBytes(objects),
+      skipped: Object.fromEntries(skipped),
+    },
+    next: batch.isLast ? null : `k:${batch.lastKey}`,
+    pending: batch.pending,
+  };
+}
+
+/** Unsettled, but in no document of unsettled objects: the run that wrote the entry could not finish. */
+function isOrphan(entry: LedgerEntry | null, settledHere: ReadonlySet<string>, runId: string): entry is LedgerEntry {
+  return entry !== null && isUnsettled(entry.state) && entry.runId !== runId && !settledHere.has(entry.runId);
+}
+
+function selectionOf({ definition: { source, format }, request: { options } }: RunSnapshot) {
+  return {
+    ...source,
+    suffixes: typeof source.suffix === 'string' ? [source.suffix] : source.suffix,
+    compression: format.compression,
+    modifiedAfter: later(source.modifiedAfter, options.modifiedAfter),
+    modifiedBefore: earlier(source.modifiedBefore, options.modifiedBefore),
+  };
+}
+
+function later(a: string | null, b: string | null): string | null {
+  if (a === null || b === null) return a ?? b;
+  return Date.parse(a) > Date.parse(b) ? a : b;
+}
+
+function earlier(a: string | null, b: string | null): string | null {
+  if (a === null || b === null) return a ?? b;
+  return Date.parse(a) < Date.parse(b) ? a : b;
+}
+
+interface KeyBatch {
+  readonly objects: readonly S3Object[];
+  readonly gone: number;
+  readonly lastKey: string | null;
+  readonly isLast: boolean;
+  readonly pending: readonly PendingObject[];
+}
+
+async function listed(loader: Loader, source: Source, { snapshot, page }: FindTask, after: string | null): Promise<KeyBatch> {
+  const prefix = snapshot.request.options.prefix ?? snapshot.definition.source.prefix;
+  const most = page === 0 ? FIRST_PAGE_KEYS : PAGE_KEYS;
+  const until = loader.now().getTime() + LISTING_MS;
+  const objects: S3Object[] = [];
+  let isLast = false;
+  while (!isLast && objects.length < most && (objects.length === 0 || loader.now().getTime() < until)) {
+    const part = await source.listPage({ prefix, startAfter: objects.at(-1)?.key ?? after });
+    for (const object of part.objects) objects.push(object);
+    isLast = part.isLast;
+  }
+  return { objects, gone: 0, lastKey: objects.at(-1)?.key ?? after, isLast, pending: [] };
+}
+
+/** Objects that events announced, as they are now: an event may be older than the object. */
+async function announced(loader: Loader, source: Source, { snapshot }: FindTask, afterKey: string | null): Promise<KeyBatch> {
+  const name = { load: snapshot.request.load, generation: snapshot.generation };
+  const pending = await loader.loads.readPending(name, { afterKey, limit: PENDING_KEYS });
+  const heads = await allOf(pending, HEADS_AT_ONCE, ({ key }) => source.head(key));
+  const objects = heads.filter((object): object is S3Object => object !== null);
+  return {
+    objects,
+    gone: heads.length - objects.length,
+    lastKey: pending.at(-1)?.key ?? afterKey,
+    isLast: pending.length < PENDING_KEYS,
+    pending,
+  };
+}
+
+/** A range query per partition for many keys, a look-up per key for few. */
+async function readEntries(
+  loader: Loader,
+  { request: { load }, generation }: RunSnapshot,
+  objects: readonly S3Object[],
+): Promise<ReadonlyMap<string, Stored<LedgerEntry>>> {
+  const name = { load, generation };
+  const first = objects[0];
+  const last = objects.at(-1);
+  if (first === undefined || last === undefined) return new Map();
+  if (objects.length <= LEDGER_PARTITIONS) return loader.ledger.readKeys(name, objects.map(({ key }) => key));
+  return loader.ledger.readRange(name, first.key, last.key);
+}

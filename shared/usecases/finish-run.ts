@@ -1,0 +1,174 @@
+import type { RunRef } from '../contracts/durable.ts';
+import { fenceOf, isUnsettled } from '../domain/ledger-entry.ts';
+import type { RunView, ShardRow } from '../domain/run-record.ts';
+import { addPlanTotals, EMPTY_PLAN, finalState, type OutcomeDigest, type PlanTotals, type RowCount, type RunProblem, type RunSummary } from '../domain/run-summary.ts';
+import { ERROR_KINDS, toLoaderError } from '../errors/loader-error.ts';
+import { events } from '../observability/events.ts';
+import type { Loader } from './loader.ts';
+import { readFacts, readOutcomes, readSnapshot, readSummary, type RunSnapshot, toNdjson, unsettledPath, writeSummary } from './run-documents.ts';
+import { digestOfRun } from './settle-shard.ts';
+
+/** Settled shards that are read at once when looking for open objects. */
+const SHARDS_AT_ONCE = 500;
+
+/**
+ * Ends a run: counts rows, writes the summary, leaves what is still open to the load's next run, and frees the lock.
+ * Each step may have been done before; a run that has ended only has its lock freed.
+ *
+ * @returns the summary, or `null` when a newer epoch has taken the run over.
+ */
+export async function finishRun(loader: Loader, { runId, epoch }: RunRef, options: { readonly givenUp?: boolean } = {}): Promise<RunSummary | null> {
+  const view = await loader.runs.readRun(runId);
+  if (view === null) return null;
+  const snapshot = await readSnapshot(loader, runId);
+  if (view.run.value.finalState === null) {
+    if (view.run.value.epoch !== epoch) return null;
+    const summary = (await readSummary(loader, runId)) ?? (await makeSummary(loader, snapshot, view, options.givenUp ?? false));
+    await handOnUnsettled(loader, snapshot, summary);
+    if (!(await markEnded(loader, summary, epoch))) return null;
+    const { ingested, failed } = summary.objects;
+    events.runEnded(loader.logger, { runId, state: summary.state, ingested, failed });
+  }
+  await loader.loads.releaseLock(snapshot.request.load, runId);
+  return readSummary(loader, runId);
+}
+
+async function makeSummary(loader: Loader, snapshot: RunSnapshot, view: RunView, givenUp: boolean): Promise<RunSummary> {
+  const { request, tag } = snapshot;
+  const endedAt = loader.now();
+  const startedAt = new Date(request.createdAt);
+  const durationMs = Math.max(1, endedAt.getTime() - startedAt.getTime());
+  const digest = withNotStarted(digestOfRun(view), view);
+  const problem = problemOf(view, givenUp);
+  const rows = await countRows(loader, snapshot, digest);
+  const { stop } = view.control.value;
+  const summary: RunSummary = {
+    runId: request.runId,
+    load: request.load,
+    state: finalState({
+      cancelled: stop === 'cancel',
+      stoppedOnError: stop === 'onError',
+      planFailed: problem !== null,
+      givenUp,
+      digest,
+      rowsAgree: rows.agrees,
+    }),
+    trigger: request.trigger,
+    startedAt: request.createdAt,
+    endedAt: endedAt.toISOString(),
+    durationMs,
+    problem,
+    plan: planOfRun(view),
+    objects: digest.objects,
+    bytesIngested: digest.bytesIngested,
+    throughput: {
+      objectsPerSecond: perSecond(digest.objects.ingested, durationMs),
+      bytesPerSecond: perSecond(digest.bytesIngested, durationMs),
+    },
+    failures: digest.failures,
+    slowest: digest.slowest,
+    repostedUnproven: digest.repostedUnproven,
+    rows,
+    tag,
+    unsettledUntil: digest.objects.unknown + digest.objects.deferred > 0 ? digest.earliestFenceAt : null,
+    epochs: view.run.value.epoch,
+  };
+  return writeSummary(loader, summary);
+}
+
+/** Totals of all plan pages, whichever epoch planned them. */
+export function planOfRun(view: Pick<RunView, 'parts'>): PlanTotals {
+  return view.parts.reduce((totals, { value }) => addPlanTotals(totals, value.progress.plan), EMPTY_PLAN);
+}
+
+/** Shards that no lane took, because the run was stopped or given up. */
+function withNotStarted(digest: OutcomeDigest, view: RunView): OutcomeDigest {
+  const left = view.shards.reduce((sum, { value }) => sum + value.objects, 0);
+  return { ...digest, objects: { ...digest.objects, notStarted: digest.objects.notStarted + left } };
+}
+
+function problemOf(view: RunView, givenUp: boolean): RunProblem | null {
+  if (givenUp) return { code: 'runAbandoned', message: ERROR_KINDS.runAbandoned.title, remedy: ERROR_KINDS.runAbandoned.remedy };
+  const problem = view.parts.find(({ value }) => value.problem !== null && value.epoch === view.run.value.epoch)?.value.problem;
+  return problem == null ? null : { ...problem, remedy: ERROR_KINDS[problem.code].remedy };
+}
+
+function perSecond(amount: number, durationMs: number): number {
+  return Math.round((amount * 100_000) / durationMs) / 100;
+}
+
+/**
+ * Rows under the run's tag. How many rows the objects hold is not known without reading them, so `expected` is known
+ * only where nothing was ingested under a tag of this run's own.
+ */
+async function countRows(loader: Loader, { definition, tag, tagWindow }: RunSnapshot, digest: OutcomeDigest): Promise<RowCount> {
+  const { cluster, database, table } = definition.destination;
+  const tagIsThisRunOnly = tagWindow === 'run';
+  const { ingested, unknown } = digest.objects;
+  const expected = ingested === 0 && unknown === 0 && tagIsThisRunOnly ? 0 : null;
+  const tagged = await countTagged();
+  return { tagged, tagIsThisRunOnly, expected, agrees: tagged === null || expected === null ? null : tagged === expected };
+
+  async function countTagged(): Promise<number | null> {
+    try {
+      return await (await loader.ingestion(cluster)).countRowsByTag({ database, table, tag });
+    } catch (thrown) {
+      events.rowsNotCounted(loader.logger, { runId: tag, error: toLoaderError(thrown) });
+      return null;
+    }
+  }
+}
+
+/** Objects whose fate is still open go into a document of this run, which replaces those that it had taken over. */
+async function handOnUnsettled(loader: Loader, snapshot: RunSnapshot, summary: RunSummary): Promise<void> {
+  const { runId, load } = snapshot.request;
+  const open = await findOpen(loader, snapshot, summary);
+  if (open.length > 0) {
+    const manifest = unsettledPath(runId);
+    const fenceAt = open.reduce((least, { fence }) => (fence < least ? fence : least), open[0]!.fence);
+    await loader.documents.put(manifest, toNdjson(open.map(({ key, version, sizeBytes }) => ({ key, version, sizeBytes }))), 'always');
+    await loader.loads.addUnsettled({ load, generation: snapshot.generation, runId, manifest, objects: open.length, fenceAt });
+  }
+  const facts = await readFacts(loader, runId);
+  const lookedAt = summary.state === 'completed' || summary.state === 'completedWithFailures' || summary.state === 'completedWithDiscrepancy';
+  // A run that was stopped may not have come to all of them: they stay for the next one as well.
+  if (!lookedAt) return;
+  for (const { runId: earlier } of facts?.unsettled ?? []) await loader.loads.removeUnsettled({ load, runId: earlier });
+}
+
+async function findOpen(loader: Loader, snapshot: RunSnapshot, summary: RunSummary) {
+  if (summary.objects.unknown + summary.objects.deferred === 0) return [];
+  const { runId, load } = snapshot.request;
+  const open: { key: string; version: string; sizeBytes: number; fence: string }[] = [];
+  for await (const shard of settledShards(loader, runId)) {
+    if (shard.unsettledObjects === 0) continue;
+    const outcomes = (await readOutcomes(loader, runId, shard.shard)) ?? [];
+    const keys = outcomes.filter(({ state }) => state === 'unknown' || state === 'deferred').map(({ key }) => key);
+    const entries = await loader.ledger.readKeys({ load, generation: snapshot.generation }, keys);
+    for (const { value } of entries.values()) {
+      if (!isUnsettled(value.state)) continue;
+      const fence = fenceOf(value, loader.timing.downloadGraceMs).toISOString();
+      open.push({ key: value.key, version: value.version, sizeBytes: value.sizeBytes, fence });
+    }
+  }
+  return open;
+}
+
+async function* settledShards({ runs }: Loader, runId: string): AsyncGenerator<ShardRow> {
+  let after: string | undefined;
+  for (;;) {
+    const page = await runs.settledShards(runId, { limit: SHARDS_AT_ONCE, ...(after === undefined ? {} : { after }) });
+    yield* page;
+    if (page.length < SHARDS_AT_ONCE) return;
+    after = page.at(-1)!.shard;
+  }
+}
+
+async function markEnded(loader: Loader, { runId, state, endedAt }: RunSummary, epoch: number): Promise<boolean> {
+  for (;;) {
+    const now = await loader.runs.readControl(runId);
+    if (now === null || now.run.value.epoch !== epoch) return false;
+    if (now.run.value.finalState !== null) return true;
+    if (await loader.runs.commit(runId, [{ value: { ...now.run.value, finalState: state, endedAt }, etag: now.run.etag }])) return true;
+  }
+}

@@ -1,0 +1,249 @@
+import type { IngestUnitInput, IngestUnitOutput } from '../contracts/durable.ts';
+import type { LedgerEntry } from '../domain/ledger-entry.ts';
+import { decidePost } from '../domain/plan-decision.ts';
+import { rawSizeOf } from '../domain/raw-size.ts';
+import type { Stored } from '../domain/run-record.ts';
+import type { PlannedObject } from '../domain/shard-layout.ts';
+import { sourceIdOf } from '../domain/source-id.ts';
+import { type ErrorCode, toLoaderError } from '../errors/loader-error.ts';
+import { events } from '../observability/events.ts';
+import type { Ingestion, PostResult } from '../ports/ingestion.ts';
+import type { LedgerName } from '../ports/ledger.ts';
+import type { Source } from '../ports/source.ts';
+import { allOf } from './bounded.ts';
+import type { Loader } from './loader.ts';
+import { change, pauseMs } from './part-commit.ts';
+import { readSnapshot, readUnit, type RunSnapshot } from './run-documents.ts';
+import { settleEntry } from './settle-entry.ts';
+
+/** After so many definite refusals by every queue an object has failed; pauses 1 and 3 s. */
+const POST_ROUNDS = 3;
+const ROUND_PAUSE_MS = [1000, 3000];
+
+/** How old the knowledge of epoch and control may be when a group of objects is begun. */
+const CONTROL_AGE_MS = 1000;
+/** A unit that takes long shows that its lane lives. */
+const HEARTBEAT_MS = 60_000;
+
+interface UnitWork {
+  readonly input: IngestUnitInput;
+  readonly snapshot: RunSnapshot;
+  readonly ledger: LedgerName;
+  readonly source: Source;
+  readonly ingestion: Ingestion;
+}
+
+/**
+ * Posts the objects of one unit: intent, sign, post, record; in groups no larger than the posts in flight, so that a
+ * crash leaves at most one group between intent and record.
+ *
+ * It may run twice and at the same time: the intent is a conditional write, and only its writer posts.
+ */
+export async function ingestUnit(loader: Loader, input: IngestUnitInput): Promise<IngestUnitOutput> {
+  const { runId, epoch, shard, unit } = input;
+  try {
+    const view = await loader.runs.readRun(runId);
+    const row = view?.shards.find(({ value }) => value.shard === shard)?.value;
+    // A settled shard is no longer among the live ones: a late twin has nothing to do.
+    if (row === undefined || view?.run.value.epoch !== epoch) return { ok: true };
+    const snapshot = await readSnapshot(loader, runId);
+    const { source, destination, concurrency } = snapshot.definition;
+    const work: UnitWork = {
+      input,
+      snapshot,
+      ledger: { load: snapshot.request.load, generation: snapshot.generation },
+      source: await loader.source(source),
+      ingestion: await loader.ingestion(destination.cluster),
+    };
+    await work.ingestion.warmUp();
+    const objects = await readUnit(loader, row.manifest, unit);
+    await ingestInGroups(loader, work, objects, concurrency.postsInFlight);
+    return { ok: true };
+  } catch (thrown) {
+    const error = toLoaderError(thrown);
+    events.unitFailed(loader.logger, { runId, epoch, shard, unit, error });
+    return { ok: false, code: error.code };
+  }
+}
+
+async function ingestInGroups(loader: Loader, work: UnitWork, objects: readonly PlannedObject[], size: number): Promise<void> {
+  let checkedAt = 0;
+  let heartbeatAt = loader.now().getTime();
+  for (let at = 0; at < objects.length; at += size) {
+    const now = loader.now().getTime();
+    if (now - checkedAt >= CONTROL_AGE_MS / loader.timeScale) {
+      if (!(await mayGoOn(loader, work.input))) return;
+      checkedAt = now;
+    }
+    if (now - heartbeatAt >= HEARTBEAT_MS / loader.timeScale) {
+      await showLife(loader, work.input);
+      heartbeatAt = now;
+    }
+    await ingestGroup(loader, work, objects.slice(at, at + size));
+  }
+}
+
+async function mayGoOn(loader: Loader, { runId, epoch }: IngestUnitInput): Promise<boolean> {
+  const now = await loader.runs.readControl(runId);
+  return now !== null && now.run.value.epoch === epoch && now.run.value.finalState === null && now.control.value.stop === null;
+}
+
+/** Renews the heartbeat of the lane that holds the shard. Losing the race for its row is as good: somebody else wrote it. */
+async function showLife(loader: Loader, { runId, epoch, shard }: IngestUnitInput): Promise<void> {
+  const view = await loader.runs.readRun(runId);
+  const lane = view?.shards.find(({ value }) => value.shard === shard)?.value.heldBy;
+  const part = view?.parts.find(({ value }) => value.part === lane && value.epoch === epoch);
+  if (part !== undefined) await loader.runs.commit(runId, [change(part, { heartbeatAt: loader.now().toISOString() })]);
+}
+
+interface Attempt {
+  readonly object: PlannedObject;
+  readonly before: Stored<LedgerEntry> | null;
+  readonly url: string;
+  readonly entry: LedgerEntry;
+}
+
+/** One group: at most as many objects as posts in flight. */
+async function ingestGroup(loader: Loader, work: UnitWork, group: readonly PlannedObject[]): Promise<void> {
+  const known = group.filter(({ reason }) => reason !== 'new');
+  const entries = known.length === 0 ? new Map<string, Stored<LedgerEntry>>() : await loader.ledger.readKeys(work.ledger, known.map(({ key }) => key));
+  const open = await settleRechecked(loader, work, group, entries);
+
+  let round: readonly { object: PlannedObject; before: Stored<LedgerEntry> | null; unproven: boolean }[] = open.flatMap((object) => {
+    const before = entries.get(object.key) ?? null;
+    const decision = decidePost(before?.value ?? null, {
+      runId: work.input.runId,
+      reason: object.reason,
+      version: object.version,
+      now: loader.now(),
+      downloadGraceMs: loader.timing.downloadGraceMs,
+      policy: { changed: work.snapshot.definition.changed, retryFailed: work.snapshot.request.options.retryFailed },
+    });
+    if (decision.post === 'no') return [];
+    return [{ object, before, unproven: decision.post === 'again' && !decision.provenNotIngested }];
+  });
+
+  for (let attempt = 0; round.length > 0; attempt += 1) {
+    const refused = await postRound(loader, work, round);
+    if (refused.length === 0) return;
+    if (attempt + 1 === POST_ROUNDS) {
+      await recordRefused(loader, work, refused);
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, pauseMs(loader, ROUND_PAUSE_MS[attempt]!)));
+    round = refused.map(({ object, stored }) => ({ object, before: stored, unproven: stored.value.repostedUnproven }));
+  }
+}
+
+/** Objects that an earlier run left open: what ADX has reported meanwhile settles them without a post. */
+async function settleRechecked(
+  loader: Loader,
+  work: UnitWork,
+  group: readonly PlannedObject[],
+  entries: Map<string, Stored<LedgerEntry>> | ReadonlyMap<string, Stored<LedgerEntry>>,
+): Promise<readonly PlannedObject[]> {
+  const open = group.filter(({ key, reason }) => {
+    const state = entries.get(key)?.value.state;
+    return reason === 'recheck' && (state === 'intent' || state === 'queued' || state === 'unknown');
+  });
+  if (open.length === 0) return group;
+  const statuses = await work.ingestion.readStatuses(open.map(({ key }) => entries.get(key)!.value.sourceId));
+  const settled = new Set<string>();
+  const writes = open.flatMap(({ key }) => {
+    const stored = entries.get(key)!;
+    const entry = settleEntry(stored.value, statuses.get(stored.value.sourceId) ?? null, loader.now());
+    if (entry === null) return [];
+    settled.add(key);
+    return [{ entry: { ...entry, runId: work.input.runId, epoch: work.input.epoch }, etag: stored.etag }];
+  });
+  await loader.ledger.write(work.ledger, writes);
+  return group.filter(({ key }) => !settled.has(key));
+}
+
+interface Refused {
+  readonly object: PlannedObject;
+  readonly stored: Stored<LedgerEntry>;
+  readonly message: string;
+}
+
+/** Intents, then posts, then what became of them. Returns the objects whose message is certainly in no queue. */
+async function postRound(
+  loader: Loader,
+  work: UnitWork,
+  round: readonly { object: PlannedObject; before: Stored<LedgerEntry> | null; unproven: boolean }[],
+): Promise<readonly Refused[]> {
+  const attempts = await allOf(round, round.length, ({ object, before, unproven }) => prepare(loader, work, object, before, unproven));
+  const etags = await loader.ledger.write(
+    work.ledger,
+    attempts.map(({ entry, before }) => ({ entry, etag: before?.etag ?? null })),
+  );
+  // No ETag: a twin wrote the intent, and it alone posts.
+  const mine = attempts.flatMap((attempt, index) => (etags[index] == null ? [] : [{ attempt, etag: etags[index] }]));
+  const results = await allOf(mine, mine.length, ({ attempt }) => post(work, attempt));
+
+  const accepted = mine.filter((_, index) => results[index]!.result === 'accepted');
+  const queuedAt = loader.now().toISOString();
+  await loader.ledger.write(
+    work.ledger,
+    accepted.map(({ attempt, etag }) => ({ entry: { ...attempt.entry, state: 'queued', queuedAt }, etag })),
+  );
+  return mine.flatMap(({ attempt, etag }, index) => {
+    const result = results[index]!;
+    return result.result === 'refused' ? [{ object: attempt.object, stored: { value: attempt.entry, etag }, message: result.message }] : [];
+  });
+}
+
+async function prepare(
+  loader: Loader,
+  work: UnitWork,
+  object: PlannedObject,
+  before: Stored<LedgerEntry> | null,
+  unproven: boolean,
+): Promise<Attempt> {
+  const { source, destination } = work.snapshot.definition;
+  const { url, expiresAt } = await work.source.presignGet({ key: object.key, version: object.version, lifetimeMs: loader.timing.urlLifetimeMs });
+  const attemptSeq = (before?.value.attemptSeq ?? 0) + 1;
+  const entry: LedgerEntry = {
+    key: object.key,
+    version: object.version,
+    sizeBytes: object.sizeBytes,
+    state: 'intent',
+    runId: work.input.runId,
+    epoch: work.input.epoch,
+    sourceId: sourceIdOf({ ...work.ledger, ...destination, bucket: source.bucket, key: object.key, version: object.version, attemptSeq }),
+    attemptSeq,
+    attempts: before !== null && before.value.version === object.version ? before.value.attempts + 1 : 1,
+    intentAt: loader.now().toISOString(),
+    queuedAt: null,
+    settledAt: null,
+    urlExpiresAt: expiresAt.toISOString(),
+    errorCode: null,
+    errorMessage: null,
+    repostedUnproven: unproven,
+  };
+  return { object, before, url, entry };
+}
+
+function post({ ingestion, snapshot }: UnitWork, { object, url, entry }: Attempt): Promise<PostResult> {
+  const { destination, format } = snapshot.definition;
+  return ingestion.post({
+    sourceId: entry.sourceId,
+    url,
+    rawSizeBytes: rawSizeOf(object, format.type),
+    database: destination.database,
+    table: destination.table,
+    format: format.type,
+    mapping: destination.mapping,
+    ignoreFirstRecord: format.ignoreFirstRecord,
+    tags: [snapshot.tag],
+  });
+}
+
+async function recordRefused(loader: Loader, { ledger }: UnitWork, refused: readonly Refused[]): Promise<void> {
+  const settledAt = loader.now().toISOString();
+  const errorCode: ErrorCode = 'queueRefused';
+  await loader.ledger.write(
+    ledger,
+    refused.map(({ stored, message }) => ({ entry: { ...stored.value, state: 'failed', settledAt, errorCode, errorMessage: message.slice(0, 500) }, etag: stored.etag })),
+  );
+}

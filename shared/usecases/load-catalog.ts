@@ -1,0 +1,124 @@
+import { createHash } from 'node:crypto';
+
+import type { LoadDefinition } from '../contracts/load-definition.ts';
+import { parseDefinition } from '../config/parse-definition.ts';
+import { LoaderError } from '../errors/loader-error.ts';
+import { allOf } from './bounded.ts';
+import type { Loader } from './loader.ts';
+
+/** A load as it is stored: the definition and what the loader needs to know beside it. */
+export interface CatalogEntry {
+  readonly v: 1;
+  /** Counts up when the load is deleted or its bucket or destination changes: the ledger begins anew. */
+  readonly generation: number;
+  readonly updatedAt: string;
+  /** A deleted load leaves this behind, so that its name never gets an old ledger back. */
+  readonly deletedAt: string | null;
+  /** Hash of the file that the definition was read from; `null` when it was not from a file. */
+  readonly fileHash: string | null;
+  readonly definition: LoadDefinition;
+}
+
+const pathOf = (name: string) => `loads/${name}.json`;
+
+type Stored = { readonly entry: CatalogEntry; readonly etag: string };
+
+async function read({ documents }: Loader, name: string): Promise<Stored | null> {
+  const document = await documents.get(pathOf(name));
+  return document === null ? null : { entry: JSON.parse(document.body) as CatalogEntry, etag: document.etag };
+}
+
+/** @throws {LoaderError} `loadNotFound`. */
+export async function getLoad(loader: Loader, name: string): Promise<CatalogEntry> {
+  const stored = await read(loader, name);
+  if (stored === null || stored.entry.deletedAt !== null) throw new LoaderError('loadNotFound', `There is no load named "${name}"`);
+  return stored.entry;
+}
+
+/** All loads, by name. */
+export async function listLoads(loader: Loader): Promise<readonly CatalogEntry[]> {
+  const paths = await loader.documents.list('loads/');
+  const entries = await allOf(paths, 8, async (path) => {
+    const document = await loader.documents.get(path);
+    return document === null ? null : (JSON.parse(document.body) as CatalogEntry);
+  });
+  return entries.filter((entry): entry is CatalogEntry => entry !== null && entry.deletedAt === null);
+}
+
+/**
+ * Creates or replaces a load. A run under way keeps the definition that it began with.
+ *
+ * @throws {LoaderError} `invalidDefinition`.
+ */
+export async function putLoad(
+  loader: Loader,
+  name: string,
+  json: unknown,
+  fileHash: string | null = null,
+): Promise<{ readonly entry: CatalogEntry; readonly created: boolean }> {
+  const definition = parseDefinition(json, name);
+  for (;;) {
+    const stored = await read(loader, name);
+    const created = stored === null || stored.entry.deletedAt !== null;
+    const entry: CatalogEntry = {
+      v: 1,
+      generation: nextGeneration(stored?.entry ?? null, definition),
+      updatedAt: loader.now().toISOString(),
+      deletedAt: null,
+      fileHash,
+      definition,
+    };
+    if (await write(loader, name, entry, stored)) return { entry, created };
+  }
+}
+
+/** Deletes a load. Its runs and their summaries stay; a load that is created under this name later starts anew. */
+export async function deleteLoad(loader: Loader, name: string): Promise<void> {
+  for (;;) {
+    const stored = await read(loader, name);
+    if (stored === null || stored.entry.deletedAt !== null) throw new LoaderError('loadNotFound', `There is no load named "${name}"`);
+    if (await write(loader, name, { ...stored.entry, deletedAt: loader.now().toISOString() }, stored)) return;
+  }
+}
+
+/** A definition file and its content, with app settings filled in. */
+export interface DefinitionFile {
+  readonly name: string;
+  readonly json: unknown;
+}
+
+/**
+ * Takes definitions from files over. A file wins when its content has changed since it was last read; until then an
+ * edit through the HTTP API stays, and so does a deletion.
+ */
+export async function seedLoads(loader: Loader, files: readonly DefinitionFile[]): Promise<readonly string[]> {
+  const seeded: string[] = [];
+  for (const { name, json } of files) {
+    const fileHash = createHash('sha256').update(JSON.stringify(json)).digest('hex');
+    const stored = await read(loader, name);
+    if (stored?.entry.fileHash === fileHash) continue;
+    await putLoad(loader, name, json, fileHash);
+    seeded.push(name);
+  }
+  return seeded;
+}
+
+function nextGeneration(before: CatalogEntry | null, definition: LoadDefinition): number {
+  if (before === null) return 1;
+  const same = before.deletedAt === null && sameLedger(before.definition, definition);
+  return same ? before.generation : before.generation + 1;
+}
+
+function sameLedger(a: LoadDefinition, b: LoadDefinition): boolean {
+  return (
+    a.source.bucket === b.source.bucket &&
+    a.destination.cluster.toLowerCase() === b.destination.cluster.toLowerCase() &&
+    a.destination.database === b.destination.database &&
+    a.destination.table === b.destination.table
+  );
+}
+
+async function write({ documents }: Loader, name: string, entry: CatalogEntry, over: Stored | null): Promise<boolean> {
+  const { written } = await documents.put(pathOf(name), JSON.stringify(entry, null, 2), over === null ? 'ifAbsent' : { etag: over.etag });
+  return written;
+}

@@ -1,0 +1,31 @@
+import type { LoadDefinition } from '../contracts/load-definition.ts';
+import type { Timing } from '../domain/settle-timing.ts';
+import type { Documents } from '../ports/documents.ts';
+import type { Ingestion } from '../ports/ingestion.ts';
+import type { Ledger } from '../ports/ledger.ts';
+import type { LoadState } from '../ports/load-state.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { RunStore } from '../ports/run-store.ts';
+import type { Source } from '../ports/source.ts';
+
+/** All that the use cases need from outside; the composition root makes one per process. */
+export interface Loader {
+  readonly appId: string;
+  readonly timing: Timing;
+  /** Divides the short pauses between two questions of an idle part; 1 but in tests. */
+  readonly timeScale: number;
+  readonly takeoverAfterMs: number;
+  readonly documents: Documents;
+  readonly ledger: Ledger;
+  readonly runs: RunStore;
+  readonly loads: LoadState;
+  readonly logger: Logger;
+  readonly now: () => Date;
+  /** Four characters that tell the runs of one second apart. */
+  readonly randomSuffix: () => string;
+  /** Differs with every start of a host; a silent run must be seen twice by the same start. */
+  readonly hostStart: string;
+  /** @throws {LoaderError} `credentialsNotFound`. */
+  source(definition: LoadDefinition['source']): Promise<Source>;
+  ingestion(cluster: string): Promise<Ingestion>;
+}

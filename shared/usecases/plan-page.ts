@@ -1,0 +1,195 @@
+import { randomUUID } from 'node:crypto';
+
+import type { PlanPageInput, PlanPageOutput } from '../contracts/durable.ts';
+import type { PartRow, RunView, ShardRow } from '../domain/run-record.ts';
+import { addPlanTotals } from '../domain/run-summary.ts';
+import { layOutShards } from '../domain/shard-layout.ts';
+import { toLoaderError } from '../errors/loader-error.ts';
+import { events } from '../observability/events.ts';
+import { allOf } from './bounded.ts';
+import type { Loader } from './loader.ts';
+import { decideAsPart, pauseMs } from './part-commit.ts';
+import { findObjects, type FoundPage } from './find-objects.ts';
+import {
+  type PlanPage,
+  type PlannedShard,
+  readFacts,
+  readPage,
+  readSnapshot,
+  type RunFacts,
+  type RunSnapshot,
+  serializeManifest,
+  writeFacts,
+  writePage,
+} from './run-documents.ts';
+
+/** Attempts at one page before planning ends with the error; pauses 5, 10, 20, 40 s. */
+const PAGE_ATTEMPTS = 5;
+const RETRY_PAUSE_MS = 5000;
+/** Pause while the planned shards are far ahead of the lanes. */
+const LEAD_PAUSE_MS = 5000;
+
+/** Objects that may be planned and not yet claimed, as a multiple of `maxInFlight`. */
+const LEAD = 2;
+
+/** Shard rows of one transaction; Azure takes 100 operations, one of which is the planner's own row. */
+const SHARDS_PER_COMMIT = 80;
+
+type Position = { readonly kind: 'plan'; readonly cursor: string | null; readonly inserted: number } | { readonly kind: 'answer'; readonly answer: PlanPageOutput };
+
+/**
+ * Plans one page: lists, selects, compares with the ledger, writes the shard manifests, and hands the shards to the
+ * lanes.
+ *
+ * What a page holds is decided by whoever writes its document first. An activity that runs twice, or at the same time
+ * as its twin, finds that document and goes on from there; shards enter the run together with the planner's position,
+ * so none enters twice.
+ */
+export async function planPage(loader: Loader, input: PlanPageInput): Promise<PlanPageOutput> {
+  const { runId, epoch, page, attempt } = input;
+  try {
+    const snapshot = await readSnapshot(loader, runId);
+    const position = await takePosition(loader, input, snapshot);
+    if (position.kind === 'answer') return position.answer;
+    const facts = (await readFacts(loader, runId)) ?? (await learnFacts(loader, snapshot));
+    const planned = (await readPage(loader, runId, page)) ?? (await makePage(loader, { snapshot, facts, page, cursor: position.cursor }));
+    const answer = await handOver(loader, input, planned, position.inserted);
+    if (planned.pending.length > 0) {
+      await loader.loads.removePending({ load: snapshot.request.load, generation: snapshot.generation }, planned.pending);
+    }
+    return answer;
+  } catch (thrown) {
+    const error = toLoaderError(thrown);
+    events.planningFailed(loader.logger, { runId, epoch, page, attempt, error });
+    if (!error.permanent && attempt + 1 < PAGE_ATTEMPTS) {
+      return { kind: 'retry', waitMs: pauseMs(loader, RETRY_PAUSE_MS * 2 ** attempt), code: error.code };
+    }
+    return endPlanning(loader, input, { code: error.code, message: error.message });
+  }
+}
+
+/** Where planning stands; also what it has to wait for. */
+async function takePosition(loader: Loader, { runId, epoch, page }: PlanPageInput, { definition }: RunSnapshot): Promise<Position> {
+  const position = await decideAsPart<Position>(loader, { runId, epoch, part: 'planner' }, ({ view, me, etag }) => {
+    const answer = (output: PlanPageOutput, changes: Partial<PartRow> | null = null) => ({ answer: { kind: 'answer', answer: output } as const, me: changes });
+    if (me.endedAt !== null) return answer({ kind: 'stop' });
+    if (view.control.value.stop !== null) return answer({ kind: 'stop' }, { endedAt: loader.now().toISOString() });
+    if (me.turn > page) return answer({ kind: 'page', next: me.turn });
+    if (plannedObjects(view) > LEAD * definition.concurrency.maxInFlight) {
+      return answer({ kind: 'wait', waitMs: pauseMs(loader, LEAD_PAUSE_MS) }, {});
+    }
+    // The first write makes the row, and each page begins with a sign of life.
+    return { answer: { kind: 'plan', cursor: me.cursor, inserted: Number(me.holds ?? 0) }, me: etag === null || me.holds === null ? {} : null };
+  });
+  return position ?? { kind: 'answer', answer: { kind: 'stop' } };
+}
+
+function plannedObjects(view: RunView): number {
+  return view.shards.reduce((sum, { value }) => sum + (value.state === 'planned' ? value.objects : 0), 0);
+}
+
+/** Checks the destination and notes what earlier runs left open, once per run. */
+async function learnFacts(loader: Loader, { request, definition }: RunSnapshot): Promise<RunFacts> {
+  const { cluster, database, table, mapping } = definition.destination;
+  const ingestion = await loader.ingestion(cluster);
+  const { batchingWindowMs } = await ingestion.describeTable({ database, table, mapping, format: definition.format.type });
+  const unsettled = await loader.loads.listUnsettled(request.load);
+  return writeFacts(loader, request.runId, { v: 1, batchingWindowMs, unsettled });
+}
+
+interface PageTask {
+  readonly snapshot: RunSnapshot;
+  readonly facts: RunFacts;
+  readonly page: number;
+  readonly cursor: string | null;
+}
+
+async function makePage(loader: Loader, task: PageTask): Promise<PlanPage> {
+  const { snapshot, page } = task;
+  const { runId } = snapshot.request;
+  const found = await findObjects(loader, task);
+  const shards = await writeManifests(loader, snapshot, page, found);
+  return writePage(loader, runId, page, { v: 1, shards, totals: found.totals, next: found.next, pending: found.pending });
+}
+
+/** Two twins may write manifests for the same page: each under a name of its own, and the page document names one's. */
+async function writeManifests(loader: Loader, snapshot: RunSnapshot, page: number, found: FoundPage): Promise<readonly PlannedShard[]> {
+  const { lanes, objectsPerActivity } = snapshot.definition.concurrency;
+  const writer = randomUUID().slice(0, 8);
+  const shards = layOutShards(found.objects, { lanes, objectsPerActivity });
+  return allOf(shards, 4, async (units, index) => {
+    const shard = `${String(page).padStart(4, '0')}-${String(index).padStart(3, '0')}`;
+    const manifest = `runs/${snapshot.request.runId}/shards/${shard}-${writer}.ndjson`;
+    await loader.documents.put(manifest, serializeManifest(units), 'always');
+    const objects = units.flat();
+    return {
+      shard,
+      manifest,
+      units: units.length,
+      objects: objects.length,
+      bytes: objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    };
+  });
+}
+
+/** Puts the page's shards before the lanes, some at a time; `holds` of the planner's row counts those that are in. */
+async function handOver(loader: Loader, { runId, epoch, page }: PlanPageInput, planned: PlanPage, alreadyIn: number): Promise<PlanPageOutput> {
+  let inserted = alreadyIn;
+  for (;;) {
+    const answer = await decideAsPart<PlanPageOutput | 'more'>(loader, { runId, epoch, part: 'planner' }, ({ me }) => {
+      if (me.endedAt !== null) return { answer: { kind: 'stop' }, me: null };
+      if (me.turn > page) return { answer: { kind: 'page', next: me.turn }, me: null };
+      inserted = Number(me.holds ?? 0);
+      const batch = planned.shards.slice(inserted, inserted + SHARDS_PER_COMMIT);
+      const writes = batch.map((shard) => ({ value: newShard(shard, epoch), etag: null }));
+      if (inserted + batch.length < planned.shards.length) {
+        return { answer: 'more', me: { holds: String(inserted + batch.length) }, writes };
+      }
+      const isLast = planned.next === null;
+      return {
+        answer: isLast ? { kind: 'stop' } : { kind: 'page', next: page + 1 },
+        me: {
+          turn: page + 1,
+          holds: null,
+          cursor: planned.next,
+          endedAt: isLast ? loader.now().toISOString() : null,
+          progress: { ...me.progress, plan: addPlanTotals(me.progress.plan, planned.totals) },
+        },
+        writes,
+      };
+    });
+    if (answer !== 'more') return answer ?? { kind: 'stop' };
+  }
+}
+
+function newShard({ shard, units, objects, bytes, manifest }: PlannedShard, epoch: number): ShardRow {
+  return {
+    row: 'shard',
+    shard,
+    state: 'planned',
+    units,
+    objects,
+    bytes,
+    manifest,
+    heldBy: null,
+    epoch,
+    turn: 0,
+    attempt: 0,
+    postedAt: null,
+    lookAt: null,
+    looks: 0,
+    code: null,
+    settledObjects: 0,
+    settledBytes: 0,
+    unsettledObjects: 0,
+  };
+}
+
+/** However planning ends, it is written down: the lanes stop by it, and the summary tells it. */
+async function endPlanning(loader: Loader, { runId, epoch }: PlanPageInput, problem: NonNullable<PartRow['problem']>): Promise<PlanPageOutput> {
+  await decideAsPart(loader, { runId, epoch, part: 'planner' }, ({ me }) => ({
+    answer: null,
+    me: me.endedAt === null ? { endedAt: loader.now().toISOString(), problem } : null,
+  }));
+  return { kind: 'stop' };
+}

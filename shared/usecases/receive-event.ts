@@ -1,0 +1,34 @@
+import { parseS3Event, UnreadableEvent } from '../domain/s3-event.ts';
+import { LoaderError } from '../errors/loader-error.ts';
+import { events } from '../observability/events.ts';
+import { listLoads } from './load-catalog.ts';
+import type { Loader } from './loader.ts';
+
+/**
+ * Takes one message of the event queue: every object that it announces goes to the pending list of each load that
+ * wants events for its bucket and prefix. A message that comes twice changes nothing.
+ *
+ * @throws {LoaderError} `unreadableEvent`: the queue delivers it again and puts it aside in the end.
+ */
+export async function receiveEvent(loader: Loader, message: unknown, dequeueCount: number): Promise<void> {
+  const created = readMessage(loader, message, dequeueCount);
+  if (created.length === 0) return;
+  for (const { definition, generation } of await listLoads(loader)) {
+    const { bucket, prefix } = definition.source;
+    if (!definition.events) continue;
+    const keys = [...new Set(created.filter((object) => object.bucket === bucket && object.key.startsWith(prefix)).map(({ key }) => key))];
+    if (keys.length === 0) continue;
+    await loader.loads.addPending({ load: definition.name, generation }, keys);
+    events.eventsReceived(loader.logger, { load: definition.name, objects: keys.length });
+  }
+}
+
+function readMessage(loader: Loader, message: unknown, dequeueCount: number) {
+  try {
+    return parseS3Event(message);
+  } catch (error) {
+    if (!(error instanceof UnreadableEvent)) throw error;
+    events.eventUnreadable(loader.logger, { reason: error.message, dequeueCount });
+    throw new LoaderError('unreadableEvent', error.message, { cause: error });
+  }
+}

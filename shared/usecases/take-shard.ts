@@ -1,0 +1,83 @@
+import type { TakeShardInput, TakeShardOutput } from '../contracts/durable.ts';
+import { chooseForLane, type RunView, type ShardRow, SHARD_ATTEMPTS, type Stored } from '../domain/run-record.ts';
+import type { RunWrite } from '../ports/run-store.ts';
+import type { Loader } from './loader.ts';
+import { change, decideAsPart, pauseMs } from './part-commit.ts';
+import { readSnapshot } from './run-documents.ts';
+
+/** Pause of a lane that has nothing to do, before the first plan page and later. */
+const FIRST_PAUSE_MS = 1000;
+const PAUSE_MS = 5000;
+
+/**
+ * Marks the shard of a lane's last turn as posted and gives the lane the next one, in one transaction.
+ *
+ * Asked again for the same turn, it gives what that turn already holds.
+ */
+export async function takeShard(loader: Loader, input: TakeShardInput): Promise<TakeShardOutput> {
+  const { runId, epoch, lane, turn, finished } = input;
+  const part = `lane-${lane}`;
+  const { definition } = await readSnapshot(loader, runId);
+  const answer = await decideAsPart<TakeShardOutput>(loader, { runId, epoch, part }, ({ view, me, etag }) => {
+    if (me.endedAt !== null) return { answer: { kind: 'stop' }, me: null };
+    if (etag !== null && me.turn > turn) return { answer: { kind: 'wait', waitMs: FIRST_PAUSE_MS }, me: null };
+    if (etag !== null && me.turn === turn && me.holds !== null) {
+      const held = view.shards.find(({ value }) => value.shard === me.holds);
+      if (held !== undefined && held.value.heldBy === part && held.value.epoch === epoch && held.value.state === 'claimed') {
+        return { answer: shardAnswer(held.value), me: null };
+      }
+    }
+    const done = markPosted(loader, view, part, finished);
+    const after: RunView = done === null ? view : { ...view, shards: view.shards.map((shard) => (shard === done.shard ? done.after : shard)) };
+    const writes: RunWrite[] = done === null ? [] : [{ value: done.after.value, etag: done.shard.etag }];
+    const choice = chooseForLane(after, part, definition.concurrency.maxInFlight);
+    switch (choice.choice) {
+      case 'stop':
+        return { answer: { kind: 'stop' }, me: { turn, holds: null, endedAt: loader.now().toISOString() }, writes };
+      case 'wait': {
+        const waitMs = pauseMs(loader, view.parts.some(({ value }) => value.part === 'planner' && value.turn > 0) ? PAUSE_MS : FIRST_PAUSE_MS);
+        return { answer: { kind: 'wait', waitMs }, me: { turn, holds: null }, writes };
+      }
+      case 'shard': {
+        const { shard } = choice;
+        const again = shard.value.state === 'claimed' && shard.value.epoch === epoch;
+        const claim = change(shard, { state: 'claimed', heldBy: part, epoch, turn, attempt: again ? shard.value.attempt + 1 : 1 });
+        return {
+          answer: shardAnswer(claim.value as ShardRow),
+          me: { turn, holds: shard.value.shard },
+          // The shard of the last turn may be handed out again at once: one write per row.
+          writes: [...writes.filter(({ value }) => (value as ShardRow).shard !== shard.value.shard), claim],
+        };
+      }
+    }
+  });
+  return answer ?? { kind: 'stop' };
+}
+
+function shardAnswer({ shard, units, attempt }: ShardRow): TakeShardOutput {
+  return { kind: 'shard', shard, units, attempt };
+}
+
+/** A shard that was worked through, or tried often enough, goes to the settlers. */
+function markPosted(
+  loader: Loader,
+  view: RunView,
+  part: string,
+  finished: TakeShardInput['finished'],
+): { readonly shard: Stored<ShardRow>; readonly after: Stored<ShardRow> } | null {
+  if (finished === null) return null;
+  const shard = view.shards.find(({ value }) => value.shard === finished.shard);
+  if (shard === undefined || shard.value.state !== 'claimed' || shard.value.heldBy !== part) return null;
+  if (shard.value.epoch !== view.run.value.epoch) return null;
+  if (!finished.ok && shard.value.attempt < SHARD_ATTEMPTS && view.control.value.stop === null) return null;
+  const now = loader.now();
+  const after: ShardRow = {
+    ...shard.value,
+    state: 'posted',
+    heldBy: null,
+    code: finished.code,
+    postedAt: now.toISOString(),
+    lookAt: new Date(now.getTime() + loader.timing.firstLookMs).toISOString(),
+  };
+  return { shard, after: { value: after, etag: shard.etag } };
+}

@@ -1,0 +1,201 @@
+import { partInstanceId, runInstanceId, scheduledRunId, shardInstanceId } from '../domain/run-id.ts';
+import { type PartRow, type RunView, silentPartSince, type Stored } from '../domain/run-record.ts';
+import { latestDue } from '../domain/schedule.ts';
+import { LoaderError, toLoaderError } from '../errors/loader-error.ts';
+import { events } from '../observability/events.ts';
+import type { Lock } from '../ports/load-state.ts';
+import type { Orchestrations } from '../ports/orchestrations.ts';
+import type { RunWrite } from '../ports/run-store.ts';
+import { allOf } from './bounded.ts';
+import { finishRun } from './finish-run.ts';
+import { type CatalogEntry, listLoads } from './load-catalog.ts';
+import type { Loader } from './loader.ts';
+import { change, newPart } from './part-commit.ts';
+import { readSnapshot } from './run-documents.ts';
+import { beginRun, settlersFor, startInstance, startRun } from './start-run.ts';
+
+/** A start that is under way right now is not completed by the tick. */
+const START_GRACE_MS = 30_000;
+
+/** A run that was taken over this often is given up. */
+export const MOST_EPOCHS = 5;
+
+/**
+ * Looks after all loads, once a minute: completes starts that were cut off, takes over runs that stand still, frees
+ * locks that an end left behind, and starts what is due. One load's trouble doesn't keep it from the others.
+ */
+export async function tick(loader: Loader, orchestrations: Orchestrations): Promise<void> {
+  await allOf(await loader.loads.listLocks(), 8, (lock) => guarded(loader, lock.load, () => lookAfterRun(loader, orchestrations, lock)));
+  await allOf(await listLoads(loader), 8, (entry) => guarded(loader, entry.definition.name, () => startWhatIsDue(loader, orchestrations, entry)));
+}
+
+async function guarded(loader: Loader, load: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (thrown) {
+    events.tickFailed(loader.logger, { load, error: toLoaderError(thrown) });
+  }
+}
+
+async function lookAfterRun(loader: Loader, orchestrations: Orchestrations, lock: Lock): Promise<void> {
+  const { request } = lock;
+  const view = await loader.runs.readRun(request.runId);
+  const isYoung = loader.now().getTime() - Date.parse(lock.acquiredAt) < START_GRACE_MS / loader.timeScale;
+  if (view === null) {
+    if (!isYoung) await completeStart(loader, orchestrations, lock);
+    return;
+  }
+  if (view.run.value.finalState !== null) {
+    await loader.loads.releaseLock(lock.load, request.runId);
+    return;
+  }
+  const { runId, epoch } = view.run.value;
+  const status = await orchestrations.status(runInstanceId({ runId, epoch }));
+  if (status === 'absent') {
+    if (!isYoung) await startInstance(orchestrations, await readSnapshot(loader, runId), epoch);
+    return;
+  }
+  await watchSilence(loader, orchestrations, view);
+}
+
+/** The load may have been deleted behind its lock: then nothing can begin. */
+async function completeStart(loader: Loader, orchestrations: Orchestrations, { load, request }: Lock): Promise<void> {
+  try {
+    await beginRun(loader, orchestrations, request);
+  } catch (thrown) {
+    if (toLoaderError(thrown).code !== 'loadNotFound') throw thrown;
+    await loader.loads.releaseLock(load, request.runId);
+  }
+}
+
+/**
+ * A run is taken over when a part of it has been silent for long, and two ticks of one host start have seen that some
+ * minutes apart: a host that was down itself must first give its own instances time to go on.
+ */
+async function watchSilence(loader: Loader, orchestrations: Orchestrations, view: RunView): Promise<void> {
+  const run = view.run;
+  const now = loader.now();
+  const silentSince = silentPartSince(view);
+  const isSilent = now.getTime() - silentSince.getTime() > loader.timing.staleAfterMs;
+  if (!isSilent) {
+    if (run.value.silentSince !== null) await loader.runs.commit(run.value.runId, [change(run, { silentSince: null, silentSeenBy: null })]);
+    return;
+  }
+  events.runSilent(loader.logger, { runId: run.value.runId, epoch: run.value.epoch, silentSince: silentSince.toISOString() });
+  const sameStart = run.value.silentSeenBy === loader.hostStart && run.value.silentSince !== null;
+  if (!sameStart) {
+    await loader.runs.commit(run.value.runId, [change(run, { silentSince: now.toISOString(), silentSeenBy: loader.hostStart })]);
+    return;
+  }
+  if (now.getTime() - Date.parse(run.value.silentSince!) < loader.takeoverAfterMs) return;
+  await takeOver(loader, orchestrations, view);
+}
+
+/**
+ * Begins the next epoch of a run: one transaction raises the epoch, rewrites the rows of the old parts (so that nothing
+ * the old epoch has decided can be written any more) and gives the new planner the old one's position. Then the old
+ * instances are ended one by one, for ending a parent does not reach its children.
+ */
+async function takeOver(loader: Loader, orchestrations: Orchestrations, view: RunView): Promise<void> {
+  const { runId, epoch } = view.run.value;
+  if (epoch >= MOST_EPOCHS) {
+    events.runGivenUp(loader.logger, { runId, epoch });
+    await endInstances(loader, orchestrations, view);
+    await finishRun(loader, { v: 1, runId, epoch }, { givenUp: true });
+    return;
+  }
+  const now = loader.now().toISOString();
+  const writes: RunWrite[] = [change(view.run, { epoch: epoch + 1, silentSince: null, silentSeenBy: null })];
+  for (const part of view.parts.filter(({ value }) => value.epoch === epoch)) {
+    writes.push(change(part, { endedAt: part.value.endedAt ?? now }));
+    if (part.value.part === 'planner') writes.push({ value: heirOf(part, epoch + 1, now), etag: null });
+  }
+  if (!(await loader.runs.commit(runId, writes))) return;
+  events.runTakenOver(loader.logger, { runId, epoch: epoch + 1 });
+  await endInstances(loader, orchestrations, view);
+  await startInstance(orchestrations, await readSnapshot(loader, runId), epoch + 1);
+}
+
+/** The new planner goes on where the old one stood; the progress stays with the old row, and sums count both. */
+function heirOf(planner: Stored<PartRow>, epoch: number, now: string): PartRow {
+  const { turn, holds, cursor, endedAt, problem } = planner.value;
+  return { ...newPart('planner', epoch, now), turn, holds, cursor, endedAt, problem };
+}
+
+async function endInstances(loader: Loader, orchestrations: Orchestrations, view: RunView): Promise<void> {
+  const { runId, epoch } = view.run.value;
+  const { definition } = await readSnapshot(loader, runId);
+  const { lanes } = definition.concurrency;
+  const parts = ['planner', ...names('lane', lanes), ...names('settler', settlersFor(lanes))];
+  const shards = view.shards.filter(({ value }) => value.state === 'claimed' && value.epoch === epoch);
+  const instances = [
+    runInstanceId({ runId, epoch }),
+    ...parts.map((part) => partInstanceId({ runId, epoch, part })),
+    ...shards.map(({ value }) => shardInstanceId({ runId, epoch, shard: value.shard, attempt: value.attempt })),
+  ];
+  for (const instance of instances) await orchestrations.terminate(instance, 'taken over');
+}
+
+function names(kind: string, count: number): readonly string[] {
+  return Array.from({ length: count }, (_, index) => `${kind}-${index}`);
+}
+
+async function startWhatIsDue(loader: Loader, orchestrations: Orchestrations, { definition, generation }: CatalogEntry): Promise<void> {
+  const load = definition.name;
+  const scheduled = await noteDue(loader, definition);
+  if ((await loader.loads.readLock(load)) !== null) return;
+  if (scheduled !== null) {
+    await startScheduled(loader, orchestrations, load, scheduled);
+    return;
+  }
+  const pending = definition.events ? await loader.loads.readPending({ load, generation }, { afterKey: null, limit: 1 }) : [];
+  if (pending.length > 0) {
+    await startUnlessBusy(loader, orchestrations, { load, trigger: 'events' });
+    return;
+  }
+  const now = loader.now().toISOString();
+  const unsettled = await loader.loads.listUnsettled(load);
+  if (unsettled.some(({ fenceAt }) => fenceAt <= now)) await startUnlessBusy(loader, orchestrations, { load, trigger: 'settle' });
+}
+
+/** Writes down the latest instant that fell due, so that it is neither lost nor started twice; returns what waits. */
+async function noteDue(loader: Loader, { name, schedule }: CatalogEntry['definition']): Promise<Date | null> {
+  if (schedule === null) return null;
+  const now = loader.now();
+  const before = await loader.loads.readSchedule(name);
+  if (before === null) {
+    // A schedule counts from when it is first seen: what fell due before is nobody's expectation.
+    await loader.loads.writeSchedule(name, { checkedUntil: now.toISOString(), waiting: null, etag: null });
+    return null;
+  }
+  const due = latestDue(schedule, new Date(before.checkedUntil), now);
+  const waiting = due?.toISOString() ?? before.waiting;
+  if (!(await loader.loads.writeSchedule(name, { checkedUntil: now.toISOString(), waiting, etag: before.etag }))) return null;
+  return waiting === null ? null : new Date(waiting);
+}
+
+async function startScheduled(loader: Loader, orchestrations: Orchestrations, load: string, scheduledFor: Date): Promise<void> {
+  const runId = scheduledRunId(load, scheduledFor);
+  const alreadyRun = (await loader.runs.readControl(runId)) !== null;
+  if (!alreadyRun && !(await startUnlessBusy(loader, orchestrations, { load, trigger: 'schedule', runId }))) return;
+  const state = await loader.loads.readSchedule(load);
+  if (state !== null && state.waiting === scheduledFor.toISOString()) await loader.loads.writeSchedule(load, { ...state, waiting: null });
+}
+
+async function startUnlessBusy(loader: Loader, orchestrations: Orchestrations, input: Parameters<typeof startRun>[2]): Promise<boolean> {
+  try {
+    await startRun(loader, orchestrations, input);
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof LoaderError && thrown.code === 'loadBusy') return false;
+    throw thrown;
+  }
+}
+
+/** What waited for the lock of a load is started as soon as it is free, not only with the next tick. */
+export async function startWaiting(loader: Loader, orchestrations: Orchestrations, load: string): Promise<void> {
+  await guarded(loader, load, async () => {
+    const entry = (await listLoads(loader)).find(({ definition }) => definition.name === load);
+    if (entry !== undefined) await startWhatIsDue(loader, orchestrations, entry);
+  });
+}

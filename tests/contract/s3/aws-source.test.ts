@@ -1,0 +1,256 @@
+import { execFileSync } from 'node:child_process';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { AwsCredentials } from '../../../shared/adapters/s3/aws-credentials.ts';
+import { type AwsSourceOptions, createAwsSource } from '../../../shared/adapters/s3/aws-source.ts';
+import { errorOf } from './source-contract.ts';
+
+const KEYS = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'wJalrXUtnFEMISecretKey' };
+const NOW = new Date('2026-01-02T03:04:05.678Z');
+
+let endpoint: string;
+let answer: (request: IncomingMessage, response: ServerResponse) => void;
+const requests: IncomingMessage[] = [];
+const server = createServer((request, response) => {
+  requests.push(request);
+  answer(request, response);
+});
+beforeAll(async () => {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+beforeEach(() => {
+  requests.length = 0;
+});
+afterAll(async () => {
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+});
+
+const connect = (change: Partial<AwsSourceOptions> = {}) =>
+  createAwsSource({
+    bucket: 'my-bucket',
+    region: 'eu-west-1',
+    endpoint,
+    pathStyle: true,
+    credentials: { kind: 'keys', ...KEYS },
+    ...change,
+  });
+const atAws = (credentials: AwsCredentials, now = NOW) =>
+  connect({ endpoint: null, pathStyle: false, credentials, now: () => now });
+const answerXml =
+  (status: number, body: string, headers: Record<string, string> = {}) =>
+  (_request: IncomingMessage, response: ServerResponse) => {
+    response.writeHead(status, { 'content-type': 'application/xml', ...headers });
+    response.end(`<?xml version="1.0" encoding="UTF-8"?>${body}`);
+  };
+const list = () => connect().listPage({ prefix: '', startAfter: null });
+
+test('a listing is one request without extras, and encoded keys are decoded', async () => {
+  answer = answerXml(
+    200,
+    `<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>
+     <Contents><Key>a+b%2Bc%2520/%C3%BC%0A</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>
+     <ETag>&quot;abc-2&quot;</ETag><Size>7</Size><StorageClass>GLACIER</StorageClass></Contents></ListBucketResult>`,
+  );
+  const page = await connect().listPage({ prefix: 'a b', startAfter: 'a+%' });
+  expect(page).toEqual({
+    objects: [
+      {
+        key: 'a b+c%20/ü\n',
+        version: 'e:abc-2',
+        sizeBytes: 7,
+        lastModified: '2026-01-01T00:00:00.000Z',
+        storageClass: 'GLACIER',
+      },
+    ],
+    isLast: false,
+  });
+  const url = new URL(requests[0]?.url ?? '', endpoint);
+  expect(url.pathname).toBe('/my-bucket/');
+  expect(Object.fromEntries(url.searchParams)).toEqual({
+    'encoding-type': 'url',
+    'list-type': '2',
+    prefix: 'a b',
+    'start-after': 'a+%',
+  });
+  expect(Object.keys(requests[0]?.headers ?? {}).filter((name) => name.includes('checksum'))).toEqual([]);
+});
+
+test('an empty page that is not the last is passed over', async () => {
+  const pages = [
+    '<IsTruncated>true</IsTruncated><NextContinuationToken>more</NextContinuationToken>',
+    '<IsTruncated>false</IsTruncated><Contents><Key>k</Key><Size>1</Size></Contents>',
+  ];
+  answer = (...exchange) =>
+    answerXml(200, `<ListBucketResult>${pages.shift()}</ListBucketResult>`)(...exchange);
+  expect(await list()).toMatchObject({ objects: [{ key: 'k' }], isLast: true });
+  expect(new URL(requests[1]?.url ?? '', endpoint).searchParams.get('continuation-token')).toBe('more');
+});
+
+test('a service that does not encode keys is believed', async () => {
+  answer = answerXml(
+    200,
+    '<ListBucketResult><Contents><Key>a+b%20</Key><Size>1</Size></Contents></ListBucketResult>',
+  );
+  expect((await list()).objects[0]).toMatchObject({ key: 'a+b%20', storageClass: 'STANDARD' });
+});
+
+test.each([
+  [404, 'NoSuchBucket', 'bucketNotFound', 1],
+  [403, 'AccessDenied', 'sourceAccessDenied', 1],
+  [403, 'InvalidAccessKeyId', 'sourceAccessDenied', 1],
+  [403, 'SignatureDoesNotMatch', 'sourceAccessDenied', 1],
+  [400, 'ExpiredToken', 'sourceAccessDenied', 1],
+  [400, 'AuthorizationHeaderMalformed', 'sourceWrongRegion', 1],
+  [301, 'PermanentRedirect', 'sourceWrongRegion', 1],
+  [503, 'SlowDown', 'sourceUnavailable', 3],
+  [500, 'InternalError', 'sourceUnavailable', 3],
+])('HTTP %i %s is %s after %i requests', async (status, code, expected, count) => {
+  answer = answerXml(status, `<Error><Code>${code}</Code><Message>Words of S3</Message></Error>`, {
+    'x-amz-bucket-region': 'us-west-2',
+  });
+  const error = await errorOf(list());
+  expect(error.code).toBe(expected);
+  expect(requests).toHaveLength(count);
+  expect(error.message).toContain('"my-bucket"');
+  if (expected === 'sourceWrongRegion') expect(error.message).toContain('us-west-2');
+  expect(JSON.stringify([error.message, error.facts])).not.toContain(KEYS.secretAccessKey);
+});
+
+test.each([
+  [404, null],
+  [403, 'sourceAccessDenied'],
+  [301, 'sourceWrongRegion'],
+  [400, 'sourceWrongRegion'],
+  [500, 'sourceUnavailable'],
+])('HEAD with HTTP %i', async (status, expected) => {
+  answer = (_request, response) => response.writeHead(status, { 'x-amz-bucket-region': 'us-west-2' }).end();
+  if (expected === null) expect(await connect().head('k')).toBeNull();
+  else expect((await errorOf(connect().head('k'))).code).toBe(expected);
+});
+
+test('no connection is sourceUnavailable', async () => {
+  const source = connect({ endpoint: 'http://127.0.0.1:1' });
+  const error = await errorOf(source.head('k'));
+  expect([error.code, error.message]).toEqual(['sourceUnavailable', expect.stringContaining('ECONNREFUSED')]);
+});
+
+test('the version of an object in a versioned bucket is its ETag, as in listings', async () => {
+  answer = (_request, response) =>
+    response
+      .writeHead(200, {
+        etag: '"abc"',
+        'x-amz-version-id': '3sL4',
+        'content-length': '7',
+        'last-modified': 'Thu, 01 Jan 2026 00:00:00 GMT',
+      })
+      .end();
+  expect(await connect().head('k')).toEqual({
+    key: 'k',
+    version: 'e:abc',
+    sizeBytes: 7,
+    lastModified: '2026-01-01T00:00:00.000Z',
+    storageClass: 'STANDARD',
+  });
+});
+
+test('anonymous requests and URLs are not signed', async () => {
+  answer = answerXml(200, '<ListBucketResult></ListBucketResult>');
+  const source = connect({ credentials: { kind: 'anonymous' }, now: () => NOW });
+  await source.listPage({ prefix: '', startAfter: null });
+  expect(requests[0]?.headers['authorization']).toBeUndefined();
+  const signed = await source.presignGet({ key: 'a b', version: 'e:x', lifetimeMs: 60_000 });
+  expect(signed.url).toBe(`${endpoint}/my-bucket/a%20b`);
+  expect(signed.expiresAt).toEqual(new Date('2026-01-02T03:05:05.000Z'));
+});
+
+test("a signed URL has the SDK's own signature, and nothing that S3 does not need", async () => {
+  const credentials = { ...KEYS, sessionToken: 'to+ken/=' };
+  const key = "a b+c%ü\n/*'().json";
+  const signed = await atAws({ kind: 'keys', ...credentials }).presignGet({
+    key,
+    version: 'v:3sL4/+',
+    lifetimeMs: 3_599_001,
+  });
+  const client = new S3Client({
+    region: 'eu-west-1',
+    credentials,
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+  });
+  // The SDK's URL has one more parameter, which its signature covers.
+  client.middlewareStack.add(
+    (next) => (args) => {
+      delete (args.request as { query: Record<string, string> }).query['x-id'];
+      return next(args);
+    },
+    { step: 'build', priority: 'low' },
+  );
+  const theirs = await getSignedUrl(
+    client,
+    new GetObjectCommand({ Bucket: 'my-bucket', Key: key, VersionId: '3sL4/+' }),
+    { expiresIn: 3600, signingDate: NOW },
+  );
+  expect(signed.url).toBe(theirs);
+  expect(signed.expiresAt).toEqual(new Date('2026-01-02T04:04:05.000Z'));
+  expect([...new URL(signed.url).searchParams.keys()].sort()).toEqual([
+    'X-Amz-Algorithm',
+    'X-Amz-Content-Sha256',
+    'X-Amz-Credential',
+    'X-Amz-Date',
+    'X-Amz-Expires',
+    'X-Amz-Security-Token',
+    'X-Amz-Signature',
+    'X-Amz-SignedHeaders',
+    'versionId',
+  ]);
+});
+
+test('a URL does not outlive the credentials, nor a week, and lives a second at least', async () => {
+  const end = new Date('2026-01-02T03:10:00.000Z');
+  const temporary = { ...KEYS, sessionToken: 't', expiresAt: end };
+  const input = { key: 'k', version: 'e:x', lifetimeMs: 3_600_000 };
+  expect((await atAws({ kind: 'keys', ...temporary }).presignGet(input)).expiresAt).toEqual(end);
+  const error = await errorOf(atAws({ kind: 'keys', ...temporary }, end).presignGet(input));
+  expect([error.code, error.message]).toEqual(['sourceAccessDenied', expect.stringContaining('ended')]);
+  const lasting = atAws({ kind: 'keys', ...KEYS });
+  const secondsOf = async (lifetimeMs: number) =>
+    new URL((await lasting.presignGet({ ...input, lifetimeMs })).url).searchParams.get('X-Amz-Expires');
+  expect([await secondsOf(1), await secondsOf(1001), await secondsOf(1e12)]).toEqual(['1', '2', '604800']);
+});
+
+test('keys of a provider are asked for once, and again before they end', async () => {
+  let asked = 0;
+  let now = NOW;
+  const provide = async () => {
+    asked += 1;
+    return { ...KEYS, accessKeyId: `AKID${asked}`, expiresAt: new Date(now.getTime() + 3_600_000) };
+  };
+  const source = connect({ credentials: { kind: 'provider', provide }, now: () => now });
+  const sign = async () => (await source.presignGet({ key: 'k', version: 'e:x', lifetimeMs: 1000 })).url;
+  await Promise.all([sign(), sign(), sign()]);
+  expect(asked).toBe(1);
+  now = new Date(now.getTime() + 3_400_000);
+  expect(await sign()).toContain('AKID2');
+});
+
+test('a directory bucket is refused', () => {
+  expect(() => connect({ bucket: 'b--use1-az4--x-s3' })).toThrow(/directory bucket/);
+});
+
+test('importing the adapters loads no SDK', () => {
+  const files = ['s3/aws-source.ts', 'kusto/kusto-ingestion.ts', 'identity/azure-credential.ts'];
+  const urls = files.map((file) => new URL(`../../../shared/adapters/${file}`, import.meta.url).href);
+  const script = `
+    const { registerHooks } = await import('node:module');
+    const seen = [];
+    registerHooks({ resolve: (name, context, next) => { seen.push(name); return next(name, context); } });
+    for (const url of ${JSON.stringify(urls)}) await import(url);
+    console.log(JSON.stringify(seen.filter((name) => !/^(\\.|file:|node:)/.test(name))));`;
+  const printed = execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+  expect(JSON.parse(printed)).toEqual([]);
+});

@@ -1,0 +1,5 @@
+const { app } = require('@azure/functions');
+const df = require('durable-functions');
+
+app.storageBlob('blobs', { path: 'container/{name}', connection: 'X', handler: async () => undefined });
+df.app.entity('counter', () => undefined);

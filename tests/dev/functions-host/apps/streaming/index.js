@@ -1,0 +1,4 @@
+const { app } = require('@azure/functions');
+
+app.setup({ enableHttpStream: true });
+app.http('any', { handler: async () => ({ body: 'x' }) });

@@ -1,0 +1,1 @@
+throw new Error('entry file is broken');

@@ -1,0 +1,228 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { request } from 'node:http';
+import { Readable } from 'node:stream';
+import {
+  CopyObjectCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  DeleteObjectsCommand,
+  GetBucketAclCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import { beforeAll, expect, test } from 'vitest';
+import { readError, type RunningEndpoint, startEndpoint } from './running-endpoint.ts';
+
+const Bucket = 'data';
+let endpoint: RunningEndpoint;
+beforeAll(async () => {
+  endpoint = await startEndpoint();
+});
+
+async function readText(Key: string, extra: object = {}): Promise<string | undefined> {
+  const got = await endpoint.client.send(new GetObjectCommand({ Bucket, Key, ...extra }));
+  return got.Body?.transformToString();
+}
+
+const put = (Key: string, Body: string | Buffer, extra: object = {}) =>
+  endpoint.client.send(new PutObjectCommand({ Bucket, Key, Body, ...extra }));
+
+test.each(['./dot', '../up', 'a//b', '/lead', 'file', 'file/', 'file/x', 'new\nline\r', 'q?#%25 +', '日本/😀', 'x'.repeat(1024), 'a/../b'])(
+  'key %j holds its own object',
+  async (key) => {
+    await put(key, `body of ${key}`);
+    expect(await readText(key)).toBe(`body of ${key}`);
+  },
+);
+
+test('a key of more than 1,024 bytes is refused', async () => {
+  await expect(put('ü'.repeat(513), 'x')).rejects.toMatchObject({ name: 'KeyTooLongError' });
+});
+
+test('an object comes back with all that was said about it', async () => {
+  const Metadata = { colour: 'blue', 'two-words': 'a  b' };
+  const written = await put('described', 'abc', { ContentType: 'text/csv', ContentEncoding: 'gzip', CacheControl: 'no-store', Metadata });
+  expect(written.ETag).toBe(`"${createHash('md5').update('abc').digest('hex')}"`);
+  const head = await endpoint.client.send(new HeadObjectCommand({ Bucket, Key: 'described', ChecksumMode: 'ENABLED' }));
+  expect(head).toMatchObject({ ContentLength: 3, ContentType: 'text/csv', ContentEncoding: 'gzip', CacheControl: 'no-store', Metadata, ETag: written.ETag, ChecksumCRC32: 'NSRBwg==', ChecksumType: 'FULL_OBJECT' });
+  const overridden = await endpoint.client.send(new GetObjectCommand({ Bucket, Key: 'described', ResponseContentType: 'a/b' }));
+  expect(overridden.ContentType).toBe('a/b');
+});
+
+test.each([
+  ['bytes=2-4', 206, '234', 'bytes 2-4/10'],
+  ['bytes=7-', 206, '789', 'bytes 7-9/10'],
+  ['bytes=-2', 206, '89', 'bytes 8-9/10'],
+  ['bytes=-99', 206, '0123456789', 'bytes 0-9/10'],
+  ['bytes=8-99', 206, '89', 'bytes 8-9/10'],
+  ['bytes=5-4', 200, '0123456789', null],
+  ['bytes=0-1,3-4', 200, '0123456789', null],
+  ['bytes=10-', 416, 'InvalidRange', 'bytes */10'],
+  ['bytes=-0', 416, 'InvalidRange', 'bytes */10'],
+])('range %s is answered with %i', async (Range, status, expected, contentRange) => {
+  await put('digits', '0123456789');
+  const url = await getSignedUrl(endpoint.client, new GetObjectCommand({ Bucket, Key: 'digits' }));
+  const response = await fetch(url, { headers: { range: Range } });
+  expect([response.status, response.headers.get('content-range')]).toEqual([status, contentRange]);
+  const { code, text } = await readError(response);
+  expect(code ?? text).toBe(expected);
+});
+
+test('conditions on reads', async () => {
+  const { ETag = '' } = await put('conditional', 'x');
+  const past = new Date(Date.now() - 60_000);
+  const future = new Date(Date.now() + 60_000);
+  const status = async (extra: object) => {
+    try {
+      return (await endpoint.client.send(new GetObjectCommand({ Bucket, Key: 'conditional', ...extra }))).$metadata.httpStatusCode;
+    } catch (error) {
+      return (error as { $metadata: { httpStatusCode: number } }).$metadata.httpStatusCode;
+    }
+  };
+  expect(await status({ IfMatch: ETag })).toBe(200);
+  expect(await status({ IfMatch: '"0"' })).toBe(412);
+  expect(await status({ IfNoneMatch: ETag })).toBe(304);
+  expect(await status({ IfNoneMatch: '"0"', IfModifiedSince: future })).toBe(200);
+  expect(await status({ IfModifiedSince: future })).toBe(304);
+  expect(await status({ IfModifiedSince: past })).toBe(200);
+  expect(await status({ IfUnmodifiedSince: past })).toBe(412);
+  expect(await status({ IfMatch: ETag, IfUnmodifiedSince: past })).toBe(200);
+});
+
+test.each([
+  ['ChecksumCRC32', 'AAAAAA==', 'BadDigest'],
+  ['ChecksumCRC32C', 'AAAAAA==', 'BadDigest'],
+  ['ChecksumCRC64NVME', 'AAAAAAAAAAA=', 'BadDigest'],
+  ['ChecksumSHA1', 'AAAAAAAAAAAAAAAAAAAAAAAAAAA=', 'BadDigest'],
+  ['ChecksumSHA256', 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=', 'BadDigest'],
+  ['ChecksumCRC32', 'AAA=', 'InvalidRequest'],
+  ['ContentMD5', 'AAAAAAAAAAAAAAAAAAAAAA==', 'BadDigest'],
+  ['ContentMD5', 'nonsense', 'InvalidDigest'],
+])('a wrong %s (%s) is %s and changes nothing', async (name, value, code) => {
+  await put('kept', 'old');
+  await expect(put('kept', 'new', { [name]: value })).rejects.toMatchObject({ name: code, $metadata: { httpStatusCode: 400 } });
+  expect(await readText('kept')).toBe('old');
+});
+
+test('a body that is not the signed one is refused and not stored', async () => {
+  const client = endpoint.newClient({ requestChecksumCalculation: 'WHEN_REQUIRED' });
+  client.middlewareStack.add(
+    (next) => (args) => {
+      Object.assign(args.request as object, { body: Buffer.from('nope!') });
+      return next(args);
+    },
+    { step: 'deserialize', priority: 'low' },
+  );
+  const tampered = client.send(new PutObjectCommand({ Bucket, Key: 'tampered', Body: 'yes!!' }));
+  await expect(tampered).rejects.toMatchObject({ name: 'XAmzContentSHA256Mismatch' });
+  await expect(readText('tampered')).rejects.toMatchObject({ name: 'NoSuchKey' });
+});
+
+test('a PUT without a length is refused with 411', async () => {
+  const client = endpoint.newClient({ requestChecksumCalculation: 'WHEN_REQUIRED' });
+  const url = await getSignedUrl(client, new PutObjectCommand({ Bucket, Key: 'no-length' }));
+  const body = Readable.toWeb(Readable.from(['abc'])) as ReadableStream;
+  const response = await fetch(url, { method: 'PUT', body, duplex: 'half' } as RequestInit);
+  expect(await readError(response)).toMatchObject({ status: 411, code: 'MissingContentLength' });
+});
+
+test('conditional writes', async () => {
+  await put('once', '1', { IfNoneMatch: '*' });
+  await expect(put('once', '2', { IfNoneMatch: '*' })).rejects.toMatchObject({ name: 'PreconditionFailed' });
+  await expect(put('once', '2', { IfMatch: '"0"' })).rejects.toMatchObject({ name: 'PreconditionFailed' });
+  const writes = Array.from({ length: 10 }, (_, index) => put('raced', `${index}`, { IfNoneMatch: '*' }));
+  const results = await Promise.allSettled(writes);
+  expect(results.filter((result) => result.status === 'fulfilled')).toHaveLength(1);
+});
+
+test('64 MiB are stored from a stream and read back in bounded memory', async () => {
+  const chunk = randomBytes(64 * 1024);
+  const chunks = 1024;
+  const md5 = createHash('md5');
+  for (let index = 0; index < chunks; index += 1) md5.update(chunk);
+  const expected = md5.digest('hex');
+  let peakBytes = 0;
+  const sample = setInterval(() => {
+    peakBytes = Math.max(peakBytes, process.memoryUsage().rss);
+  }, 5);
+  const startBytes = process.memoryUsage().rss;
+  try {
+    const Body = Readable.from(Array.from({ length: chunks }, () => chunk));
+    const written = await endpoint.client.send(new PutObjectCommand({ Bucket, Key: 'big', Body, ContentLength: chunk.length * chunks }));
+    expect(written.ETag).toBe(`"${expected}"`);
+    const got = await endpoint.client.send(new GetObjectCommand({ Bucket, Key: 'big' }));
+    const hash = createHash('md5');
+    for await (const piece of got.Body as Readable) hash.update(piece as Buffer);
+    expect(hash.digest('hex')).toBe(expected);
+  } finally {
+    clearInterval(sample);
+  }
+  // Client and endpoint share the process: both together stay below the size of one body.
+  expect(peakBytes - startBytes).toBeLessThan(64 * 1024 * 1024);
+});
+
+test('a reader of the old object ends with the old bytes', async () => {
+  const old = randomBytes(8 * 1024 * 1024);
+  await put('replaced', old);
+  const got = await endpoint.client.send(new GetObjectCommand({ Bucket, Key: 'replaced' }));
+  await put('replaced', 'new');
+  expect(old.equals(Buffer.from((await got.Body?.transformToByteArray()) ?? []))).toBe(true);
+  expect(await readText('replaced')).toBe('new');
+});
+
+test('concurrent writes leave one of the bodies, whole', async () => {
+  const bodies = Array.from({ length: 12 }, (_, index) => Buffer.alloc(200_000, index + 1));
+  await Promise.all(bodies.map((body) => put('contended', body)));
+  const got = Buffer.from((await (await endpoint.client.send(new GetObjectCommand({ Bucket, Key: 'contended' }))).Body?.transformToByteArray()) ?? []);
+  expect(bodies.some((body) => body.equals(got))).toBe(true);
+});
+
+test('an upload that breaks off stores nothing', async () => {
+  const client = endpoint.newClient({ requestChecksumCalculation: 'WHEN_REQUIRED' });
+  const url = await getSignedUrl(client, new PutObjectCommand({ Bucket, Key: 'cut-off' }));
+  await new Promise<void>((resolve) => {
+    const upload = request(url, { method: 'PUT', headers: { 'content-length': 100_000 } });
+    upload.on('error', () => resolve());
+    upload.write(Buffer.alloc(50_000), () => setTimeout(() => upload.destroy(new Error('cut')), 30));
+  });
+  await expect(readText('cut-off')).rejects.toMatchObject({ name: 'NoSuchKey' });
+});
+
+test('copies carry or replace what was said about the source', async () => {
+  await put('source ü', 'copied', { ContentType: 'text/csv', Metadata: { a: '1' } });
+  const CopySource = `data/${encodeURIComponent('source ü')}`;
+  await endpoint.client.send(new CopyObjectCommand({ Bucket, Key: 'copy', CopySource }));
+  const copy = await endpoint.client.send(new HeadObjectCommand({ Bucket, Key: 'copy' }));
+  expect(copy).toMatchObject({ ContentType: 'text/csv', Metadata: { a: '1' }, ContentLength: 6 });
+  await endpoint.client.send(new CopyObjectCommand({ Bucket, Key: 'copy', CopySource: 'data/copy', MetadataDirective: 'REPLACE', Metadata: { b: '2' } }));
+  expect((await endpoint.client.send(new HeadObjectCommand({ Bucket, Key: 'copy' }))).Metadata).toEqual({ b: '2' });
+  await expect(endpoint.client.send(new CopyObjectCommand({ Bucket, Key: 'copy', CopySource: 'data/copy' }))).rejects.toMatchObject({ name: 'InvalidRequest' });
+  await expect(endpoint.client.send(new CopyObjectCommand({ Bucket, Key: 'copy', CopySource: 'data/none' }))).rejects.toMatchObject({ name: 'NoSuchKey' });
+});
+
+test('deletes, one and many', async () => {
+  await put('gone-1', 'x');
+  await put('gone\n&2', 'x');
+  await endpoint.client.send(new DeleteObjectCommand({ Bucket, Key: 'gone-1' }));
+  await endpoint.client.send(new DeleteObjectCommand({ Bucket, Key: 'gone-1' }));
+  const deleted = await endpoint.client.send(new DeleteObjectsCommand({ Bucket, Delete: { Objects: [{ Key: 'gone\n&2' }, { Key: 'never' }] } }));
+  expect(deleted.Deleted).toHaveLength(2);
+  await expect(readText('gone\n&2')).rejects.toMatchObject({ name: 'NoSuchKey' });
+});
+
+test('archived objects are listed and described but not read', async () => {
+  await put('cold', 'x', { StorageClass: 'GLACIER' });
+  expect((await endpoint.client.send(new HeadObjectCommand({ Bucket, Key: 'cold' }))).StorageClass).toBe('GLACIER');
+  await expect(readText('cold')).rejects.toMatchObject({ name: 'InvalidObjectState' });
+});
+
+test('what is not supported is refused by name', async () => {
+  const acl = endpoint.client.send(new GetBucketAclCommand({ Bucket }));
+  await expect(acl).rejects.toMatchObject({ name: 'NotImplemented', message: expect.stringContaining('GetBucketAcl') });
+  await expect(put('x', 'x', { Tagging: 'a=b' })).rejects.toMatchObject({ message: expect.stringContaining('x-amz-tagging') });
+  await expect(put('x', 'x', { ServerSideEncryption: 'aws:kms' })).rejects.toMatchObject({ name: 'NotImplemented' });
+  const upload = endpoint.client.send(new CreateMultipartUploadCommand({ Bucket, Key: 'x' }));
+  await expect(upload).rejects.toMatchObject({ name: 'NotImplemented', message: expect.stringContaining('CreateMultipartUpload') });
+});

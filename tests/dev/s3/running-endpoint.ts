@@ -1,0 +1,45 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import { afterAll } from 'vitest';
+import { type RunningS3, type S3Options, startS3 } from '../../../dev/s3/index.ts';
+
+export interface RunningEndpoint {
+  readonly s3: RunningS3;
+  readonly client: S3Client;
+  readonly folder: string;
+  readonly newClient: (config?: Partial<S3ClientConfig>) => S3Client;
+}
+
+/** Starts an endpoint with a bucket `data` for one test file, and ends it and its folder afterwards. */
+export async function startEndpoint(options: Partial<S3Options> = {}): Promise<RunningEndpoint> {
+  const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 's3-endpoint-')));
+  const s3 = await startS3({ buckets: ['data'], ...options, folder });
+  const clients: S3Client[] = [];
+  const newClient = (config: Partial<S3ClientConfig> = {}): S3Client => {
+    const { endpoint, region, accessKeyId, secretAccessKey } = s3.settings;
+    const client = new S3Client({
+      endpoint,
+      region,
+      forcePathStyle: true,
+      maxAttempts: 1,
+      credentials: { accessKeyId, secretAccessKey },
+      ...config,
+    });
+    clients.push(client);
+    return client;
+  };
+  afterAll(async () => {
+    for (const client of clients) client.destroy();
+    await s3.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+  return { s3, client: newClient(), folder, newClient };
+}
+
+/** Status and error code of an answer in XML. */
+export async function readError(response: Response): Promise<{ status: number; code: string | undefined; text: string }> {
+  const text = await response.text();
+  return { status: response.status, code: /<Code>([^<]*)<\/Code>/.exec(text)?.[1], text };
+}

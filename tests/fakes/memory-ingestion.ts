@@ -1,0 +1,172 @@
+import type { IngestionStatus } from '../../shared/domain/ingestion-status.ts';
+import { LoaderError } from '../../shared/errors/loader-error.ts';
+import type { Ingestion, IngestionRequest, PostResult } from '../../shared/ports/ingestion.ts';
+
+/**
+ * How a post is to end.
+ * - `ambiguousLost`, `ambiguousArrived`: the caller sees `ambiguous` both times; the message is in the queue only
+ *   the second time.
+ */
+export type PostEnding = 'accepted' | 'refused' | 'ambiguousLost' | 'ambiguousArrived';
+
+export interface PostAttempt {
+  readonly request: IngestionRequest;
+  readonly result: PostResult['result'];
+  /** The message is in ADX's queue, whatever the caller was told. */
+  readonly arrived: boolean;
+}
+
+export interface MemoryTable {
+  /** Default 10 s. */
+  readonly batchingWindowMs?: number;
+  /** Names of ingestion mappings. Default none. */
+  readonly mappings?: readonly string[];
+}
+
+type Method = 'describeTable' | 'warmUp' | 'readStatuses' | 'countRowsByTag';
+
+/** An `Ingestion` without a cluster, with controls for tests. */
+export interface MemoryIngestion extends Ingestion {
+  /** Every call of `post`, in order. */
+  readonly attempts: readonly PostAttempt[];
+  /** The messages that are in the queue, in order; what ADX would ingest. */
+  readonly messages: readonly IngestionRequest[];
+  /** Decides how posts end from now on; called once per post with its number, from 0. */
+  endPosts(decide: PostEnding | ((request: IngestionRequest, attempt: number) => PostEnding)): void;
+  /** Puts a status where ADX would write it; what is left out is `null`, `updatedAt` is what `now` says. */
+  setStatus(sourceId: string, status: Partial<IngestionStatus> & Pick<IngestionStatus, 'status'>): void;
+  /** The same status for every message in the queue that is still `Pending`; returns how many. */
+  settleAll(status?: Partial<IngestionStatus> & Pick<IngestionStatus, 'status'>): number;
+  /** Makes a status entity disappear. */
+  removeStatus(sourceId: string): void;
+  /** What `countRowsByTag` answers for the tag; without it the answer is 0. */
+  setRowCount(tag: string, rows: number | null): void;
+  /** The next `times` calls of the method throw the error. */
+  failNext(method: Method, error: LoaderError, times?: number): void;
+  /** How often each method was called, failed calls included; `readStatuses` counts calls, not ids. */
+  readonly callCounts: Readonly<Record<Method, number>>;
+}
+
+export interface MemoryIngestionOptions {
+  /** Tables by `database/table`. Without it every database, table and mapping exists. */
+  readonly tables?: Readonly<Record<string, MemoryTable>>;
+  /** Default the clock of the machine. */
+  readonly now?: () => Date;
+}
+
+const DEFAULT_WINDOW_MS = 10_000;
+
+export function createMemoryIngestion(options: MemoryIngestionOptions = {}): MemoryIngestion {
+  const { tables } = options;
+  const now = options.now ?? (() => new Date());
+  const attempts: PostAttempt[] = [];
+  const messages: IngestionRequest[] = [];
+  const statuses = new Map<string, IngestionStatus>();
+  const rowCounts = new Map<string, number | null>();
+  const callCounts: Record<Method, number> = {
+    describeTable: 0,
+    warmUp: 0,
+    readStatuses: 0,
+    countRowsByTag: 0,
+  };
+  const failures: Record<Method, LoaderError[]> = {
+    describeTable: [],
+    warmUp: [],
+    readStatuses: [],
+    countRowsByTag: [],
+  };
+  const usedIds = new Set<string>();
+  let decide: (request: IngestionRequest, attempt: number) => PostEnding = () => 'accepted';
+
+  const count = (method: Method) => {
+    callCounts[method] += 1;
+    const error = failures[method].shift();
+    if (error !== undefined) throw error;
+  };
+
+  const log = (request: IngestionRequest, result: PostResult, arrived: boolean): PostResult => {
+    attempts.push({ request, result: result.result, arrived });
+    if (arrived) messages.push(request);
+    return result;
+  };
+
+  const fake: MemoryIngestion = {
+    attempts,
+    messages,
+    callCounts,
+    endPosts(ending) {
+      decide = typeof ending === 'function' ? ending : () => ending;
+    },
+    setStatus(sourceId, status) {
+      statuses.set(sourceId, {
+        errorCode: null,
+        failureStatus: null,
+        details: null,
+        updatedAt: now().toISOString(),
+        ...status,
+      });
+    },
+    settleAll(status = { status: 'Succeeded' }) {
+      const pending = messages.filter(({ sourceId }) => statuses.get(sourceId)?.status === 'Pending');
+      for (const { sourceId } of pending) fake.setStatus(sourceId, status);
+      return pending.length;
+    },
+    removeStatus(sourceId) {
+      statuses.delete(sourceId);
+    },
+    setRowCount(tag, rows) {
+      rowCounts.set(tag, rows);
+    },
+    failNext(method, error, times = 1) {
+      for (let index = 0; index < times; index += 1) failures[method].push(error);
+    },
+    async describeTable({ database, table, mapping }) {
+      count('describeTable');
+      if (tables === undefined) return { batchingWindowMs: DEFAULT_WINDOW_MS };
+      const found = tables[`${database}/${table}`];
+      if (found === undefined) {
+        const hasDatabase = Object.keys(tables).some((name) => name.startsWith(`${database}/`));
+        if (!hasDatabase) throw new LoaderError('databaseNotFound', `There is no database "${database}".`);
+        throw new LoaderError('tableNotFound', `There is no table "${table}" in database "${database}".`);
+      }
+      if (mapping !== null && !(found.mappings ?? []).includes(mapping)) {
+        throw new LoaderError('mappingNotFound', `Table "${table}" has no ingestion mapping "${mapping}".`);
+      }
+      return { batchingWindowMs: found.batchingWindowMs ?? DEFAULT_WINDOW_MS };
+    },
+    async warmUp() {
+      count('warmUp');
+    },
+    async post(request) {
+      // As in the real adapter: the status entity of an id is written once, so an id is posted once at most.
+      if (usedIds.has(request.sourceId)) {
+        return log(request, { result: 'ambiguous', message: 'This source id was used before.' }, false);
+      }
+      usedIds.add(request.sourceId);
+      const ending = decide(request, attempts.length);
+      fake.setStatus(request.sourceId, { status: 'Pending' });
+      switch (ending) {
+        case 'accepted':
+          return log(request, { result: 'accepted' }, true);
+        case 'refused':
+          return log(request, { result: 'refused', message: 'Every queue refused the message.' }, false);
+        default:
+          return log(
+            request,
+            { result: 'ambiguous', message: 'The queue did not answer in time.' },
+            ending === 'ambiguousArrived',
+          );
+      }
+    },
+    async readStatuses(sourceIds) {
+      count('readStatuses');
+      return new Map(sourceIds.map((id) => [id, statuses.get(id) ?? null]));
+    },
+    async countRowsByTag({ tag }) {
+      count('countRowsByTag');
+      const rows = rowCounts.get(tag);
+      return rows === undefined ? 0 : rows;
+    },
+  };
+  return fake;
+}

@@ -1,0 +1,121 @@
+import type { FinishedShard, LoadRunInput } from '../../shared/contracts/durable.ts';
+import type { RunSummary } from '../../shared/domain/run-summary.ts';
+import type { Orchestrations } from '../../shared/ports/orchestrations.ts';
+import { finishRun } from '../../shared/usecases/finish-run.ts';
+import { ingestUnit } from '../../shared/usecases/ingest-unit.ts';
+import type { Loader } from '../../shared/usecases/loader.ts';
+import { planPage } from '../../shared/usecases/plan-page.ts';
+import { settleShard } from '../../shared/usecases/settle-shard.ts';
+import { takePosted } from '../../shared/usecases/take-posted.ts';
+import { takeShard } from '../../shared/usecases/take-shard.ts';
+import type { TestClock } from './test-loader.ts';
+
+export interface MemoryOrchestrations extends Orchestrations {
+  /** Inputs of the runs that were started and not yet driven, by instance id. */
+  readonly started: Map<string, LoadRunInput>;
+  readonly terminated: readonly string[];
+}
+
+/** Notes what was started; `drive` carries it out. */
+export function createMemoryOrchestrations(): MemoryOrchestrations {
+  const started = new Map<string, LoadRunInput>();
+  const terminated: string[] = [];
+  return {
+    started,
+    terminated,
+    startRun: async (instanceId, input) => {
+      if (started.has(instanceId)) return false;
+      started.set(instanceId, input);
+      return true;
+    },
+    status: async (instanceId) => (started.has(instanceId) ? 'active' : 'absent'),
+    terminate: async (instanceId) => void terminated.push(instanceId),
+  };
+}
+
+export interface DriveOptions {
+  /** Runs each activity twice, at the same time, and goes on with the first answer. */
+  readonly twice?: boolean;
+  /** Called whenever every part waits, before the clock moves on. */
+  readonly whenIdle?: () => void;
+  readonly mostIdle?: number;
+}
+
+/**
+ * Carries a run out as the orchestrators do, part by part in one thread, moving the clock on when every part waits.
+ */
+export async function drive(loader: Loader, clock: TestClock, input: LoadRunInput, options: DriveOptions = {}): Promise<RunSummary | null> {
+  const { v, runId, epoch } = input;
+  const ref = { v, runId, epoch };
+  const call = async <Output>(activity: () => Promise<Output>): Promise<Output> => {
+    if (options.twice !== true) return activity();
+    const [first] = await Promise.all([activity(), activity()]);
+    return first;
+  };
+
+  /** A part answers with the time it wants to wait, or `null` when it has ended. */
+  const planner = () => {
+    let page = 0;
+    let attempt = 0;
+    return async () => {
+      const answer = await call(() => planPage(loader, { ...ref, page, attempt }));
+      if (answer.kind === 'stop') return null;
+      if (answer.kind === 'page') {
+        page = answer.next;
+        attempt = 0;
+        return 0;
+      }
+      if (answer.kind === 'retry') attempt += 1;
+      return answer.waitMs;
+    };
+  };
+  const lane = (number: number) => {
+    let turn = 0;
+    let finished: FinishedShard | null = null;
+    return async () => {
+      const answer = await call(() => takeShard(loader, { ...ref, lane: number, turn, finished }));
+      turn += 1;
+      finished = null;
+      if (answer.kind === 'stop') return null;
+      if (answer.kind === 'wait') return answer.waitMs;
+      const { shard, units } = answer;
+      const outputs = await Promise.all(Array.from({ length: units }, (_, unit) => call(() => ingestUnit(loader, { ...ref, shard, unit }))));
+      const failed = outputs.find((output) => !output.ok);
+      finished = { shard, ok: failed === undefined, code: failed === undefined || failed.ok ? null : failed.code };
+      return 0;
+    };
+  };
+  const settler = (number: number) => {
+    let turn = 0;
+    return async () => {
+      const answer = await call(() => takePosted(loader, { ...ref, settler: number, turn }));
+      turn += 1;
+      if (answer.kind === 'stop') return null;
+      if (answer.kind === 'wait') return answer.waitMs;
+      await call(() => settleShard(loader, { ...ref, settler: number, shard: answer.shard }));
+      return 0;
+    };
+  };
+
+  const range = (count: number) => Array.from({ length: count }, (_, index) => index);
+  let parts = [planner(), ...range(input.lanes).map(lane), ...range(input.settlers).map(settler)].map((step) => ({ step, wakeAt: 0 }));
+  let idle = 0;
+  while (parts.length > 0) {
+    const due = parts.filter(({ wakeAt }) => wakeAt <= clock.now().getTime());
+    if (due.length === 0) {
+      options.whenIdle?.();
+      idle += 1;
+      if (idle > (options.mostIdle ?? 10_000)) throw new Error('The run makes no headway');
+      clock.advance(Math.max(1, Math.min(...parts.map(({ wakeAt }) => wakeAt)) - clock.now().getTime()));
+      continue;
+    }
+    const ended = new Set<(typeof parts)[number]>();
+    for (const part of due) {
+      const waitMs = await part.step();
+      if (waitMs === null) ended.add(part);
+      else part.wakeAt = clock.now().getTime() + waitMs;
+    }
+    parts = parts.filter((part) => !ended.has(part));
+  }
+  return call(() => finishRun(loader, ref));
+}

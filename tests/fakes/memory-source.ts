@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto';
+import { type S3Object, versionIdOf, versionOf } from '../../shared/domain/s3-object.ts';
+import type { LoaderError } from '../../shared/errors/loader-error.ts';
+import type { Source } from '../../shared/ports/source.ts';
+
+/** What a test says of an object; everything but the key has a default. */
+export interface MemoryObject {
+  readonly key: string;
+  /** Default 100. */
+  readonly sizeBytes?: number;
+  /** ISO 8601. Default: what `now` says. */
+  readonly lastModified?: string;
+  /** Default `STANDARD`. */
+  readonly storageClass?: string;
+  /** Default `e:<hash of key and count of puts>`, so that every put of a key gives another version. */
+  readonly version?: string;
+}
+
+export interface PresignCall {
+  readonly key: string;
+  readonly version: string;
+  readonly lifetimeMs: number;
+  readonly url: string;
+}
+
+type Method = 'listPage' | 'head' | 'presignGet';
+
+/** A `Source` that keeps its bucket in memory, with controls for tests. */
+export interface MemorySource extends Source {
+  put(object: MemoryObject): S3Object;
+  remove(key: string): void;
+  /** The next `times` calls of the method throw the error. */
+  failNext(method: Method, error: LoaderError, times?: number): void;
+  /** Every URL that was signed, in order. */
+  readonly presignCalls: readonly PresignCall[];
+  /** How often each method was called, failed calls included. */
+  readonly callCounts: Readonly<Record<Method, number>>;
+}
+
+export interface MemorySourceOptions {
+  /** Default `memory-bucket`. */
+  readonly bucket?: string;
+  readonly objects?: readonly MemoryObject[];
+  /** Most keys of one page. Default 1,000, which is S3's. */
+  readonly pageSize?: number;
+  /** Default the clock of the machine. */
+  readonly now?: () => Date;
+  /** End of the credentials; no URL outlives it. Default: they have none. */
+  readonly credentialsExpireAt?: Date | null;
+}
+
+export function createMemorySource(options: MemorySourceOptions = {}): MemorySource {
+  const { bucket = 'memory-bucket', pageSize = 1000, credentialsExpireAt = null } = options;
+  const now = options.now ?? (() => new Date());
+  const objects = new Map<string, S3Object>();
+  const presignCalls: PresignCall[] = [];
+  const callCounts: Record<Method, number> = { listPage: 0, head: 0, presignGet: 0 };
+  const failures: Record<Method, LoaderError[]> = { listPage: [], head: [], presignGet: [] };
+  let sorted: S3Object[] | null = null;
+  let puts = 0;
+
+  const count = (method: Method) => {
+    callCounts[method] += 1;
+    const error = failures[method].shift();
+    if (error !== undefined) throw error;
+  };
+
+  const source: MemorySource = {
+    presignCalls,
+    callCounts,
+    put(object) {
+      puts += 1;
+      const etag = createHash('md5').update(`${object.key}\n${puts}`).digest('hex');
+      const stored: S3Object = {
+        key: object.key,
+        version: object.version ?? versionOf({ etag }),
+        sizeBytes: object.sizeBytes ?? 100,
+        lastModified: object.lastModified ?? now().toISOString(),
+        storageClass: object.storageClass ?? 'STANDARD',
+      };
+      objects.set(stored.key, stored);
+      sorted = null;
+      return stored;
+    },
+    remove(key) {
+      objects.delete(key);
+      sorted = null;
+    },
+    failNext(method, error, times = 1) {
+      for (let index = 0; index < times; index += 1) failures[method].push(error);
+    },
+    async listPage({ prefix, startAfter, signal }) {
+      count('listPage');
+      signal?.throwIfAborted();
+      sorted ??= [...objects.values()].sort((a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)));
+      const after = startAfter === null ? null : Buffer.from(startAfter);
+      const rest = sorted.filter(
+        ({ key }) =>
+          key.startsWith(prefix) && (after === null || Buffer.compare(Buffer.from(key), after) > 0),
+      );
+      return { objects: rest.slice(0, pageSize), isLast: rest.length <= pageSize };
+    },
+    async head(key) {
+      count('head');
+      return objects.get(key) ?? null;
+    },
+    async presignGet({ key, version, lifetimeMs }) {
+      count('presignGet');
+      const signedAt = Math.floor(now().getTime() / 1000) * 1000;
+      const wanted = signedAt + Math.max(1, Math.ceil(lifetimeMs / 1000)) * 1000;
+      const expiresAt = new Date(Math.min(wanted, credentialsExpireAt?.getTime() ?? wanted));
+      const path = key.split('/').map(encodeURIComponent).join('/');
+      const versionId = versionIdOf(version);
+      const query = versionId === null ? '' : `versionId=${encodeURIComponent(versionId)}&`;
+      const url = `https://${bucket}.s3.memory.invalid/${path}?${query}X-Amz-Signature=${'0'.repeat(64)}`;
+      presignCalls.push({ key, version, lifetimeMs, url });
+      return { url, expiresAt };
+    },
+  };
+  for (const object of options.objects ?? []) source.put(object);
+  return source;
+}

@@ -1,0 +1,76 @@
+import type { LoadDefinition } from '../../shared/contracts/load-definition.ts';
+import { createMemoryState } from '../../shared/adapters/state/memory-state.ts';
+import type { Timing } from '../../shared/domain/settle-timing.ts';
+import type { Loader } from '../../shared/usecases/loader.ts';
+import { createMemoryIngestion, type MemoryIngestion, type MemoryIngestionOptions } from './memory-ingestion.ts';
+import { createMemorySource, type MemorySource } from './memory-source.ts';
+
+/** A clock that stands until a test moves it. */
+export interface TestClock {
+  now(): Date;
+  advance(ms: number): void;
+}
+
+export function createTestClock(start = '2026-01-31T12:00:00.000Z'): TestClock {
+  let at = Date.parse(start);
+  return {
+    now: () => new Date(at),
+    advance: (ms) => {
+      at += ms;
+    },
+  };
+}
+
+export interface TestLoader {
+  readonly loader: Loader;
+  readonly clock: TestClock;
+  readonly source: MemorySource;
+  readonly ingestion: MemoryIngestion;
+  readonly logged: readonly string[];
+}
+
+/** The product's own waiting times. */
+export const TIMING: Timing = {
+  urlLifetimeMs: 6 * 3_600_000,
+  downloadGraceMs: 3_600_000,
+  settleDeadlineMs: 30 * 60_000,
+  staleAfterMs: 10 * 60_000,
+  firstLookMs: 10_000,
+  lookEveryMs: 30_000,
+  lookAtMostEveryMs: 5 * 60_000,
+  longestTimerMs: 60_000,
+};
+
+/** A loader whose bucket, cluster, state and clock are in memory. */
+export function createTestLoader(options: MemoryIngestionOptions = {}): TestLoader {
+  const clock = createTestClock();
+  const source = createMemorySource({ now: clock.now });
+  const ingestion = createMemoryIngestion({ now: clock.now, ...options });
+  const state = createMemoryState();
+  const logged: string[] = [];
+  let suffix = 0;
+  const loader: Loader = {
+    appId: 'test',
+    timing: TIMING,
+    timeScale: 1,
+    takeoverAfterMs: 3 * 60_000,
+    ...state,
+    logger: { log: (level, message, fields) => void logged.push(`${level} ${message} ${JSON.stringify(fields)}`) },
+    now: clock.now,
+    randomSuffix: () => String((suffix += 1)).padStart(4, '0'),
+    hostStart: 'host-1',
+    source: async () => source,
+    ingestion: async () => ingestion,
+  };
+  return { loader, clock, source, ingestion, logged };
+}
+
+/** A definition as a person would write it, with only what is needed. */
+export function definitionOf(changes: Partial<{ [Field in keyof LoadDefinition]: unknown }> = {}) {
+  return {
+    source: { bucket: 'memory-bucket' },
+    format: { type: 'json' },
+    destination: { cluster: 'https://test.kusto.windows.net', database: 'db', table: 'T' },
+    ...changes,
+  };
+}

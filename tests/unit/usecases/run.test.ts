@@ -1,0 +1,163 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+
+import { putLoad } from '../../../shared/usecases/load-catalog.ts';
+import { listObjects, readRunStatus } from '../../../shared/usecases/read-run.ts';
+import { startRun } from '../../../shared/usecases/start-run.ts';
+import { tick } from '../../../shared/usecases/tick.ts';
+import { createMemoryOrchestrations, drive, type DriveOptions, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
+import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
+
+let test_: TestLoader;
+let orchestrations: MemoryOrchestrations;
+
+beforeEach(() => {
+  test_ = createTestLoader();
+  orchestrations = createMemoryOrchestrations();
+});
+
+async function run(options: DriveOptions & { readonly retryFailed?: boolean } = {}) {
+  const { loader, clock, ingestion } = test_;
+  clock.advance(1000);
+  const { runId } = await startRun(loader, orchestrations, {
+    load: 'flights',
+    trigger: 'manual',
+    options: { prefix: null, modifiedAfter: null, modifiedBefore: null, retryFailed: options.retryFailed ?? false },
+  });
+  return driveRun(runId, { whenIdle: () => void ingestion.settleAll(), ...options });
+}
+
+async function driveRun(runId: string, options: DriveOptions) {
+  const input = orchestrations.started.get(`${runId}-e1`)!;
+  const summary = await drive(test_.loader, test_.clock, input, options);
+  return summary!;
+}
+
+function putObjects(count: number, prefix = 'in/'): void {
+  for (let index = 0; index < count; index += 1) test_.source.put({ key: `${prefix}${String(index).padStart(5, '0')}.json`, sizeBytes: 10 });
+}
+
+describe('a run', () => {
+  test('loads every object once, and the next one finds nothing to do', async () => {
+    putObjects(300);
+    await putLoad(test_.loader, 'flights', definitionOf());
+    const first = await run();
+    expect(first).toMatchObject({ state: 'completed', objects: { ingested: 300, failed: 0, unknown: 0 }, bytesIngested: 3000 });
+    expect(new Set(test_.ingestion.messages.map(({ url }) => url)).size).toBe(300);
+    expect(test_.ingestion.messages).toHaveLength(300);
+
+    const second = await run();
+    expect(second).toMatchObject({ state: 'completed', objects: { ingested: 0 }, plan: { listed: 300, selected: 0, skipped: { unchanged: 300 } } });
+    expect(test_.ingestion.messages).toHaveLength(300);
+  });
+
+  test('posts each object once although every activity runs twice at the same time', async () => {
+    putObjects(250);
+    await putLoad(test_.loader, 'flights', definitionOf());
+    const summary = await run({ twice: true });
+    expect(summary).toMatchObject({ state: 'completed', objects: { ingested: 250, notStarted: 0 } });
+    expect(test_.ingestion.messages).toHaveLength(250);
+    expect(new Set(test_.ingestion.messages.map(({ sourceId }) => sourceId)).size).toBe(250);
+  });
+
+  test('takes only what is new, and a changed object by its policy', async () => {
+    putObjects(10);
+    await putLoad(test_.loader, 'flights', definitionOf());
+    await run();
+    test_.source.put({ key: 'in/00003.json', sizeBytes: 11 });
+    test_.source.put({ key: 'in/new.json', sizeBytes: 11 });
+    expect(await run()).toMatchObject({ objects: { ingested: 1 }, plan: { skipped: { unchanged: 9, changed: 1 } } });
+
+    await putLoad(test_.loader, 'flights', definitionOf({ changed: 'reload' }));
+    expect(await run()).toMatchObject({ objects: { ingested: 1 }, plan: { skipped: { unchanged: 10 } } });
+  });
+
+  test('accounts for a failed object beside good ones, and retries it only when asked', async () => {
+    putObjects(40);
+    await putLoad(test_.loader, 'flights', definitionOf());
+    const failOne = () => {
+      const bad = test_.ingestion.messages.find(({ url }) => url.includes('00007'));
+      if (bad !== undefined) test_.ingestion.setStatus(bad.sourceId, { status: 'Failed', errorCode: 'Stream_WrongNumberOfFields', failureStatus: 'Permanent' });
+      test_.ingestion.settleAll();
+    };
+    const first = await run({ whenIdle: failOne });
+    expect(first).toMatchObject({ state: 'completedWithFailures', objects: { ingested: 39, failed: 1 } });
+    expect(first.failures.formatMismatch).toMatchObject({ count: 1, examples: [{ key: 'in/00007.json' }] });
+    const { objects } = await listObjects(test_.loader, first.runId, { state: 'failed', limit: 10, after: null });
+    expect(objects).toMatchObject([{ key: 'in/00007.json', code: 'formatMismatch' }]);
+
+    expect(await run()).toMatchObject({ objects: { ingested: 0 }, plan: { skipped: { unchanged: 39, failedBefore: 1 } } });
+    expect(await run({ retryFailed: true })).toMatchObject({ state: 'completed', objects: { ingested: 1 } });
+  });
+
+  test('calls an object unknown that ADX never reports, and posts it again only behind the fence', async () => {
+    putObjects(5);
+    await putLoad(test_.loader, 'flights', definitionOf());
+    const first = await run({ whenIdle: () => undefined });
+    expect(first).toMatchObject({ state: 'completedWithFailures', objects: { ingested: 0, unknown: 5 } });
+    expect(test_.ingestion.messages).toHaveLength(5);
+
+    const second = await run({ whenIdle: () => undefined });
+    expect(second).toMatchObject({ objects: { ingested: 0, deferred: 5 }, plan: { skipped: { unsettled: 5 } } });
+    expect(test_.ingestion.messages).toHaveLength(5);
+
+    test_.clock.advance(8 * 3_600_000);
+    await tick(test_.loader, orchestrations);
+    const settleRun = [...orchestrations.started.keys()].at(-1)!.replace(/-e1$/, '');
+    const third = await driveRun(settleRun, { whenIdle: () => void test_.ingestion.settleAll() });
+    expect(third).toMatchObject({ trigger: 'settle', state: 'completedWithDiscrepancy', objects: { ingested: 5 } });
+    expect(test_.ingestion.messages).toHaveLength(10);
+    expect(third.repostedUnproven).toHaveLength(5);
+
+    test_.clock.advance(8 * 3_600_000);
+    const startedBefore = orchestrations.started.size;
+    await tick(test_.loader, orchestrations);
+    expect(orchestrations.started.size).toBe(startedBefore);
+  });
+
+  test('settles late reports of an earlier run without a post', async () => {
+    putObjects(5);
+    await putLoad(test_.loader, 'flights', definitionOf());
+    await run({ whenIdle: () => undefined });
+    test_.ingestion.settleAll();
+    expect(await run()).toMatchObject({ state: 'completed', objects: { ingested: 5, unknown: 0 } });
+    expect(test_.ingestion.messages).toHaveLength(5);
+  });
+
+  test('never posts an ambiguous object a second time within the fence', async () => {
+    putObjects(20);
+    test_.ingestion.endPosts((_, attempt) => (attempt === 3 ? 'ambiguousArrived' : attempt === 4 ? 'ambiguousLost' : 'accepted'));
+    await putLoad(test_.loader, 'flights', definitionOf());
+    const summary = await run();
+    expect(summary.objects).toMatchObject({ ingested: 19, unknown: 1 });
+    expect(test_.ingestion.messages).toHaveLength(19);
+  });
+
+  test('tries a refused post again and gives up after three rounds', async () => {
+    putObjects(3);
+    test_.ingestion.endPosts((request) => (request.url.includes('00001') ? 'refused' : 'accepted'));
+    await putLoad(test_.loader, 'flights', definitionOf());
+    const summary = await run();
+    expect(summary).toMatchObject({ state: 'completedWithFailures', objects: { ingested: 2, failed: 1 } });
+    expect(summary.failures).toHaveProperty('queueRefused');
+    expect(test_.ingestion.attempts.filter(({ request }) => request.url.includes('00001'))).toHaveLength(3);
+    expect(new Set(test_.ingestion.attempts.map(({ request }) => request.sourceId)).size).toBe(5);
+  }, 20_000);
+
+  test('loads 12,000 objects over several pages', async () => {
+    putObjects(12_000);
+    await putLoad(test_.loader, 'flights', definitionOf());
+    const summary = await run();
+    expect(summary).toMatchObject({ state: 'completed', objects: { ingested: 12_000 }, plan: { listed: 12_000 } });
+    expect(test_.ingestion.messages).toHaveLength(12_000);
+    const status = await readRunStatus(test_.loader, summary.runId);
+    expect(status).toMatchObject({ state: 'completed', progress: { objectsTotal: 12_000, objectsDone: 12_000, bytesDone: 120_000, bytesTotal: 120_000 } });
+    let listed = 0;
+    for (let after: string | null = null; ; ) {
+      const page = await listObjects(test_.loader, summary.runId, { state: null, limit: 1000, after });
+      listed += page.objects.length;
+      after = page.next;
+      if (after === null) break;
+    }
+    expect(listed).toBe(12_000);
+  }, 60_000);
+});

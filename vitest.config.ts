@@ -1,0 +1,20 @@
+import { defineConfig } from 'vitest/config';
+
+/** One project per kind of test; `vitest --project unit` runs one of them. */
+const project = (name: string, include: string[], testTimeout: number) => ({
+  test: { name, include, testTimeout, hookTimeout: 60_000, environment: 'node' as const },
+});
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    projects: [
+      project('unit', ['tests/unit/**/*.test.ts'], 20_000),
+      project('contract', ['tests/contract/**/*.test.ts'], 60_000),
+      project('replay', ['tests/replay/**/*.test.ts'], 60_000),
+      project('dev', ['tests/dev/**/*.test.ts'], 60_000),
+      project('integration', ['tests/integration/**/*.test.ts'], 120_000),
+      project('e2e', ['tests/e2e/**/*.test.ts'], 180_000),
+    ],
+  },
+});
