@@ -92,6 +92,8 @@ export async function startHost(options: HostOptions): Promise<RunningHost> {
         });
       await invoker.runAppHook('appTerminate');
       parts.server.closeAllConnections();
+      // What the last invocations gave back is queued for the state file by now.
+      await new Promise((resolve) => setImmediate(resolve));
       state.close();
     },
   };

@@ -54,6 +54,8 @@ export async function handleRequest(
   response.setHeader('x-amz-request-id', requestId);
   response.setHeader('x-amz-id-2', randomBytes(24).toString('base64'));
   response.setHeader('server', 'AmazonS3');
+  // Clients set their clocks by this one, so it has to be the clock that signatures are checked with.
+  response.setHeader('date', state.clock().toUTCString());
   let operation = '';
   let actions: readonly FaultAction[] = [];
   let reply: Reply;

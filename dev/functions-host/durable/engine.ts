@@ -50,7 +50,6 @@ export class DurableEngine {
   readonly #names: FunctionNames;
   readonly #runnable: LiveInstance[] = [];
   #turns = 0;
-  #isPumping = false;
   #isStopped = false;
 
   constructor(params: EngineParams) {
@@ -164,33 +163,29 @@ export class DurableEngine {
     if (instance.isSuspended && instance.controlMessages === 0) return;
     instance.isQueued = true;
     this.#runnable.push(instance);
-    this.#schedulePump();
+    this.#startTurns();
   }
 
-  // Turns start after the event loop's other work, so that messages of one commit share a turn.
-  #schedulePump(): void {
-    if (this.#isPumping || this.#isStopped) return;
-    this.#isPumping = true;
-    setImmediate(() => {
-      this.#isPumping = false;
-      this.#pump();
-    });
-  }
-
-  #pump(): void {
+  // Turns start after the event loop's other work, so that messages of one commit share a turn. Each has an
+  // immediate of its own: an orchestrator never waits, so its CPU time is its own and not its neighbour's too.
+  #startTurns(): void {
     while (!this.#isStopped && this.#turns < this.#params.maxConcurrentTurns) {
       const instance = this.#runnable.shift();
       if (instance === undefined) return;
-      instance.isQueued = false;
-      instance.isRunning = true;
       this.#turns += 1;
-      void this.#runTurn(instance).finally(() => {
-        this.#turns -= 1;
-        instance.isRunning = false;
-        if (this.#live.peek(instance.row.id) === instance) this.#makeRunnable(instance);
-        if (this.#runnable.length > 0) this.#schedulePump();
+      setImmediate(() => {
+        instance.isQueued = false;
+        instance.isRunning = true;
+        void this.#runTurn(instance).finally(() => this.#endTurn(instance));
       });
     }
+  }
+
+  #endTurn(instance: LiveInstance): void {
+    this.#turns -= 1;
+    instance.isRunning = false;
+    if (this.#live.peek(instance.row.id) === instance) this.#makeRunnable(instance);
+    this.#startTurns();
   }
 
   async #runTurn(instance: LiveInstance): Promise<void> {

@@ -79,7 +79,7 @@ export function createIngestionResources(options: IngestionResourceOptions): Ing
       try {
         return (await refresh()).resources;
       } catch (error) {
-        if (old === null) throw error;
+        if (!isUsable) throw error;
         old.refreshAt = now().getTime() + RETRY_AFTER_MS;
         return old.resources;
       }

@@ -230,6 +230,7 @@ describe('the Kusto adapter on the wire', () => {
     ['404 QueueNotFound', answering(404, 'QueueNotFound'), true],
     ['403 AuthenticationFailed', answering(403, 'AuthenticationFailed'), true],
     ['503 ServerBusy', answering(503, 'ServerBusy'), true],
+    ['503 with another code', answering(503, 'InternalError'), false],
     ['500 InternalError', answering(500, 'InternalError'), false],
     ['500 OperationTimedOut', answering(500, 'OperationTimedOut'), false],
     ['504 of a proxy', answering(504, null), false],

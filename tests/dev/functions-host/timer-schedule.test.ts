@@ -1,0 +1,32 @@
+import { expect, it } from 'vitest';
+import { readSchedule } from '../../../dev/functions-host/timer-schedule.ts';
+
+const at = (text: string) => Date.parse(text);
+const next = (schedule: string, from: string) =>
+  new Date(readSchedule(schedule, 'f').nextAfter(at(from))).toISOString();
+
+it.each([
+  ['0 */5 * * * *', '2026-01-01T00:03:20Z', '2026-01-01T00:05:00.000Z'],
+  ['*/5 * * * *', '2026-01-01T00:05:00Z', '2026-01-01T00:10:00.000Z'],
+  ['30 0 9-17 * * MON-FRI', '2026-01-02T17:30:00Z', '2026-01-05T09:00:30.000Z'],
+  ['0 0 0 1 jan,JUL *', '2026-01-01T00:00:00Z', '2026-07-01T00:00:00.000Z'],
+  // Both day fields must hold: Friday the 13th.
+  ['0 0 0 13 * 5', '2026-01-01T00:00:00Z', '2026-02-13T00:00:00.000Z'],
+  ['00:10:00', '2026-01-01T00:03:20Z', '2026-01-01T00:13:20.000Z'],
+  ['1.12:00:00', '2026-01-01T00:00:00Z', '2026-01-02T12:00:00.000Z'],
+])('%s after %s is %s', (schedule, from, expected) => {
+  expect(next(schedule, from)).toBe(expected);
+});
+
+it.each([
+  '0 0 0 L * *',
+  '0 0 0 * * 7',
+  '0 0 0 * * 5#2',
+  '0 0 0 ? * *',
+  '0 60 * * * *',
+  '* * *',
+  '@daily',
+  '00:00:00',
+])('refuses "%s"', (schedule) => {
+  expect(() => readSchedule(schedule, 'f')).toThrow(/the schedule of f/);
+});
