@@ -13,15 +13,21 @@ export async function createKustoClient({ endpoint, database }: { readonly endpo
   const { Client, KustoConnectionStringBuilder } = await import('azure-kusto-data');
   const client = new Client(new KustoConnectionStringBuilder(endpoint));
   const query = async (text: string) => {
-    const response = await client.executeQuery(database, text);
+    const response = await client.executeQuery(database, text).catch((error: unknown) => fail(error, text));
     return response.primaryResults[0]!.toJSON<Record<string, unknown>>().data;
   };
   return {
     query,
     command: async (text) => {
-      await client.executeMgmt(database, text);
+      await client.executeMgmt(database, text).catch((error: unknown) => fail(error, text));
     },
     countRows: async (table) => Number((await query(`${table} | count`))[0]!['Count']),
     close: () => client.close(),
   };
+}
+
+/** The client's own errors say "status code 400" and keep Kusto's words inside. */
+function fail(error: unknown, text: string): never {
+  const inner = (error as { response?: { data?: { error?: Record<string, unknown> } } }).response?.data?.error;
+  throw new Error(`${text}: ${String(inner?.['@message'] ?? inner?.['message'] ?? error)}`, { cause: error });
 }

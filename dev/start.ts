@@ -52,7 +52,7 @@ if (options.host !== 'local' && options.host !== 'func') {
 }
 
 const folder = await mkdtemp(path.join(os.tmpdir(), 's3-adx-loader-'));
-let starting: Promise<Stack> | null = null;
+let starting = null as Promise<Stack> | null;
 let code = 1;
 try {
   const work = main();

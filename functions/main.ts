@@ -1,11 +1,7 @@
 import { app } from '@azure/functions';
 
 import './activities/activities.ts';
-import './orchestrators/lane.ts';
-import './orchestrators/load-run.ts';
-import './orchestrators/load-shard.ts';
-import './orchestrators/planner.ts';
-import './orchestrators/settler.ts';
+import './orchestrators/orchestrators.ts';
 import './triggers/event-queue.ts';
 import './triggers/health.ts';
 import './triggers/loads.ts';

@@ -36,11 +36,11 @@ function killGroup(pid, signal) {
   }
 }
 
-function run(command, args, { ownGroup }) {
+function run(command, args, { ownGroup, quiet = false }) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd: root,
-      stdio: 'inherit',
+      stdio: ['inherit', quiet ? 'ignore' : 'inherit', 'inherit'],
       detached: ownGroup && !isWindows,
       env: { ...process.env, PATH: `${bin}${path.delimiter}${process.env.PATH ?? ''}` },
     });
@@ -55,7 +55,7 @@ function run(command, args, { ownGroup }) {
 
 async function step(title, command, args) {
   console.error(title);
-  const code = await run(command, args, { ownGroup: true });
+  const code = await run(command, args, { ownGroup: true, quiet: true });
   if (stopping) process.exit(130);
   if (code !== 0) {
     console.error(`${[path.basename(command), ...args].join(' ')} ended with code ${code}; see its messages above.`);
@@ -97,7 +97,7 @@ if (!existsSync(node)) {
   process.exit(1);
 }
 if (changedAt('dist', 'main.js') < newestSource()) {
-  await step('Building the app...', node, [path.join('node_modules', 'rolldown', 'bin', 'cli.mjs'), '-c', '--logLevel', 'warn']);
+  await step('Building the app...', node, [path.join('node_modules', 'rolldown', 'bin', 'cli.mjs'), '-c']);
 }
 // The program handles signals itself: it stops what it has started.
 process.exit(await run(node, [program, ...args], { ownGroup: false }));

@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 
@@ -21,7 +20,7 @@ export interface DataSet {
 
 export const BUCKET = 'demo';
 
-const dataFolder = path.join(path.dirname(createRequire(import.meta.url).resolve('vega-datasets/package.json')), 'data');
+const dataFolder = path.join(import.meta.dirname, '..', '..', 'node_modules', 'vega-datasets', 'data');
 
 /** Names that a loader can get wrong: spaces, `+`, `%`, `=`, `#`, quotes, letters beyond ASCII. */
 const FILE_NAMES = [

@@ -201,9 +201,12 @@ async function reservePort(port: number): Promise<{ port: number; listen(server:
 
 function listen(server: import('node:net').Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const isTaken = cause.code === 'EADDRINUSE';
+      reject(isTaken ? new Error(`Port ${port} is in use. Choose another, or 0 for any free one.`) : cause);
+    });
     server.listen(port, '127.0.0.1', () => {
-      server.off('error', reject);
+      server.removeAllListeners('error');
       resolve();
     });
   });

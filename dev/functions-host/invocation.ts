@@ -58,10 +58,7 @@ export class Invoker {
   async drain(graceMs: number): Promise<boolean> {
     const deadline = Date.now() + graceMs;
     while (this.#running.size > 0 && Date.now() < deadline) {
-      await Promise.race([
-        Promise.allSettled([...this.#running]),
-        sleep(Math.min(50, deadline - Date.now())),
-      ]);
+      await Promise.race([Promise.allSettled(this.#running), sleep(Math.min(50, deadline - Date.now()))]);
     }
     return this.#running.size === 0;
   }

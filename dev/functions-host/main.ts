@@ -48,6 +48,8 @@ function endOnSignals(host: RunningHost, commandLine: CommandLine): void {
   const end = () => {
     if (isEnding) return;
     isEnding = true;
+    // A hook that never ends must not keep the process.
+    setTimeout(() => process.exit(1), commandLine.graceMs + 5_000).unref();
     host
       .stop(commandLine.graceMs)
       .then(() => process.exit(0))

@@ -127,7 +127,7 @@ const UNIT_TICKS: Readonly<Record<string, number>> = {
 /** `[-][d.]hh:mm[:ss[.fffffff]]`, `1d`, `2.5h`, `30s`. @returns null for anything else. */
 export function parseTimespan(text: string): bigint | null {
   const value = text.trim();
-  const clock = /^(-)?(?:(\d+)[.:])?(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,7}))?)?$/.exec(value);
+  const clock = /^(-)?(?:(\d+)\.)?(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,7}))?)?$/.exec(value);
   if (clock) {
     const [, sign, days, hours, minutes, seconds, fraction] = clock;
     if (Number(hours) > 23 || Number(minutes) > 59 || Number(seconds ?? 0) > 59) return null;

@@ -19,10 +19,12 @@ import type { ObjectStore } from './store/object-store.ts';
 
 /** Operations that read their own body; all others have none that matters. */
 const operationsWithBody: ReadonlySet<string> = new Set([
+  'CompleteMultipartUpload',
   'CreateBucket',
   'DeleteObjects',
   'PutBucketVersioning',
   'PutObject',
+  'UploadPart',
 ]);
 const maxIgnoredBodyBytes = 1024 * 1024;
 

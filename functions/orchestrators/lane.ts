@@ -1,4 +1,4 @@
-import * as df from 'durable-functions';
+import type { OrchestrationContext } from 'durable-functions';
 
 import {
   ACTIVITIES,
@@ -10,10 +10,10 @@ import {
   type TakeShardOutput,
 } from '../../shared/contracts/durable.ts';
 import { shardInstanceId } from '../../shared/domain/run-id.ts';
-import { callActivity, sleep, TURNS_PER_EXECUTION } from './steps.ts';
+import { callActivity, type Orchestration, sleep, TURNS_PER_EXECUTION } from './steps.ts';
 
 /** Works through shards one after the other; what a lane is doing is told to `takeShard` with its next turn. */
-df.app.orchestration(ORCHESTRATORS.lane, function* (context) {
+export function* lane(context: OrchestrationContext): Orchestration<void> {
   const input = context.df.getInput<LaneInput>()!;
   const { v, runId, epoch, lane } = input;
   let { turn, finished } = input;
@@ -44,4 +44,4 @@ df.app.orchestration(ORCHESTRATORS.lane, function* (context) {
     }
   }
   context.df.continueAsNew({ v, runId, epoch, lane, turn, finished } satisfies LaneInput);
-});
+}

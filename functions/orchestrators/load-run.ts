@@ -1,13 +1,15 @@
 import * as df from 'durable-functions';
+import type { OrchestrationContext } from 'durable-functions';
 
 import { ACTIVITIES, type LaneInput, type LoadRunInput, ORCHESTRATORS, type PlannerInput, type SettlerInput } from '../../shared/contracts/durable.ts';
 import { partInstanceId } from '../../shared/domain/run-id.ts';
+import type { Orchestration } from './steps.ts';
 
 /**
  * A run: one planner, some lanes and some settlers side by side, and the finish when all have ended. The parts don't
  * throw: how they fared stands in their rows.
  */
-df.app.orchestration(ORCHESTRATORS.loadRun, function* (context) {
+export function* loadRun(context: OrchestrationContext): Orchestration {
   const { v, runId, epoch, lanes, settlers } = context.df.getInput<LoadRunInput>()!;
   const ref = { v, runId, epoch };
   const start = (name: string, part: string, input: PlannerInput | LaneInput | SettlerInput) =>
@@ -19,7 +21,7 @@ df.app.orchestration(ORCHESTRATORS.loadRun, function* (context) {
     ...range(settlers).map((settler) => start(ORCHESTRATORS.settler, `settler-${settler}`, { ...ref, settler, turn: 0 })),
   ]);
   return yield context.df.callActivityWithRetry(ACTIVITIES.finishRun, new df.RetryOptions(5000, 5), ref);
-});
+}
 
 function range(count: number): number[] {
   return Array.from({ length: count }, (_, index) => index);

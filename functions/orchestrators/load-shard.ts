@@ -1,4 +1,4 @@
-import * as df from 'durable-functions';
+import type { OrchestrationContext } from 'durable-functions';
 
 import {
   ACTIVITIES,
@@ -6,11 +6,11 @@ import {
   type IngestUnitInput,
   type IngestUnitOutput,
   type LoadShardInput,
-  ORCHESTRATORS,
 } from '../../shared/contracts/durable.ts';
+import type { Orchestration } from './steps.ts';
 
 /** One activity per unit, all at the same time, at most 100 of them. */
-df.app.orchestration(ORCHESTRATORS.loadShard, function* (context): Generator<df.Task, FinishedShard, unknown> {
+export function* loadShard(context: OrchestrationContext): Orchestration<FinishedShard> {
   const { v, runId, epoch, shard, units } = context.df.getInput<LoadShardInput>()!;
   if (units === 0) return { shard, ok: true, code: null };
   const tasks = Array.from({ length: units }, (_, unit) =>
@@ -24,4 +24,4 @@ df.app.orchestration(ORCHESTRATORS.loadShard, function* (context): Generator<df.
     // The host could not carry an activity out. Nothing is scheduled after this: the lane takes the shard again.
     return { shard, ok: false, code: 'internal' };
   }
-});
+}

@@ -1,10 +1,10 @@
-import * as df from 'durable-functions';
+import type { OrchestrationContext } from 'durable-functions';
 
 import { ACTIVITIES, ORCHESTRATORS, type PlannerInput, type PlanPageInput, type PlanPageOutput } from '../../shared/contracts/durable.ts';
-import { callActivity, sleep, TURNS_PER_EXECUTION } from './steps.ts';
+import { callActivity, type Orchestration, sleep, TURNS_PER_EXECUTION } from './steps.ts';
 
 /** Plans page after page until planning has ended, one way or the other. */
-df.app.orchestration(ORCHESTRATORS.planner, function* (context) {
+export function* planner(context: OrchestrationContext): Orchestration<void> {
   const { v, runId, epoch, page: firstPage } = context.df.getInput<PlannerInput>()!;
   let page = firstPage;
   let attempt = 0;
@@ -28,4 +28,4 @@ df.app.orchestration(ORCHESTRATORS.planner, function* (context) {
     }
   }
   context.df.continueAsNew({ v, runId, epoch, page } satisfies PlannerInput);
-});
+}

@@ -1,4 +1,4 @@
-import * as df from 'durable-functions';
+import type { OrchestrationContext } from 'durable-functions';
 
 import {
   ACTIVITIES,
@@ -9,10 +9,10 @@ import {
   type TakePostedInput,
   type TakePostedOutput,
 } from '../../shared/contracts/durable.ts';
-import { callActivity, sleep, TURNS_PER_EXECUTION } from './steps.ts';
+import { callActivity, type Orchestration, sleep, TURNS_PER_EXECUTION } from './steps.ts';
 
 /** Looks at posted shards, the one that is due soonest first, until all lanes have ended and all shards are settled. */
-df.app.orchestration(ORCHESTRATORS.settler, function* (context) {
+export function* settler(context: OrchestrationContext): Orchestration<void> {
   const { v, runId, epoch, settler, turn: firstTurn } = context.df.getInput<SettlerInput>()!;
   let turn = firstTurn;
   for (let count = 0; count < TURNS_PER_EXECUTION; count += 1) {
@@ -33,4 +33,4 @@ df.app.orchestration(ORCHESTRATORS.settler, function* (context) {
     }
   }
   context.df.continueAsNew({ v, runId, epoch, settler, turn } satisfies SettlerInput);
-});
+}

@@ -1,5 +1,8 @@
 import * as df from 'durable-functions';
 
+/** What an orchestrator is: it yields tasks of the Durable runtime and nothing else. */
+export type Orchestration<Output = unknown> = Generator<df.Task, Output, unknown>;
+
 /** Attempts at an activity that the host itself could not carry out, such as at a restart. */
 const HOST_ATTEMPTS = 5;
 const HOST_PAUSE_MS = 5000;
@@ -11,11 +14,27 @@ const HOST_PAUSE_MS = 5000;
 export const TURNS_PER_EXECUTION = 25;
 
 /** Calls an activity that answers with data; only the host's own failures are thrown, and these are tried again. */
-export function* callActivity<Output>(context: df.OrchestrationContext, name: string, input: unknown): Generator<df.Task, Output, unknown> {
+export function* callActivity<Output>(context: df.OrchestrationContext, name: string, input: unknown): Orchestration<Output> {
   return (yield context.df.callActivityWithRetry(name, new df.RetryOptions(HOST_PAUSE_MS, HOST_ATTEMPTS), input)) as Output;
 }
 
 /** Sleeps by a durable timer. */
-export function* sleep(context: df.OrchestrationContext, ms: number): Generator<df.Task, void, unknown> {
+export function* sleep(context: df.OrchestrationContext, ms: number): Orchestration<void> {
   yield context.df.createTimer(new Date(context.df.currentUtcDateTime.getTime() + ms));
+}
+
+/**
+ * Makes an orchestrator that ends quietly when the host can't carry its activities out. The part's row is then left
+ * without an end: it counts as silent, and the tick takes the run over. A throw would end the parent while its other
+ * parts are still at work.
+ */
+export function endingQuietly(orchestrator: (context: df.OrchestrationContext) => Orchestration<void>) {
+  return function* (context: df.OrchestrationContext): Orchestration<{ readonly ok: boolean }> {
+    try {
+      yield* orchestrator(context);
+      return { ok: true };
+    } catch {
+      return { ok: false };
+    }
+  };
 }

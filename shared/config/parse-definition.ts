@@ -7,7 +7,9 @@ import { LoaderError, type Problem } from '../errors/loader-error.ts';
 export function parseWith<const Schema extends v.GenericSchema>(
   schema: Schema,
   json: unknown,
-): { readonly value: v.InferOutput<Schema>; readonly problems: readonly [] } | { readonly value: null; readonly problems: readonly Problem[] } {
+):
+  | { readonly value: v.InferOutput<Schema>; readonly problems: readonly [] }
+  | { readonly value: null; readonly problems: readonly Problem[] } {
   const result = v.safeParse(schema, json);
   if (result.success) return { value: result.output, problems: [] };
   return { value: null, problems: result.issues.map(toProblem) };
@@ -16,10 +18,14 @@ export function parseWith<const Schema extends v.GenericSchema>(
 function toProblem(issue: v.BaseIssue<unknown>): Problem {
   const field = issue.path?.map((item) => String(item.key)).join('.') ?? '';
   // Valibot words a missing and a surplus key by types; people look for the name.
-  if (issue.type === 'strict_object' && issue.expected === 'never') return { field, message: 'is not a field of this object; remove it or check its spelling' };
+  if (issue.type === 'strict_object' && issue.expected === 'never')
+    return { field, message: 'is not a field of this object; remove it or check its spelling' };
   if (issue.received === 'undefined') return { field, message: 'is missing' };
   const custom = /^(must|is|The) /.test(issue.message);
-  return { field: field || '(document)', message: custom ? issue.message : `must be ${issue.expected ?? 'valid'}, but is ${issue.received}` };
+  return {
+    field: field || '(document)',
+    message: custom ? issue.message : `must be ${issue.expected ?? 'valid'}, but is ${issue.received}`,
+  };
 }
 
 /**
@@ -29,14 +35,26 @@ function toProblem(issue: v.BaseIssue<unknown>): Problem {
  * @throws {LoaderError} `invalidDefinition` with all problems together.
  */
 export function parseDefinition(json: unknown, expectedName?: string): LoadDefinition {
-  const document = expectedName !== undefined && isRecord(json) && json['name'] === undefined ? { ...json, name: expectedName } : json;
+  const document =
+    expectedName !== undefined && isRecord(json) && json['name'] === undefined
+      ? { ...json, name: expectedName }
+      : json;
   const { value, problems } = parseWith(LoadDefinitionSchema, document);
   const found: Problem[] = [...problems];
-  if (expectedName !== undefined && isRecord(document) && typeof document['name'] === 'string' && document['name'] !== expectedName) {
+  if (
+    expectedName !== undefined &&
+    isRecord(document) &&
+    typeof document['name'] === 'string' &&
+    document['name'] !== expectedName
+  ) {
     found.push({ field: 'name', message: `must be "${expectedName}", the name in the address` });
   }
   if (value !== null && found.length === 0) return value;
-  throw new LoaderError('invalidDefinition', `The load definition has ${found.length} problem${found.length === 1 ? '' : 's'}`, { problems: found });
+  throw new LoaderError(
+    'invalidDefinition',
+    `The load definition has ${found.length} problem${found.length === 1 ? '' : 's'}`,
+    { problems: found },
+  );
 }
 
 function isRecord(json: unknown): json is Record<string, unknown> {
@@ -47,21 +65,35 @@ function isRecord(json: unknown): json is Record<string, unknown> {
  * Replaces `%NAME%` by the app setting of that name in all texts of a definition file, so that one file serves
  * several environments.
  *
- * @throws {LoaderError} `invalidDefinition` for a setting that is not there.
+ * @throws {LoaderError} `invalidDefinition` with every setting that is not there.
  */
-export function expandSettings(json: unknown, env: Readonly<Record<string, string | undefined>>, at = ''): unknown {
-  if (typeof json === 'string') {
-    return json.replace(/%([A-Za-z_][A-Za-z0-9_]*)%/g, (_, name: string) => {
-      const value = env[name];
-      if (value === undefined) {
-        throw new LoaderError('invalidDefinition', `%${name}% is not an app setting`, {
-          problems: [{ field: at, message: `refers to the app setting ${name}, which is not set` }],
-        });
-      }
-      return value;
-    });
+export function expandSettings(json: unknown, env: Readonly<Record<string, string | undefined>>): unknown {
+  const problems: Problem[] = [];
+  const expanded = expand(json, '');
+  if (problems.length === 0) return expanded;
+  throw new LoaderError('invalidDefinition', 'The load definition refers to app settings that are not set', {
+    problems,
+  });
+
+  function expand(value: unknown, at: string): unknown {
+    if (typeof value === 'string')
+      return value.replace(
+        /%([A-Za-z_][A-Za-z0-9_]*)%/g,
+        (whole, name: string) => setting(name, at) ?? whole,
+      );
+    const below = (key: string | number) => (at === '' ? String(key) : `${at}.${key}`);
+    if (Array.isArray(value)) return value.map((item, index) => expand(item, below(index)));
+    if (!isRecord(value)) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, expand(item, below(key))]));
   }
-  if (Array.isArray(json)) return json.map((item, index) => expandSettings(item, env, `${at}.${index}`));
-  if (!isRecord(json)) return json;
-  return Object.fromEntries(Object.entries(json).map(([key, value]) => [key, expandSettings(value, env, at === '' ? key : `${at}.${key}`)]));
+
+  function setting(name: string, at: string): string | undefined {
+    const value = env[name];
+    if (value === undefined)
+      problems.push({
+        field: at || '(document)',
+        message: `refers to the app setting ${name}, which is not set`,
+      });
+    return value;
+  }
 }

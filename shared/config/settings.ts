@@ -5,7 +5,12 @@ import { LoaderError, type Problem } from '../errors/loader-error.ts';
 /** How the app signs in to Azure. `none` is for endpoints on this machine that ask for no token. */
 export type IdentitySettings =
   | { readonly kind: 'managedIdentity'; readonly clientId: string | null }
-  | { readonly kind: 'servicePrincipal'; readonly tenantId: string; readonly clientId: string; readonly clientSecret: string }
+  | {
+      readonly kind: 'servicePrincipal';
+      readonly tenantId: string;
+      readonly clientId: string;
+      readonly clientSecret: string;
+    }
   | { readonly kind: 'azureCli' }
   | { readonly kind: 'none' };
 
@@ -47,24 +52,32 @@ const TAKEOVER_AFTER_MS = 3 * MINUTE;
 export function readSettings(env: Readonly<Record<string, string | undefined>>): Settings {
   const problems: Problem[] = [];
   const problem = (field: string, message: string) => problems.push({ field, message });
-  const text = (name: string): string | null => (env[name] === undefined || env[name] === '' ? null : env[name]);
+  const text = (name: string): string | null =>
+    env[name] === undefined || env[name] === '' ? null : env[name];
 
   const duration = (name: string, fallbackMs: number, most = Number.POSITIVE_INFINITY): number => {
     const value = text(name);
     if (value === null) return fallbackMs;
     const ms = parseDurationMs(value);
     if (ms === null || ms <= 0 || ms > most) {
-      problem(name, 'must be a duration such as 30s, 10m or 6h' + (most === Number.POSITIVE_INFINITY ? '' : ', at most 7d'));
+      problem(
+        name,
+        'must be a duration such as 30s, 10m or 6h' +
+          (most === Number.POSITIVE_INFINITY ? '' : ', at most 7d'),
+      );
     }
     return ms ?? fallbackMs;
   };
 
   const statePrefix = text('LOADER_STATE_PREFIX') ?? 's3adx';
-  if (!/^[a-z][a-z0-9]{2,30}$/.test(statePrefix)) problem('LOADER_STATE_PREFIX', 'must be 3 to 31 lower-case letters and digits, a letter first');
+  if (!/^[a-z][a-z0-9]{2,30}$/.test(statePrefix))
+    problem('LOADER_STATE_PREFIX', 'must be 3 to 31 lower-case letters and digits, a letter first');
   const appId = text('LOADER_APP_ID') ?? text('WEBSITE_SITE_NAME') ?? 'local';
-  if (!/^[A-Za-z0-9-]{1,60}$/.test(appId)) problem('LOADER_APP_ID', 'must be 1 to 60 letters, digits and hyphens');
+  if (!/^[A-Za-z0-9-]{1,60}$/.test(appId))
+    problem('LOADER_APP_ID', 'must be 1 to 60 letters, digits and hyphens');
   const timeScale = Number(text('LOADER_TIME_SCALE') ?? '1');
-  if (!(timeScale >= 1)) problem('LOADER_TIME_SCALE', 'must be a number of at least 1');
+  if (!(timeScale >= 1 && Number.isFinite(timeScale)))
+    problem('LOADER_TIME_SCALE', 'must be a number of at least 1');
 
   const scaled = (ms: number) => Math.max(1, Math.round(ms / timeScale));
   const timing: Timing = {
@@ -89,9 +102,13 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     takeoverAfterMs: scaled(TAKEOVER_AFTER_MS),
   };
   if (problems.length > 0) {
-    throw new LoaderError('invalidSettings', `App settings are not valid: ${problems.map(({ field, message }) => `${field} ${message}`).join('; ')}`, {
-      problems,
-    });
+    throw new LoaderError(
+      'invalidSettings',
+      `App settings are not valid: ${problems.map(({ field, message }) => `${field} ${message}`).join('; ')}`,
+      {
+        problems,
+      },
+    );
   }
   return settings;
 }
@@ -101,7 +118,8 @@ type Report = (field: string, message: string) => void;
 
 function readIdentity(text: Text, problem: Report): IdentitySettings {
   // In Azure the managed identity is there; elsewhere a developer is signed in with the Azure CLI.
-  const kind = text('LOADER_IDENTITY') ?? (text('IDENTITY_ENDPOINT') === null ? 'azureCli' : 'managedIdentity');
+  const kind =
+    text('LOADER_IDENTITY') ?? (text('IDENTITY_ENDPOINT') === null ? 'azureCli' : 'managedIdentity');
   switch (kind) {
     case 'managedIdentity':
       return { kind, clientId: text('AZURE_CLIENT_ID') };
@@ -114,7 +132,12 @@ function readIdentity(text: Text, problem: Report): IdentitySettings {
         if (value === null) problem(name, 'must be set with LOADER_IDENTITY=servicePrincipal');
         return value ?? '';
       };
-      return { kind, tenantId: needed('AZURE_TENANT_ID'), clientId: needed('AZURE_CLIENT_ID'), clientSecret: needed('AZURE_CLIENT_SECRET') };
+      return {
+        kind,
+        tenantId: needed('AZURE_TENANT_ID'),
+        clientId: needed('AZURE_CLIENT_ID'),
+        clientSecret: needed('AZURE_CLIENT_SECRET'),
+      };
     }
     default:
       problem('LOADER_IDENTITY', 'must be managedIdentity, servicePrincipal, azureCli or none');
@@ -128,17 +151,25 @@ const DEVELOPMENT_STORAGE =
 function readStorage(text: Text, problem: Report): StorageSettings {
   const connectionString = text('AzureWebJobsStorage');
   if (connectionString !== null) {
-    return { connectionString: connectionString === 'UseDevelopmentStorage=true' ? DEVELOPMENT_STORAGE : connectionString };
+    return {
+      connectionString:
+        connectionString === 'UseDevelopmentStorage=true' ? DEVELOPMENT_STORAGE : connectionString,
+    };
   }
   const account = text('AzureWebJobsStorage__accountName');
   if (account !== null) {
     const endpoint = (service: string) => `https://${account}.${service}.core.windows.net`;
-    return { blobEndpoint: endpoint('blob'), queueEndpoint: endpoint('queue'), tableEndpoint: endpoint('table') };
+    return {
+      blobEndpoint: endpoint('blob'),
+      queueEndpoint: endpoint('queue'),
+      tableEndpoint: endpoint('table'),
+    };
   }
   const blobEndpoint = text('AzureWebJobsStorage__blobServiceUri');
   const queueEndpoint = text('AzureWebJobsStorage__queueServiceUri');
   const tableEndpoint = text('AzureWebJobsStorage__tableServiceUri');
-  if (blobEndpoint !== null && queueEndpoint !== null && tableEndpoint !== null) return { blobEndpoint, queueEndpoint, tableEndpoint };
+  if (blobEndpoint !== null && queueEndpoint !== null && tableEndpoint !== null)
+    return { blobEndpoint, queueEndpoint, tableEndpoint };
   problem(
     'AzureWebJobsStorage',
     'must be a connection string (Azurite only), or AzureWebJobsStorage__accountName, or AzureWebJobsStorage__blobServiceUri, __queueServiceUri and __tableServiceUri must be set',

@@ -12,5 +12,11 @@ export function parseTimeSpanMs(text: string): number | null {
   const match = /^(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})(\.\d+)?$/.exec(text.trim());
   if (match === null) return null;
   const [, days = '0', hours, minutes, seconds, fraction = '0'] = match;
-  return Number(days) * 86_400_000 + Number(hours) * 3_600_000 + Number(minutes) * 60_000 + Number(seconds) * 1000 + Math.round(Number(fraction) * 1000);
+  return (
+    Number(days) * 86_400_000 +
+    Number(hours) * 3_600_000 +
+    Number(minutes) * 60_000 +
+    Number(seconds) * 1000 +
+    Math.round(Number(fraction) * 1000)
+  );
 }

@@ -20,36 +20,38 @@ export type SettledAs =
   | { readonly settled: 'failed'; readonly code: ErrorCode; readonly message: string };
 
 /** ADX's error codes by what they mean for an object. The codes are those of ADX's ingestion error reference. */
-const CODES: Readonly<Record<string, ErrorCode>> = {
-  Stream_WrongNumberOfFields: 'formatMismatch',
-  Stream_ClosingQuoteMissing: 'formatMismatch',
-  BadRequest_InvalidBlob: 'formatMismatch',
-  BadRequest_EmptyArchive: 'formatMismatch',
-  BadRequest_InvalidArchive: 'formatMismatch',
-  BadRequest_NoRecordsOrWrongFormat: 'formatMismatch',
-  BadRequest_EmptyBlob: 'formatMismatch',
-  Stream_NoDataToIngest: 'formatMismatch',
-  BadRequest_FormatNotSupported: 'formatMismatch',
-  BadRequest_InvalidMapping: 'mappingNotFound',
-  BadRequest_InvalidMappingReference: 'mappingNotFound',
-  BadRequest_MappingReferenceWasNotFound: 'mappingNotFound',
-  BadRequest_EmptyMappingReference: 'mappingNotFound',
-  BadRequest_MissingMappingFailure: 'mappingNotFound',
-  BadRequest_MissingMappingtFailure: 'mappingNotFound', // ADX's own spelling
-  BadRequest_InconsistentMapping: 'mappingNotFound',
-  BadRequest_DuplicateMapping: 'mappingNotFound',
-  BadRequest_TableNotExist: 'tableNotFound',
-  BadRequest_DatabaseNotExist: 'databaseNotFound',
-  BadRequest_TableAccessDenied: 'clusterAccessDenied',
-  BadRequest_DatabaseAccessDenied: 'clusterAccessDenied',
-  BadRequest_InvalidAuthentication: 'clusterAccessDenied',
-  BadRequest_InvalidKustoIdentityToken: 'clusterAccessDenied',
-  Stream_InputStreamTooLarge: 'objectTooLarge',
-  BadRequest_FileTooLarge: 'objectTooLarge',
-  Download_SourceNotFound: 'objectGone',
-  Download_NotTransient: 'objectAccessDenied',
-  General_RetryAttemptsExceeded: 'ingestionExhausted',
-};
+const CODES: ReadonlyMap<string, ErrorCode> = new Map(
+  Object.entries<ErrorCode>({
+    Stream_WrongNumberOfFields: 'formatMismatch',
+    Stream_ClosingQuoteMissing: 'formatMismatch',
+    BadRequest_InvalidBlob: 'formatMismatch',
+    BadRequest_EmptyArchive: 'formatMismatch',
+    BadRequest_InvalidArchive: 'formatMismatch',
+    BadRequest_NoRecordsOrWrongFormat: 'formatMismatch',
+    BadRequest_EmptyBlob: 'formatMismatch',
+    Stream_NoDataToIngest: 'formatMismatch',
+    BadRequest_FormatNotSupported: 'formatMismatch',
+    BadRequest_InvalidMapping: 'mappingNotFound',
+    BadRequest_InvalidMappingReference: 'mappingNotFound',
+    BadRequest_MappingReferenceWasNotFound: 'mappingNotFound',
+    BadRequest_EmptyMappingReference: 'mappingNotFound',
+    BadRequest_MissingMappingFailure: 'mappingNotFound',
+    BadRequest_MissingMappingtFailure: 'mappingNotFound', // ADX's own spelling
+    BadRequest_InconsistentMapping: 'mappingNotFound',
+    BadRequest_DuplicateMapping: 'mappingNotFound',
+    BadRequest_TableNotExist: 'tableNotFound',
+    BadRequest_DatabaseNotExist: 'databaseNotFound',
+    BadRequest_TableAccessDenied: 'clusterAccessDenied',
+    BadRequest_DatabaseAccessDenied: 'clusterAccessDenied',
+    BadRequest_InvalidAuthentication: 'clusterAccessDenied',
+    BadRequest_InvalidKustoIdentityToken: 'clusterAccessDenied',
+    Stream_InputStreamTooLarge: 'objectTooLarge',
+    BadRequest_FileTooLarge: 'objectTooLarge',
+    Download_SourceNotFound: 'objectGone',
+    Download_NotTransient: 'objectAccessDenied',
+    General_RetryAttemptsExceeded: 'ingestionExhausted',
+  }),
+);
 
 /**
  * The one table from ADX's answers to outcomes.
@@ -80,12 +82,19 @@ function settleFailure(status: IngestionStatus, urlExpiresAt: Date): SettledAs {
   if (said === 'BlobAlreadyReceived_BlobAlreadyFoundInBatch') return { settled: 'ingested' };
   // ADX goes on trying by itself; its last word will be Permanent or Exhausted.
   if (status.failureStatus === 'Transient') return { settled: 'no' };
-  const message = [said, status.details].filter((text) => text !== null && text !== '').join(': ').slice(0, 500);
+  const message = [said, status.details]
+    .filter((text) => text !== null && text !== '')
+    .join(': ')
+    .slice(0, 500);
   if (said === 'Download_Forbidden') {
     const failedAt = status.updatedAt === null ? Number.NaN : Date.parse(status.updatedAt);
     const expired = failedAt >= urlExpiresAt.getTime();
     return { settled: 'failed', code: expired ? 'urlExpired' : 'objectAccessDenied', message };
   }
   const exhausted = status.failureStatus === 'Exhausted';
-  return { settled: 'failed', code: CODES[said] ?? (exhausted ? 'ingestionExhausted' : 'ingestionRejected'), message };
+  return {
+    settled: 'failed',
+    code: CODES.get(said) ?? (exhausted ? 'ingestionExhausted' : 'ingestionRejected'),
+    message,
+  };
 }

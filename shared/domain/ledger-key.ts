@@ -48,7 +48,10 @@ export function encodeRowKey(key: string): string {
  * Lowest and highest row key of the objects from `firstKey` to `lastKey`, both included, cut keys too. A cut key
  * keeps at least `ROW_KEY_CUT - 2` characters and closes with `~`, which sorts behind any symbol of a longer one.
  */
-export function rowKeyRange(firstKey: string, lastKey: string): { readonly from: string; readonly to: string } {
+export function rowKeyRange(
+  firstKey: string,
+  lastKey: string,
+): { readonly from: string; readonly to: string } {
   const last = encodePrefix(lastKey).prefix;
   const shortestCut = ROW_KEY_CUT - 2;
   const to = last.length < shortestCut ? last : `${last.slice(0, shortestCut)}~~`;

@@ -5,7 +5,10 @@ import type { OutcomeDigest } from './run-summary.ts';
 const LEAST_SETTLED = 20;
 
 /** Whether the failures so far make the run stop, so that no further objects are started. */
-export function isOnErrorReached(onError: LoadDefinition['onError'], objects: OutcomeDigest['objects']): boolean {
+export function isOnErrorReached(
+  onError: LoadDefinition['onError'],
+  objects: OutcomeDigest['objects'],
+): boolean {
   switch (onError.policy) {
     case 'continue':
       return false;

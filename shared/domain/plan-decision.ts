@@ -75,7 +75,9 @@ export function decidePost(entry: LedgerEntry | null, situation: PostSituation):
     case 'failed':
       // A failure of this run stays one: trying again within the run is the settler's decision, not a twin's.
       if (entry.runId === situation.runId) return { post: 'no' };
-      return entry.version !== situation.version || situation.reason === 'retry' || situation.reason === 'recheck'
+      return entry.version !== situation.version ||
+        situation.reason === 'retry' ||
+        situation.reason === 'recheck'
         ? { post: 'again', provenNotIngested: true }
         : { post: 'no' };
     case 'intent':

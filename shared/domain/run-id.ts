@@ -36,6 +36,8 @@ export function partInstanceId({ runId, epoch, part }: RunEpoch & { readonly par
 }
 
 /** Instance id of the `attempt`-th orchestration that works through a shard. */
-export function shardInstanceId(input: RunEpoch & { readonly shard: string; readonly attempt: number }): string {
+export function shardInstanceId(
+  input: RunEpoch & { readonly shard: string; readonly attempt: number },
+): string {
   return `${runInstanceId(input)}-s${input.shard}a${input.attempt}`;
 }

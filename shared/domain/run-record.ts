@@ -13,7 +13,12 @@ export interface RunOptions {
   readonly retryFailed: boolean;
 }
 
-export const NO_OPTIONS: RunOptions = { prefix: null, modifiedAfter: null, modifiedBefore: null, retryFailed: false };
+export const NO_OPTIONS: RunOptions = {
+  prefix: null,
+  modifiedAfter: null,
+  modifiedBefore: null,
+  retryFailed: false,
+};
 
 /** Everything that is needed to begin a run; it stands in the lock, so that a start that was cut off can be completed. */
 export interface RunRequest {
@@ -151,14 +156,19 @@ export function chooseForLane(view: RunView, lane: string, maxInFlight: number):
   const { epoch } = view.run.value;
   if (view.control.value.stop !== null) return { choice: 'stop' };
   const mine = view.shards.find(
-    ({ value }) => value.state === 'claimed' && value.epoch === epoch && value.heldBy === lane && value.attempt < SHARD_ATTEMPTS,
+    ({ value }) =>
+      value.state === 'claimed' &&
+      value.epoch === epoch &&
+      value.heldBy === lane &&
+      value.attempt < SHARD_ATTEMPTS,
   );
   if (mine !== undefined) return { choice: 'shard', shard: mine };
   const free = view.shards.find(
     ({ value }) => value.state === 'planned' || (value.state === 'claimed' && value.epoch < epoch),
   );
   const planner = partOf(view, 'planner');
-  if (free === undefined) return { choice: planner !== null && planner.value.endedAt !== null ? 'stop' : 'wait' };
+  if (free === undefined)
+    return { choice: planner !== null && planner.value.endedAt !== null ? 'stop' : 'wait' };
   const inFlight = view.shards
     .filter(({ value }) => value.state === 'posted' || (value.state === 'claimed' && value.epoch === epoch))
     .reduce((sum, { value }) => sum + value.objects - value.settledObjects, 0);
@@ -183,7 +193,9 @@ export function chooseForSettler(view: RunView, settler: string, now: Date): Set
     .filter(({ value }) => value.state === 'posted' || (lanesEnded && value.state === 'claimed'))
     .sort((a, b) => lookTime(a.value) - lookTime(b.value));
   if (posted.length === 0) return lanesEnded ? { choice: 'stop' } : { choice: 'wait', until: null };
-  const free = posted.find(({ value }) => value.state !== 'posted' || !isHeldByOther(value, settler, epoch, now));
+  const free = posted.find(
+    ({ value }) => value.state !== 'posted' || !isHeldByOther(value, settler, epoch, now),
+  );
   if (free === undefined) return { choice: 'wait', until: null };
   if (lookTime(free.value) > now.getTime()) return { choice: 'wait', until: new Date(lookTime(free.value)) };
   return { choice: 'settle', shard: free };
@@ -206,7 +218,9 @@ export function silentPartSince(view: RunView): Date {
   const allEnded = parts.length === 0 && view.parts.some(({ value }) => value.epoch === epoch);
   if (allEnded) {
     // Only the finish is left: its silence counts from the end of the last part.
-    const ends = view.parts.filter(({ value }) => value.epoch === epoch).map(({ value }) => Date.parse(value.endedAt!));
+    const ends = view.parts
+      .filter(({ value }) => value.epoch === epoch)
+      .map(({ value }) => Date.parse(value.endedAt!));
     return new Date(Math.max(...ends));
   }
   return new Date(signs.length > 0 ? Math.min(...signs) : Date.parse(createdAt));

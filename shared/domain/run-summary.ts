@@ -36,10 +36,12 @@ export interface SlowObject {
 export interface OutcomeDigest {
   readonly objects: Readonly<Record<ObjectState, number>>;
   readonly bytesIngested: number;
-  readonly failures: Readonly<Partial<Record<ErrorCode, { readonly count: number; readonly examples: readonly FailureExample[] }>>>;
+  readonly failures: Readonly<
+    Partial<Record<ErrorCode, { readonly count: number; readonly examples: readonly FailureExample[] }>>
+  >;
   readonly slowest: readonly SlowObject[];
   readonly repostedUnproven: readonly string[];
-  /** Earliest end of the fences of unknown objects. */
+  /** Earliest end of the fences of objects whose fate is open: unknown and deferred ones. */
   readonly earliestFenceAt: string | null;
 }
 
@@ -57,15 +59,23 @@ export const EMPTY_DIGEST: OutcomeDigest = {
   earliestFenceAt: null,
 };
 
-/** The digest of single outcomes; `fenceOf` tells the fence of an unknown object. */
-export function digestOutcomes(outcomes: readonly ObjectOutcome[], fenceOf: (key: string) => string | null): OutcomeDigest {
-  return outcomes.reduce((digest, outcome) => addDigests(digest, digestOutcome(outcome, fenceOf)), EMPTY_DIGEST);
+/** The digest of single outcomes; `fenceOf` tells the fence of an object whose fate is open. */
+export function digestOutcomes(
+  outcomes: readonly ObjectOutcome[],
+  fenceOf: (key: string) => string | null,
+): OutcomeDigest {
+  return outcomes.reduce(
+    (digest, outcome) => addDigests(digest, digestOutcome(outcome, fenceOf)),
+    EMPTY_DIGEST,
+  );
 }
 
 function digestOutcome(outcome: ObjectOutcome, fence: (key: string) => string | null): OutcomeDigest {
   const failed = outcome.code !== null && outcome.state !== 'ingested';
   const durationMs =
-    outcome.postedAt === null || outcome.settledAt === null ? null : Date.parse(outcome.settledAt) - Date.parse(outcome.postedAt);
+    outcome.postedAt === null || outcome.settledAt === null
+      ? null
+      : Date.parse(outcome.settledAt) - Date.parse(outcome.postedAt);
   return {
     objects: { ...EMPTY_DIGEST.objects, [outcome.state]: 1 },
     bytesIngested: outcome.state === 'ingested' ? outcome.sizeBytes : 0,
@@ -74,7 +84,7 @@ function digestOutcome(outcome: ObjectOutcome, fence: (key: string) => string | 
       : {},
     slowest: durationMs === null ? [] : [{ key: outcome.key, durationMs }],
     repostedUnproven: outcome.repostedUnproven ? [outcome.key] : [],
-    earliestFenceAt: outcome.state === 'unknown' ? fence(outcome.key) : null,
+    earliestFenceAt: outcome.state === 'unknown' || outcome.state === 'deferred' ? fence(outcome.key) : null,
   };
 }
 
@@ -82,8 +92,13 @@ function digestOutcome(outcome: ObjectOutcome, fence: (key: string) => string | 
 export function addDigests(a: OutcomeDigest, b: OutcomeDigest): OutcomeDigest {
   const objects = { ...a.objects };
   for (const state of OBJECT_STATES) objects[state] += b.objects[state];
-  const failures: Partial<Record<ErrorCode, { count: number; examples: readonly FailureExample[] }>> = { ...a.failures };
-  for (const [code, more] of Object.entries(b.failures) as [ErrorCode, { count: number; examples: readonly FailureExample[] }][]) {
+  const failures: Partial<Record<ErrorCode, { count: number; examples: readonly FailureExample[] }>> = {
+    ...a.failures,
+  };
+  for (const [code, more] of Object.entries(b.failures) as [
+    ErrorCode,
+    { count: number; examples: readonly FailureExample[] },
+  ][]) {
     const sofar = failures[code];
     failures[code] = {
       count: (sofar?.count ?? 0) + more.count,
@@ -114,11 +129,18 @@ export interface PlanTotals {
   readonly skipped: Readonly<Partial<Record<SkipReason, number>>>;
 }
 
-export const EMPTY_PLAN: PlanTotals = { listed: 0, listedBytes: 0, selected: 0, selectedBytes: 0, skipped: {} };
+export const EMPTY_PLAN: PlanTotals = {
+  listed: 0,
+  listedBytes: 0,
+  selected: 0,
+  selectedBytes: 0,
+  skipped: {},
+};
 
 export function addPlanTotals(a: PlanTotals, b: PlanTotals): PlanTotals {
   const skipped: Partial<Record<SkipReason, number>> = { ...a.skipped };
-  for (const [reason, more] of Object.entries(b.skipped) as [SkipReason, number][]) skipped[reason] = (skipped[reason] ?? 0) + more;
+  for (const [reason, more] of Object.entries(b.skipped) as [SkipReason, number][])
+    skipped[reason] = (skipped[reason] ?? 0) + more;
   return {
     listed: a.listed + b.listed,
     listedBytes: a.listedBytes + b.listedBytes,
@@ -155,7 +177,10 @@ export const RUN_STATES = [
   'failed',
 ] as const;
 export type RunState = (typeof RUN_STATES)[number];
-export type FinalRunState = Exclude<RunState, 'starting' | 'planning' | 'running' | 'suspended' | 'cancelling'>;
+export type FinalRunState = Exclude<
+  RunState,
+  'starting' | 'planning' | 'running' | 'suspended' | 'cancelling'
+>;
 
 export interface RunProblem {
   readonly code: ErrorCode;
@@ -200,7 +225,14 @@ export interface FinalStateInput {
 }
 
 /** The final state of a run. A discrepancy outranks failures; being cancelled or stopped outranks both. */
-export function finalState({ cancelled, stoppedOnError, planFailed, givenUp, digest, rowsAgree }: FinalStateInput): FinalRunState {
+export function finalState({
+  cancelled,
+  stoppedOnError,
+  planFailed,
+  givenUp,
+  digest,
+  rowsAgree,
+}: FinalStateInput): FinalRunState {
   const { ingested, failed, unknown, deferred } = digest.objects;
   if (givenUp) return 'failed';
   if (planFailed && ingested + failed + unknown + deferred === 0) return 'failed';

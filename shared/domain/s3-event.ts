@@ -1,4 +1,4 @@
-/** An object that an event says has been created. Size and ETag are what the event says; they may be out of date. */
+/** An object that an event says has been created. By the time it is read the object may be another version, or gone. */
 export interface CreatedObject {
   readonly bucket: string;
   readonly key: string;
@@ -21,11 +21,15 @@ export function parseS3Event(message: unknown): readonly CreatedObject[] {
   const json = typeof message === 'string' ? parseText(message) : (message as Json);
   if (Array.isArray(json)) return json.flatMap(parseS3Event);
   const event = asRecord(json, 'The message');
-  if (Array.isArray(event['Records'])) return event['Records'].flatMap((record) => fromRecord(asRecord(record, 'Records[]')));
-  if (typeof event['Message'] === 'string' && ('TopicArn' in event || 'Type' in event)) return parseS3Event(event['Message']);
+  if (Array.isArray(event['Records']))
+    return event['Records'].flatMap((record) => fromRecord(asRecord(record, 'Records[]')));
+  if (typeof event['Message'] === 'string' && ('TopicArn' in event || 'Type' in event))
+    return parseS3Event(event['Message']);
   if (event['Event'] === 's3:TestEvent') return [];
   if (event['source'] === 'aws.s3') return fromEventBridge(event);
-  throw new UnreadableEvent('It has neither `Records` (S3), nor `Message` (SNS), nor `source: aws.s3` (EventBridge)');
+  throw new UnreadableEvent(
+    'It has neither `Records` (S3), nor `Message` (SNS), nor `source: aws.s3` (EventBridge)',
+  );
 }
 
 function parseText(text: string): Json {
@@ -50,7 +54,12 @@ function fromRecord(record: Record<string, Json>): readonly CreatedObject[] {
 function fromEventBridge(event: Record<string, Json>): readonly CreatedObject[] {
   if (event['detail-type'] !== 'Object Created') return [];
   const detail = asRecord(event['detail'], '`detail`');
-  return [created(asRecord(detail['bucket'], '`detail.bucket`')['name'], asRecord(detail['object'], '`detail.object`')['key'])];
+  return [
+    created(
+      asRecord(detail['bucket'], '`detail.bucket`')['name'],
+      asRecord(detail['object'], '`detail.object`')['key'],
+    ),
+  ];
 }
 
 function decodeKey(key: string): string {
@@ -68,6 +77,7 @@ function created(bucket: Json | undefined, key: Json | undefined): CreatedObject
 }
 
 function asRecord(json: Json | undefined, what: string): Record<string, Json> {
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw new UnreadableEvent(`${what} is not an object`);
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw new UnreadableEvent(`${what} is not an object`);
   return json;
 }

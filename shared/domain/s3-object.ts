@@ -17,6 +17,7 @@ export function versionIdOf(version: string): string | null {
 
 /** The `version` of an object from what S3 says of it. */
 export function versionOf(s3: { readonly versionId?: string | undefined; readonly etag: string }): string {
-  if (s3.versionId !== undefined && s3.versionId !== '' && s3.versionId !== 'null') return `v:${s3.versionId}`;
+  if (s3.versionId !== undefined && s3.versionId !== '' && s3.versionId !== 'null')
+    return `v:${s3.versionId}`;
   return `e:${s3.etag.replaceAll('"', '')}`;
 }

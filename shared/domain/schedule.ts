@@ -10,8 +10,8 @@ export interface Schedule {
 /** Why a schedule is not valid, or `null` when it is. */
 export function scheduleProblem(schedule: Schedule): string | null {
   try {
-    new Cron(schedule.cron, { timezone: schedule.timeZone, paused: true }).nextRun(new Date(0));
-    return null;
+    const first = new Cron(schedule.cron, { timezone: schedule.timeZone, paused: true }).nextRun(new Date(0));
+    return first === null ? 'there is no such day' : null;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }

@@ -46,7 +46,8 @@ export function compileSelection(rule: SelectionRule): (object: S3Object) => Ski
   return (object) => {
     // The cheap and the most telling reasons first: an object is counted under one reason only.
     if (pattern !== null && !pattern.test(object.key.slice(rule.prefix.length))) return 'wildcard';
-    if (rule.suffixes.length > 0 && !rule.suffixes.some((suffix) => object.key.endsWith(suffix))) return 'suffix';
+    if (rule.suffixes.length > 0 && !rule.suffixes.some((suffix) => object.key.endsWith(suffix)))
+      return 'suffix';
     if (object.sizeBytes === 0) return 'empty';
     if (rule.minSizeBytes !== null && object.sizeBytes < rule.minSizeBytes) return 'size';
     if (rule.maxSizeBytes !== null && object.sizeBytes > rule.maxSizeBytes) return 'size';

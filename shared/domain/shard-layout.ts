@@ -42,8 +42,10 @@ export function layOutShards(objects: readonly PlannedObject[], rule: LayoutRule
     .sort((a, b) => a.partition - b.partition)
     .map(({ object }) => object);
   const units = chunk(sorted, unitSize(objects.length, rule));
-  const unitsPerShard = clamp(Math.ceil(units.length / rule.lanes), 1, UNITS_PER_SHARD);
-  return chunk(units, unitsPerShard);
+  return divide(
+    units,
+    Math.max(Math.ceil(units.length / UNITS_PER_SHARD), Math.min(units.length, rule.lanes)),
+  );
 }
 
 function unitSize(objectCount: number, rule: LayoutRule): number {
@@ -59,4 +61,11 @@ function chunk<T>(items: readonly T[], size: number): T[][] {
   const chunks: T[][] = [];
   for (let at = 0; at < items.length; at += size) chunks.push(items.slice(at, at + size));
   return chunks;
+}
+
+/** So many parts of even size: they differ by at most one item. */
+function divide<T>(items: readonly T[], parts: number): T[][] {
+  return Array.from({ length: parts }, (_, part) =>
+    items.slice(Math.floor((part * items.length) / parts), Math.floor(((part + 1) * items.length) / parts)),
+  );
 }

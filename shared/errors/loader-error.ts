@@ -30,42 +30,163 @@ const system = (permanent: boolean, httpStatus: number, title: string, remedy: s
 /** The closed list of error codes. README.md prints it; a test holds the two together. */
 export const ERROR_KINDS = {
   // What a caller of the HTTP API can get wrong.
-  invalidDefinition: user(400, 'The load definition is not valid', 'Correct the fields listed under `problems` and send it again.'),
-  invalidRequest: user(400, 'The request is not valid', 'Correct the fields listed under `problems` and send it again.'),
-  loadNotFound: user(404, 'There is no load of this name', 'List the loads with GET /api/loads, or create it with PUT /api/loads/{name}.'),
+  invalidDefinition: user(
+    400,
+    'The load definition is not valid',
+    'Correct the fields listed under `problems` and send it again.',
+  ),
+  invalidRequest: user(
+    400,
+    'The request is not valid',
+    'Correct the fields listed under `problems` and send it again.',
+  ),
+  loadNotFound: user(
+    404,
+    'There is no load of this name',
+    'List the loads with GET /api/loads, or create it with PUT /api/loads/{name}.',
+  ),
   runNotFound: user(404, 'There is no run of this id', 'List the runs with GET /api/runs.'),
-  loadBusy: user(409, 'The load is running already', 'Wait for the run named in `runId`, or cancel it with POST /api/runs/{runId}/cancel.'),
-  runEnded: user(409, 'The run has ended', 'Read its summary with GET /api/runs/{id}; start a new run to load more.'),
-  idempotencyMismatch: user(422, 'The Idempotency-Key was used for another request', 'Use a new key for a new request.'),
-  unreadableEvent: user(400, 'The message is not an S3 event notification', 'Send S3, SNS or EventBridge notifications to this queue, and nothing else.'),
+  loadBusy: user(
+    409,
+    'The load is running already',
+    'Wait for the run named in `runId`, or cancel it with POST /api/runs/{runId}/cancel.',
+  ),
+  runEnded: user(
+    409,
+    'The run has ended',
+    'Read its summary with GET /api/runs/{id}; start a new run to load more.',
+  ),
+  idempotencyMismatch: user(
+    422,
+    'The Idempotency-Key was used for another request',
+    'Use a new key for a new request.',
+  ),
+  unreadableEvent: user(
+    400,
+    'The message is not an S3 event notification',
+    'Send S3, SNS or EventBridge notifications to this queue, and nothing else.',
+  ),
   // Settings.
-  invalidSettings: user(500, 'The app settings are not valid', 'Correct the settings listed under `problems` and restart the app.'),
-  credentialsNotFound: user(400, 'The credentials that the load refers to are not configured', 'Set S3_CREDENTIALS__<NAME>__ACCESS_KEY_ID and __SECRET_ACCESS_KEY in the app settings.'),
+  invalidSettings: user(
+    500,
+    'The app settings are not valid',
+    'Correct the settings listed under `problems` and restart the app.',
+  ),
+  credentialsNotFound: user(
+    400,
+    'The credentials that the load refers to are not configured',
+    'Set S3_CREDENTIALS__<NAME>__ACCESS_KEY_ID and __SECRET_ACCESS_KEY in the app settings.',
+  ),
   // Amazon S3.
-  bucketNotFound: user(400, 'The bucket does not exist', 'Check source.bucket, source.region and source.endpoint.'),
-  sourceAccessDenied: user(403, 'Amazon S3 refused the credentials', 'Check the access key and secret, and that its policy allows s3:ListBucket and s3:GetObject here.'),
-  sourceWrongRegion: user(400, 'The bucket is in another region', 'Set source.region to the region of the bucket.'),
-  sourceUnavailable: system(false, 503, 'Amazon S3 does not answer as it should', 'It is tried again; if it lasts, check source.endpoint and the network.'),
+  bucketNotFound: user(
+    400,
+    'The bucket does not exist',
+    'Check source.bucket, source.region and source.endpoint.',
+  ),
+  sourceAccessDenied: user(
+    403,
+    'Amazon S3 refused the credentials',
+    'Check the access key and secret, and that its policy allows s3:ListBucket and s3:GetObject here.',
+  ),
+  sourceWrongRegion: user(
+    400,
+    'The bucket is in another region',
+    'Set source.region to the region of the bucket.',
+  ),
+  sourceUnavailable: system(
+    false,
+    503,
+    'Amazon S3 does not answer as it should',
+    'It is tried again; if it lasts, check source.endpoint and the network.',
+  ),
   // Azure Data Explorer.
-  clusterUnavailable: system(false, 503, 'Azure Data Explorer does not answer as it should', 'It is tried again; if it lasts, check destination.cluster and that the cluster is running.'),
-  clusterAccessDenied: user(403, 'Azure Data Explorer refused the identity', 'Grant the app Database Ingestor and Viewer on the database.'),
+  clusterUnavailable: system(
+    false,
+    503,
+    'Azure Data Explorer does not answer as it should',
+    'It is tried again; if it lasts, check destination.cluster and that the cluster is running.',
+  ),
+  clusterAccessDenied: user(
+    403,
+    'Azure Data Explorer refused the identity',
+    'Grant the app Database Ingestor and Viewer on the database.',
+  ),
   databaseNotFound: user(400, 'The database does not exist', 'Check destination.database.'),
-  tableNotFound: user(400, 'The table does not exist', 'Create the table, or check destination.table; names are case-sensitive.'),
-  mappingNotFound: user(400, 'The ingestion mapping does not exist', 'Create the mapping on the table, or check destination.mapping and format.type.'),
+  tableNotFound: user(
+    400,
+    'The table does not exist',
+    'Create the table, or check destination.table; names are case-sensitive.',
+  ),
+  mappingNotFound: user(
+    400,
+    'The ingestion mapping does not exist',
+    'Create the mapping on the table, or check destination.mapping and format.type.',
+  ),
   // Fates of single objects.
-  formatMismatch: user(400, 'The object is not what the format says', 'Check format.type, format.ignoreFirstRecord and the mapping against the object.'),
-  objectTooLarge: user(400, 'The object is larger than Azure Data Explorer takes', 'Split it into objects of at most 6 GB of raw data; 100 MB to 1 GB is best.'),
+  formatMismatch: user(
+    400,
+    'The object is not what the format says',
+    'Check format.type, format.ignoreFirstRecord and the mapping against the object.',
+  ),
+  objectTooLarge: user(
+    400,
+    'The object is larger than Azure Data Explorer takes',
+    'Split it into objects of at most 6 GB of raw data; 100 MB to 1 GB is best.',
+  ),
   objectGone: user(404, 'The object was deleted before it was loaded', 'Nothing, or upload it again.'),
-  objectAccessDenied: user(403, 'Azure Data Explorer may not read the object', 'Check that the policy of the access key allows s3:GetObject, and that the cluster can reach the bucket.'),
-  urlExpired: system(false, 503, 'The presigned URL expired before the object was read', 'It is signed again in the next run; raise LOADER_URL_LIFETIME if it happens often.'),
-  ingestionRejected: user(400, 'Azure Data Explorer rejected the object', 'Read the message; it is the answer of Azure Data Explorer.'),
-  ingestionExhausted: system(false, 503, 'Azure Data Explorer gave up after several attempts', 'Start a run with {"retryFailed": true}.'),
-  queueRefused: system(false, 503, 'Every ingestion queue refused the message', 'Start a run with {"retryFailed": true} when the cluster is healthy.'),
-  notPosted: system(false, 503, 'The object was not posted', 'The next run takes it; the message says what was in the way.'),
-  noReport: system(false, 504, 'Azure Data Explorer has not reported the fate of the object', 'The load settles it by itself in its next run, or a settle-only run after the fence.'),
+  objectAccessDenied: user(
+    403,
+    'Azure Data Explorer may not read the object',
+    'Check that the policy of the access key allows s3:GetObject, and that the cluster can reach the bucket.',
+  ),
+  urlExpired: system(
+    false,
+    503,
+    'The presigned URL expired before the object was read',
+    'It is signed again in the next run; raise LOADER_URL_LIFETIME if it happens often.',
+  ),
+  ingestionRejected: user(
+    400,
+    'Azure Data Explorer rejected the object',
+    'Read the message; it is the answer of Azure Data Explorer.',
+  ),
+  ingestionExhausted: system(
+    false,
+    503,
+    'Azure Data Explorer gave up after several attempts',
+    'Start a run with {"retryFailed": true}.',
+  ),
+  queueRefused: system(
+    false,
+    503,
+    'Every ingestion queue refused the message',
+    'Start a run with {"retryFailed": true} when the cluster is healthy.',
+  ),
+  notPosted: system(
+    false,
+    503,
+    'The object was not posted',
+    'The next run takes it; the message says what was in the way.',
+  ),
+  noReport: system(
+    false,
+    504,
+    'Azure Data Explorer has not reported the fate of the object',
+    'The load settles it by itself in its next run, or a settle-only run after the fence.',
+  ),
   // The app itself.
-  stateUnavailable: system(false, 503, 'The storage of the loader does not answer as it should', 'It is tried again; if it lasts, check AzureWebJobsStorage.'),
-  runAbandoned: system(true, 500, 'The run was given up after it was taken over too often', 'Look for restarts of the host, then start a new run: it goes on where this one ended.'),
+  stateUnavailable: system(
+    false,
+    503,
+    'The storage of the loader does not answer as it should',
+    'It is tried again; if it lasts, check AzureWebJobsStorage.',
+  ),
+  runAbandoned: system(
+    true,
+    500,
+    'The run was given up after it was taken over too often',
+    'Look for restarts of the host, then start a new run: it goes on where this one ended.',
+  ),
   internal: system(true, 500, 'An error in the loader', 'Report it with the message and the run id.'),
 } as const satisfies Record<string, ErrorKind>;
 
@@ -112,12 +233,19 @@ export function toLoaderError(error: unknown, fallback: ErrorCode = 'internal'):
 }
 
 /**
- * Cuts what may hold a secret or a signature out of a text: the query and the `;`-part of URLs
- * (presigned URLs, SAS, `;AwsCredentials=`), account keys and bearer tokens.
+ * Cuts what may hold a secret or a signature out of a text: the query, the `;`-part and the user of URLs
+ * (presigned URLs, SAS, `;AwsCredentials=`), signature parameters, account keys and bearer tokens.
  */
 export function redact(text: string): string {
-  return text
-    .replace(/(\bhttps?:\/\/[^\s"'<>?;]+)[?;][^\s"'<>]*/g, '$1')
-    .replace(/(AccountKey|SharedAccessSignature|SharedAccessKey|AwsCredentials|sig)=[^;&\s"']+/gi, '$1=***')
-    .replace(/\bBearer\s+[\w.~+/=-]+/g, 'Bearer ***');
+  return (
+    text
+      .replace(/(https?:\/\/)[^\s"<>/?#@]+@/gi, '$1***@')
+      // A single quote may stand in a path: it does not end the address.
+      .replace(/(https?:\/\/[^\s"<>?;]+)[?;][^\s"<>]*/gi, '$1')
+      .replace(
+        /\b(AccountKey|SharedAccessSignature|SharedAccessKey|AwsCredentials|sig|X-Amz-\w+(?:-\w+)*)=[^;&\s"']+/gi,
+        '$1=***',
+      )
+      .replace(/\b(Bearer)\s+[\w.~+/=-]+/gi, '$1 ***')
+  );
 }

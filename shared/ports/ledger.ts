@@ -21,7 +21,7 @@ export interface Ledger {
    */
   readRange(name: LedgerName, firstKey: string, lastKey: string): Promise<ReadonlyMap<string, Stored<LedgerEntry>>>;
 
-  /** Entries of these keys; keys without an entry are absent. One request per key. */
+  /** Entries of these keys; keys without an entry are absent. At most two requests per key, far fewer for many keys. */
   readKeys(name: LedgerName, keys: readonly string[]): Promise<ReadonlyMap<string, Stored<LedgerEntry>>>;
 
   /**

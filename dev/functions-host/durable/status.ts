@@ -50,6 +50,16 @@ function isScheduling(type: number): boolean {
   );
 }
 
+const hiddenFields = new Set([
+  'EventType',
+  'EventId',
+  'IsPlayed',
+  'TaskScheduledId',
+  'TimerId',
+  'Result',
+  'Input',
+]);
+
 function renderShown(params: {
   event: HistoryEvent;
   origin: HistoryEvent | undefined;
@@ -57,7 +67,8 @@ function renderShown(params: {
   showInput: boolean;
 }): Record<string, unknown> {
   const { event, origin } = params;
-  const { EventType, EventId, IsPlayed, TaskScheduledId, TimerId, Result, Input, ...rest } = event;
+  const { EventType, Result, Input } = event;
+  const rest = Object.fromEntries(Object.entries(event).filter(([name]) => !hiddenFields.has(name)));
   return {
     EventType: nameOf(EventType),
     ...rest,

@@ -33,7 +33,7 @@ interface Lease {
 /** Polls the ready queues. A message stays in its queue, hidden, until its item is settled. */
 export class QueueReader {
   readonly #options: QueueReaderOptions;
-  readonly #leases = new Set<Lease>();
+  readonly #leases = new Map<string, Lease>();
   readonly #retries = new Set<NodeJS.Timeout>();
   readonly #dropped: { readonly droppedAt: string; readonly reason: string }[] = [];
   readonly #loops: Promise<void>[];
@@ -72,7 +72,7 @@ export class QueueReader {
     await Promise.all(this.#loops);
     this.#options.batcher.abandon();
     if (!release) return;
-    await runConcurrently([...this.#leases], MESSAGES_PER_POLL, async (lease) => {
+    await runConcurrently([...this.#leases.values()], MESSAGES_PER_POLL, async (lease) => {
       await lease.busy;
       await lease.queue.updateMessage(lease.messageId, lease.popReceipt, undefined, 0).catch(() => undefined);
     });
@@ -98,6 +98,12 @@ export class QueueReader {
 
   async #take(queue: QueueClient, item: DequeuedMessageItem): Promise<void> {
     const { batcher, faults, counters, reporter } = this.#options;
+    const held = this.#leases.get(item.messageId);
+    if (held !== undefined) {
+      // The renewal came too late and the message showed again: it is the same delivery, with a new receipt.
+      held.popReceipt = item.popReceipt;
+      return;
+    }
     counters.messagesReceived += 1;
     const lease: Lease = {
       queue,
@@ -106,7 +112,7 @@ export class QueueReader {
       renewAtMs: this.#nextRenewalMs(),
       busy: Promise.resolve(),
     };
-    this.#leases.add(lease);
+    this.#leases.set(item.messageId, lease);
     const settle = () => this.#settle(lease);
     let read: ReadMessage;
     try {
@@ -146,14 +152,14 @@ export class QueueReader {
   }
 
   async #settle(lease: Lease): Promise<void> {
-    if (!this.#leases.delete(lease)) return;
+    if (!this.#leases.delete(lease.messageId)) return;
     await lease.busy;
     await lease.queue.deleteMessage(lease.messageId, lease.popReceipt).catch(() => undefined);
   }
 
   async #renew(): Promise<void> {
     const now = Date.now();
-    const due = [...this.#leases].filter((lease) => lease.renewAtMs <= now);
+    const due = [...this.#leases.values()].filter((lease) => lease.renewAtMs <= now);
     await runConcurrently(due, MESSAGES_PER_POLL, async (lease) => {
       lease.renewAtMs = this.#nextRenewalMs();
       const renewal = lease.queue

@@ -47,8 +47,8 @@ export class KqlParser {
     const problem = response.diagnostics.find((diagnostic) => diagnostic.severity === 'Error');
     if (problem !== undefined) {
       const where = `${problem.message} (at position ${problem.start})`;
-      // The parser's own numbers: below KS100 the text can't be read, above it means nothing sensible.
-      if (/^KS0/.test(problem.code)) throw makeSyntaxError(`Query could not be parsed: ${where}`);
+      // The parser's own numbers: below KS100 (and KS176, no operator) the text can't be read; others mean nothing sensible.
+      if (/^KS0|^KS176/.test(problem.code)) throw makeSyntaxError(`Query could not be parsed: ${where}`);
       throw new KustoError('General_BadRequest', `Semantic error: SEM0100: ${where}`, {
         type: 'Kusto.Data.Exceptions.SemanticException',
         innerCode: 'SEM0100',

@@ -1,6 +1,12 @@
 import { type Column, type ColumnType, readColumnType } from '../column-types.ts';
 import { KustoError, makeNotSupported } from '../kusto-error.ts';
-import { type Expression, type ExtentColumns, type Scope, translateExpression } from './expressions.ts';
+import {
+  type Expression,
+  type ExtentColumns,
+  type Scope,
+  sqlTypes,
+  translateExpression,
+} from './expressions.ts';
 import { childOf, elementsOf, type KqlNode, nameOf, readStringLiteral, textOf } from './syntax.ts';
 
 /** A relation that a query can start from. */
@@ -98,11 +104,7 @@ class QueryTranslator {
         const items = elementsOf(childOf(node, 'Expressions')).map(
           (item) => this.#named(item, undefined).value,
         );
-        return this.#add(
-          items.map((item) => item.sql),
-          '',
-          this.#resultColumns(node),
-        );
+        return this.#add(items, '', this.#resultColumns(node));
       }
       default:
     }
@@ -121,12 +123,9 @@ class QueryTranslator {
         },
       );
     }
-    return this.#add(
-      base.columns.map((column) => column.physical),
-      `from ${base.from}`,
-      base.columns,
-      { extent: base.extentNumber },
-    );
+    return this.#add(base.columns.map(asExpression), `from ${base.from}`, base.columns, {
+      extent: base.extentNumber,
+    });
   }
 
   #operator(node: KqlNode, input: Stage, pipe: KqlNode): Stage {
@@ -150,7 +149,9 @@ class QueryTranslator {
         return this.#keep(sorted, `order by _o limit ${this.#count(requireChild(node, 'Expression'))}`);
       }
       case 'CountOperator':
-        return this.#add(['count(*)'], `from ${input.from}`, [{ name: 'Count', type: 'long' }]);
+        return this.#add([{ sql: 'count(*)', type: 'long' }], `from ${input.from}`, [
+          { name: 'Count', type: 'long' },
+        ]);
       case 'ProjectOperator':
         return this.#project(input, elementsOf(childOf(node, 'Expressions')), this.#resultColumns(pipe));
       case 'ProjectAwayOperator':
@@ -159,16 +160,12 @@ class QueryTranslator {
         const columns = this.#resultColumns(pipe);
         return this.#carry(
           input,
-          columns.map((column) => physicalOf(input, column.name)),
+          columns.map((column) => expressionOf(input, column.name)),
           columns,
         );
       }
       case 'ProjectRenameOperator':
-        return this.#carry(
-          input,
-          input.columns.map((column) => column.physical),
-          this.#resultColumns(pipe),
-        );
+        return this.#carry(input, input.columns.map(asExpression), this.#resultColumns(pipe));
       case 'ExtendOperator':
         return this.#extend(input, elementsOf(childOf(node, 'Expressions')), this.#resultColumns(pipe));
       case 'DistinctOperator': {
@@ -176,8 +173,8 @@ class QueryTranslator {
         const isAll = items.some((item) => item.kind === 'StarExpression');
         const scope = this.#scope(input);
         const sql = isAll
-          ? input.columns.map((column) => column.physical)
-          : items.map((item) => this.#named(item, scope).value.sql);
+          ? input.columns.map(asExpression)
+          : items.map((item) => this.#named(item, scope).value);
         return this.#add(sql, `from ${input.from}`, this.#resultColumns(pipe), { distinct: true });
       }
       case 'SummarizeOperator':
@@ -223,7 +220,7 @@ class QueryTranslator {
     const scope = this.#scope(input);
     return this.#carry(
       input,
-      items.map((item) => this.#named(item, scope).value.sql),
+      items.map((item) => this.#named(item, scope).value),
       columns,
     );
   }
@@ -233,10 +230,17 @@ class QueryTranslator {
     const named = items.map((item) => this.#named(item, scope));
     const known = new Set([...input.columns.map((column) => column.name), ...named.map((item) => item.name)]);
     const automatic = columns.filter((column) => !known.has(column.name)).map((column) => column.name);
-    const assigned = new Map(named.map((item) => [item.name ?? automatic.shift() ?? '', item.value.sql]));
+    const assigned = new Map<string, Expression>();
+    for (const [index, item] of items.entries()) {
+      const { name = firstArgumentOf(item, input) ?? automatic.shift(), value } = named[index] ?? {};
+      if (name === undefined || value === undefined || assigned.has(name)) {
+        throw makeNotSupported(`extend ${textOf(item).slice(0, 80)} without a name`);
+      }
+      assigned.set(name, value);
+    }
     return this.#carry(
       input,
-      columns.map((column) => assigned.get(column.name) ?? physicalOf(input, column.name)),
+      columns.map((column) => assigned.get(column.name) ?? expressionOf(input, column.name)),
       columns,
     );
   }
@@ -245,9 +249,9 @@ class QueryTranslator {
     const columns = this.#resultColumns(pipe);
     const scope = this.#scope(input);
     const byItems = elementsOf(childOf(childOf(node, 'ByClause') ?? emptyNode, 'Expressions'));
-    const keys = byItems.map((item) => this.#named(item, scope).value.sql);
+    const keys = byItems.map((item) => this.#named(item, scope).value);
     const values = elementsOf(childOf(node, 'Aggregates')).map(
-      (item) => this.#named(item, { ...scope, isAggregate: true }).value.sql,
+      (item) => this.#named(item, { ...scope, isAggregate: true }).value,
     );
     const grouping = keys.length > 0 ? ` group by ${keys.map((_, index) => index + 1).join(', ')}` : '';
     if (values.length === 0) return this.#add(keys, `from ${input.from}`, columns, { distinct: true });
@@ -306,7 +310,7 @@ class QueryTranslator {
   }
 
   /** Same rows, other columns: extent and order stay with them. */
-  #carry(input: Stage, values: readonly string[], columns: readonly Column[]): Stage {
+  #carry(input: Stage, values: readonly Expression[], columns: readonly Column[]): Stage {
     return this.#add(values, `from ${input.from}`, columns, {
       extent: input.hasExtent ? '_x' : undefined,
       order: input.hasOrder ? '_o' : undefined,
@@ -314,7 +318,7 @@ class QueryTranslator {
   }
 
   #add(
-    values: readonly string[],
+    values: readonly Expression[],
     clause: string,
     columns: readonly Column[],
     options: { extent?: string | undefined; order?: string | undefined; distinct?: boolean } = {},
@@ -322,7 +326,7 @@ class QueryTranslator {
     if (values.length !== columns.length)
       throw makeNotSupported(`this operator (${values.length} values for ${columns.length} columns)`);
     const selected = [
-      ...values.map((value, index) => `${value} as c${index}`),
+      ...values.map((value, index) => `${castTo(value, columns[index] as Column)} as c${index}`),
       ...(options.extent === undefined ? [] : [`${options.extent} as _x`]),
       ...(options.order === undefined ? [] : [`${options.order} as _o`]),
     ];
@@ -356,8 +360,34 @@ function requireChild(node: KqlNode, role: string): KqlNode {
   return child;
 }
 
-function physicalOf(input: Stage, name: string): string {
+function asExpression(column: Column & { readonly physical: string }): Expression {
+  return { sql: column.physical, type: column.type };
+}
+
+function expressionOf(input: Stage, name: string): Expression {
   const column = input.columns.find((candidate) => candidate.name === name);
   if (column === undefined) throw makeNotSupported(`the column '${name}' here`);
-  return column.physical;
+  return asExpression(column);
+}
+
+/** `extend tostring(a)` has the name of its argument, and so replaces the column. */
+function firstArgumentOf(item: KqlNode, input: Stage): string | undefined {
+  if (item.kind !== 'FunctionCallExpression' || !/^to[a-z]+$/.test(nameOf(requireChild(item, 'Name'))))
+    return undefined;
+  const [argument] = elementsOf(childOf(requireChild(item, 'ArgumentList'), 'Expressions'));
+  if (argument?.kind !== 'NameReference') return undefined;
+  const name = nameOf(argument);
+  return input.columns.some((column) => column.name === name) ? name : undefined;
+}
+
+const numbers: readonly ColumnType[] = ['int', 'long', 'real', 'decimal'];
+
+/** The translation and the parser's own analysis must agree on the type, or the query is refused. */
+function castTo(value: Expression, column: Column): string {
+  if (value.type === column.type) return value.sql;
+  const areNumbers = numbers.includes(value.type) && numbers.includes(column.type);
+  if (value.isNull || areNumbers) return `(${value.sql})::${sqlTypes[column.type]}`;
+  throw makeNotSupported(
+    `column '${column.name}': a ${value.type} where the parser expects a ${column.type}`,
+  );
 }

@@ -5,7 +5,7 @@ import { queryValue } from '../protocol/request-target.ts';
 import { parent, renderXml, text } from '../protocol/xml.ts';
 import type { StagedContent } from '../store/content-store.ts';
 import type { ObjectAttributes, Segment } from '../store/object-version.ts';
-import { currentSecondMs, requireBucket, type Reply, type S3Call, xmlReply } from './call.ts';
+import { currentSecondMs, type Reply, requireBucket, type S3Call, xmlReply } from './call.ts';
 import { copyResultElements } from './copy-object.ts';
 import { copySourceHeaders, findCopySource } from './copy-source.ts';
 import { checkKey, readObjectAttributes } from './object-attributes.ts';
@@ -36,7 +36,9 @@ export function createMultipartUpload(call: S3Call): Reply {
   const attributes = readObjectAttributes(call.headers);
   const named = call.headers.get('x-amz-checksum-algorithm');
   const algorithm = named === undefined ? null : readAlgorithm(named);
-  const type = call.headers.get('x-amz-checksum-type') ?? (algorithm === 'CRC64NVME' || algorithm === null ? 'FULL_OBJECT' : 'COMPOSITE');
+  const type =
+    call.headers.get('x-amz-checksum-type') ??
+    (algorithm === 'CRC64NVME' || algorithm === null ? 'FULL_OBJECT' : 'COMPOSITE');
   const isPossible =
     type === 'COMPOSITE'
       ? algorithm !== 'CRC64NVME' && algorithm !== null
@@ -48,14 +50,25 @@ export function createMultipartUpload(call: S3Call): Reply {
   }
   const id = randomBytes(48).toString('base64url');
   call.store
-    .prepare('INSERT INTO uploads (id, bucket, key, initiated_ms, attributes, checksum_algorithm, checksum_type) VALUES (?, ?, ?, ?, ?, ?, ?)')
-    .run(id, bucket.id, Buffer.from(call.key), currentSecondMs(call), JSON.stringify(attributes), algorithm, type);
+    .prepare(
+      'INSERT INTO uploads (id, bucket, key, initiated_ms, attributes, checksum_algorithm, checksum_type) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    )
+    .run(
+      id,
+      bucket.id,
+      Buffer.from(call.key),
+      currentSecondMs(call),
+      JSON.stringify(attributes),
+      algorithm,
+      type,
+    );
   const document = parent('InitiateMultipartUploadResult', [
     text('Bucket', call.bucketName),
     text('Key', call.key),
     text('UploadId', id),
   ]);
-  const headers = algorithm === null ? {} : { 'x-amz-checksum-algorithm': algorithm, 'x-amz-checksum-type': type };
+  const headers =
+    algorithm === null ? {} : { 'x-amz-checksum-algorithm': algorithm, 'x-amz-checksum-type': type };
   return xmlReply(renderXml(document, 'with-namespace'), headers);
 }
 
@@ -83,14 +96,21 @@ export async function uploadPartCopy(call: S3Call): Promise<Reply> {
   const start = match === null ? 0 : Number(match[1]);
   const end = match === null ? version.sizeBytes - 1 : Number(match[2]);
   if (range !== undefined && (match === null || start > end || end >= version.sizeBytes)) {
-    throw invalidArgument('x-amz-copy-source-range', range, `Range specified is not valid for source object of size: ${version.sizeBytes}`);
+    throw invalidArgument(
+      'x-amz-copy-source-range',
+      range,
+      `Range specified is not valid for source object of size: ${version.sizeBytes}`,
+    );
   }
   const content = openContent(call.store, version.segments, { start, end });
   const algorithm = upload.checksumAlgorithm ?? 'CRC64NVME';
   const staged = await call.store.content.stage(content.chunks, algorithm).finally(content.close);
   const checksum: StoredChecksum = { algorithm, value: staged.checksum, type: 'FULL_OBJECT' };
   keepPart(call, number, staged, checksum);
-  const document = parent('CopyPartResult', copyResultElements(staged.md5Hex, currentSecondMs(call), checksum));
+  const document = parent(
+    'CopyPartResult',
+    copyResultElements(staged.md5Hex, currentSecondMs(call), checksum),
+  );
   return xmlReply(renderXml(document, 'with-namespace'), copySourceHeaders(source));
 }
 
@@ -104,7 +124,12 @@ export function abortMultipartUpload(call: S3Call): Reply {
 export function requireUpload(call: S3Call): Upload {
   const bucket = requireBucket(call);
   const id = queryValue(call.target, 'uploadId') ?? '';
-  const row = call.store.get('SELECT * FROM uploads WHERE id = ? AND bucket = ? AND key = ?', id, bucket.id, Buffer.from(call.key));
+  const row = call.store.get(
+    'SELECT * FROM uploads WHERE id = ? AND bucket = ? AND key = ?',
+    id,
+    bucket.id,
+    Buffer.from(call.key),
+  );
   if (row === undefined) throw new S3Error('NoSuchUpload', { details: { UploadId: id } });
   return {
     id,
@@ -130,7 +155,11 @@ export function readParts(call: S3Call, uploadId: string): UploadedPart[] {
 function readPartNumber(call: S3Call): number {
   const value = queryValue(call.target, 'partNumber') ?? '';
   if (!/^\d{1,5}$/.test(value) || Number(value) < 1 || Number(value) > 10_000) {
-    throw invalidArgument('partNumber', value, 'Part number must be an integer between 1 and 10000, inclusive');
+    throw invalidArgument(
+      'partNumber',
+      value,
+      'Part number must be an integer between 1 and 10000, inclusive',
+    );
   }
   return Number(value);
 }
@@ -143,7 +172,17 @@ function keepPart(call: S3Call, number: number, staged: StagedContent, checksum:
     if (before !== undefined) call.store.drop([JSON.parse(String(before['segment'])) as Segment]);
     call.store.keep(staged);
     call.store
-      .prepare('INSERT OR REPLACE INTO parts (upload, number, etag, size_bytes, modified_ms, checksum, segment) VALUES (?, ?, ?, ?, ?, ?, ?)')
-      .run(id, number, staged.md5Hex, staged.segment.sizeBytes, currentSecondMs(call), JSON.stringify(checksum), JSON.stringify(staged.segment));
+      .prepare(
+        'INSERT OR REPLACE INTO parts (upload, number, etag, size_bytes, modified_ms, checksum, segment) VALUES (?, ?, ?, ?, ?, ?, ?)',
+      )
+      .run(
+        id,
+        number,
+        staged.md5Hex,
+        staged.segment.sizeBytes,
+        currentSecondMs(call),
+        JSON.stringify(checksum),
+        JSON.stringify(staged.segment),
+      );
   });
 }

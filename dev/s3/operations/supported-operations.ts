@@ -8,17 +8,27 @@ import {
   putBucketVersioning,
 } from './buckets.ts';
 import type { Operation } from './call.ts';
+import { completeMultipartUpload } from './complete-multipart-upload.ts';
 import { copyObject } from './copy-object.ts';
 import { deleteObject, deleteObjects } from './delete-objects.ts';
 import { listObjectVersions } from './list-object-versions.ts';
 import { listObjects, listObjectsV2 } from './list-objects.ts';
+import {
+  abortMultipartUpload,
+  createMultipartUpload,
+  uploadPart,
+  uploadPartCopy,
+} from './multipart-uploads.ts';
 import { readObject } from './read-object.ts';
 import { putObject } from './write-object.ts';
 
 /** What the endpoint does; everything else that S3 has is answered with NotImplemented and its name. */
 export const supportedOperations: ReadonlyMap<string, Operation> = new Map<string, Operation>([
+  ['AbortMultipartUpload', abortMultipartUpload],
+  ['CompleteMultipartUpload', completeMultipartUpload],
   ['CopyObject', copyObject],
   ['CreateBucket', createBucket],
+  ['CreateMultipartUpload', createMultipartUpload],
   ['DeleteBucket', deleteBucket],
   ['DeleteObject', deleteObject],
   ['DeleteObjects', deleteObjects],
@@ -33,6 +43,8 @@ export const supportedOperations: ReadonlyMap<string, Operation> = new Map<strin
   ['ListObjectsV2', listObjectsV2],
   ['PutBucketVersioning', putBucketVersioning],
   ['PutObject', putObject],
+  ['UploadPart', uploadPart],
+  ['UploadPartCopy', uploadPartCopy],
 ]);
 
 /** What a public bucket lets everybody do. */

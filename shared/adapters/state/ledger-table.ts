@@ -28,6 +28,9 @@ const ENTRY: FieldKinds<LedgerEntry> = {
   repostedUnproven: 'plain',
 };
 
+/** From this many keys of one partition on, one range query is asked instead of a look-up each. */
+const KEYS_FOR_RANGE = 4;
+
 /** A write that waits in a transaction, with its place in what the caller gave. */
 interface QueuedWrite {
   readonly index: number;
@@ -62,6 +65,23 @@ export function ledgerTable(table: EntityTable): Ledger {
     }
   };
 
+  /**
+   * Reads the part of a partition that the keys span. Where other entries lie between them in such numbers that
+   * single look-ups would be fewer requests, it gives up.
+   *
+   * @returns whether the whole span was read.
+   */
+  const readSpan = async (partitionKey: string, keys: readonly string[], add: (entity: StoredEntity) => void): Promise<boolean> => {
+    const rowKeys = keys.map(objectRowKey).sort();
+    let pages = 0;
+    for await (const page of table.query({ partitionKey, from: rowKeys[0]!, to: rowKeys.at(-1)! })) {
+      for (const entity of page) add(entity);
+      pages += 1;
+      if (pages >= keys.length) return false;
+    }
+    return true;
+  };
+
   return {
     readRange: async (name, firstKey, lastKey) => {
       const { from, to } = objectRowKeyRange(firstKey, lastKey);
@@ -79,11 +99,24 @@ export function ledgerTable(table: EntityTable): Ledger {
     },
 
     readKeys: async (name, keys) => {
-      const found = await mapLimited([...new Set(keys)], REQUESTS_AT_ONCE, (key) =>
-        table.get(partitionKeyOf(name, partitionOf(key)), objectRowKey(key)),
-      );
-      const entries = found.flatMap((entity) => (entity === null ? [] : [readEntry(entity)]));
-      return new Map(entries.map((entry) => [entry.value.key, entry]));
+      const entries = new Map<string, Stored<LedgerEntry>>();
+      const wanted = new Set(keys);
+      const add = (entity: StoredEntity) => {
+        const entry = readEntry(entity);
+        if (wanted.has(entry.value.key)) entries.set(entry.value.key, entry);
+      };
+      const groups = [...Map.groupBy(wanted, (key) => partitionOf(key))];
+      const single = groups.flatMap(([, group]) => (group.length < KEYS_FOR_RANGE ? group : []));
+      await mapLimited(groups, REQUESTS_AT_ONCE, async ([partition, group]) => {
+        if (group.length < KEYS_FOR_RANGE) return;
+        const whole = await readSpan(partitionKeyOf(name, partition), group, add);
+        if (!whole) single.push(...group.filter((key) => !entries.has(key)));
+      });
+      await mapLimited(single, REQUESTS_AT_ONCE, async (key) => {
+        const entity = await table.get(partitionKeyOf(name, partitionOf(key)), objectRowKey(key));
+        if (entity !== null) add(entity);
+      });
+      return entries;
     },
 
     write: async (name, writes) => {

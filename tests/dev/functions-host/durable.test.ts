@@ -138,6 +138,13 @@ describe('durable orchestrations', () => {
     expect((await client.finish('fixed-id')).output).toMatchObject({ first: { again: true } });
   });
 
+  it('fails a sub-orchestration whose id a running instance has', async () => {
+    const id = await client.start('waiter', null, 'taken');
+    const { output } = await client.run('clashes', { id });
+    expect(output).toContain("An instance with id 'taken' is running already");
+    expect((await client.status(id)).runtimeStatus).toBe('Running');
+  });
+
   it('refuses bad starts by name', async () => {
     const unknown = await client.durable('POST', 'orchestrators/nobody');
     expect(unknown.status).toBe(400);

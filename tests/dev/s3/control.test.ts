@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import { beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startS3 } from '../../../dev/s3/index.ts';
 import { type RunningEndpoint, startEndpoint } from './running-endpoint.ts';
 
 let endpoint: RunningEndpoint;
+afterAll(() => endpoint.stop());
 beforeAll(async () => {
   endpoint = await startEndpoint();
   await endpoint.s3.seedObjects('data', [
@@ -20,14 +21,27 @@ beforeEach(() => {
   endpoint.s3.resetRequestCounts();
 });
 
-const get = async (Key: string) => (await endpoint.client.send(new GetObjectCommand({ Bucket: 'data', Key }))).Body?.transformToString();
+const get = async (Key: string) =>
+  (await endpoint.client.send(new GetObjectCommand({ Bucket: 'data', Key }))).Body?.transformToString();
 const control = (path: string, init: RequestInit = {}, key = 'local-access-key') =>
-  fetch(`${endpoint.s3.settings.endpoint}/-/control${path}`, { ...init, headers: { 'x-local-access-key': key } });
+  fetch(`${endpoint.s3.settings.endpoint}/-/control${path}`, {
+    ...init,
+    headers: { 'x-local-access-key': key },
+  });
 
 test('a fault hits the requests that match, as often as it says, and no others', async () => {
-  endpoint.s3.injectFault({ operation: 'GetObject', key: 'a/*.csv', skip: 1, times: 2, action: { kind: 'error', code: 'SlowDown' } });
+  endpoint.s3.injectFault({
+    operation: 'GetObject',
+    key: 'a/*.csv',
+    skip: 1,
+    times: 2,
+    action: { kind: 'error', code: 'SlowDown' },
+  });
   await get('a/1.csv');
-  await expect(get('a/1.csv')).rejects.toMatchObject({ name: 'SlowDown', $metadata: { httpStatusCode: 503 } });
+  await expect(get('a/1.csv')).rejects.toMatchObject({
+    name: 'SlowDown',
+    $metadata: { httpStatusCode: 503 },
+  });
   expect(await get('b')).toBe('b');
   await expect(get('a/1.csv')).rejects.toMatchObject({ name: 'SlowDown' });
   expect((await get('a/1.csv'))?.length).toBe(100_000);
@@ -36,7 +50,9 @@ test('a fault hits the requests that match, as often as it says, and no others',
 
 test('a truncated body is too short for its length, and a reset is no answer', async () => {
   endpoint.s3.injectFault({ method: 'GET', action: { kind: 'truncate', afterBytes: 1000 } });
-  const response = await fetch(await getSignedUrl(endpoint.client, new GetObjectCommand({ Bucket: 'data', Key: 'a/1.csv' })));
+  const response = await fetch(
+    await getSignedUrl(endpoint.client, new GetObjectCommand({ Bucket: 'data', Key: 'a/1.csv' })),
+  );
   expect([response.status, response.headers.get('content-length')]).toEqual([200, '100000']);
   let received = 0;
   const reading = (async () => {
@@ -71,8 +87,15 @@ test('faults and counters over HTTP, for those who have the key', async () => {
   const list = () => endpoint.client.send(new ListObjectsV2Command({ Bucket: 'data' }));
   await expect(list()).rejects.toMatchObject({ name: 'InternalError' });
   await list();
-  expect(await (await control('/stats')).json()).toEqual({ operations: { ListObjectsV2: { requests: 2, errors: 1 } } });
-  for (const bad of [{}, { action: { kind: 'error', code: 'Nope' } }, { action: { kind: 'reset' }, tmes: 2 }, { times: 0, action: { kind: 'reset' } }]) {
+  expect(await (await control('/stats')).json()).toEqual({
+    operations: { ListObjectsV2: { requests: 2, errors: 1 } },
+  });
+  for (const bad of [
+    {},
+    { action: { kind: 'error', code: 'Nope' } },
+    { action: { kind: 'reset' }, tmes: 2 },
+    { times: 0, action: { kind: 'reset' } },
+  ]) {
     expect((await control('/faults', { method: 'POST', body: JSON.stringify(bad) })).status).toBe(400);
   }
   await control('/stats', { method: 'DELETE' });
@@ -93,11 +116,14 @@ test('a folder outlives its endpoint, has one at a time, and keeps no replaced b
   try {
     const first = await startS3({ folder, buckets: ['kept'] });
     await expect(startS3({ folder })).rejects.toThrow(/in use by another S3 endpoint/);
-    for (let run = 0; run < 3; run += 1) await first.seedObjects('kept', [{ key: 'k', body: 'x'.repeat(50_000) }]);
+    for (let run = 0; run < 3; run += 1)
+      await first.seedObjects('kept', [{ key: 'k', body: 'x'.repeat(50_000) }]);
     await first.stop();
     await first.stop();
     expect(await first.status()).toBe('stopped');
-    const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
+    const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) =>
+      entry.isFile(),
+    );
     expect(files.filter((entry) => /^[0-9a-f]{32}$/.test(entry.name))).toHaveLength(1);
     const second = await startS3({ folder, publicBuckets: ['kept'] });
     try {

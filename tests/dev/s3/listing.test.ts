@@ -1,9 +1,15 @@
-import { ListBucketsCommand, ListObjectsCommand, ListObjectsV2Command, type ListObjectsV2CommandInput } from '@aws-sdk/client-s3';
+import {
+  ListBucketsCommand,
+  ListObjectsCommand,
+  ListObjectsV2Command,
+  type ListObjectsV2CommandInput,
+} from '@aws-sdk/client-s3';
 import fc from 'fast-check';
-import { beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type RunningEndpoint, startEndpoint } from './running-endpoint.ts';
 
 let endpoint: RunningEndpoint;
+afterAll(() => endpoint.stop());
 beforeAll(async () => {
   endpoint = await startEndpoint();
 });
@@ -13,7 +19,10 @@ async function fillBucket(keys: Iterable<string>): Promise<string> {
   bucketNumber += 1;
   const bucket = `filled-${bucketNumber}`;
   endpoint.s3.createBucket(bucket);
-  await endpoint.s3.seedObjects(bucket, Array.from(keys, (key) => ({ key, body: key })));
+  await endpoint.s3.seedObjects(
+    bucket,
+    Array.from(keys, (key) => ({ key, body: key })),
+  );
   return bucket;
 }
 
@@ -25,7 +34,9 @@ async function listAll(input: ListObjectsV2CommandInput): Promise<{ names: strin
   let pages = 0;
   let ContinuationToken: string | undefined;
   do {
-    const page = await endpoint.client.send(new ListObjectsV2Command({ ...input, EncodingType: 'url', ContinuationToken }));
+    const page = await endpoint.client.send(
+      new ListObjectsV2Command({ ...input, EncodingType: 'url', ContinuationToken }),
+    );
     const found = [
       ...(page.Contents ?? []).map((entry) => decode(entry.Key)),
       ...(page.CommonPrefixes ?? []).map((entry) => decode(entry.Prefix)),
@@ -45,7 +56,12 @@ function compareBytes(a: string, b: string): number {
 }
 
 /** What S3 would list, told without an index. */
-function expectListing(keys: readonly string[], prefix: string, delimiter: string, startAfter: string): string[] {
+function expectListing(
+  keys: readonly string[],
+  prefix: string,
+  delimiter: string,
+  startAfter: string,
+): string[] {
   const names = new Set<string>();
   for (const key of keys) {
     if (!key.startsWith(prefix) || compareBytes(key, startAfter) <= 0) continue;
@@ -56,7 +72,22 @@ function expectListing(keys: readonly string[], prefix: string, delimiter: strin
   return [...names].sort(compareBytes);
 }
 
-const piece = fc.constantFrom('a', 'b', '/', '//', '.', '\n', 'ü', '😀', '\uffee', '\u007f', ' ', '+', '%', '&');
+const piece = fc.constantFrom(
+  'a',
+  'b',
+  '/',
+  '//',
+  '.',
+  '\n',
+  'ü',
+  '😀',
+  '\uffee',
+  '\u007f',
+  ' ',
+  '+',
+  '%',
+  '&',
+);
 const keyArbitrary = fc.array(piece, { minLength: 1, maxLength: 6 }).map((pieces) => pieces.join(''));
 
 test('any keys are listed in byte order, whole, with any prefix, delimiter, start and page size', async () => {
@@ -103,7 +134,8 @@ test('page sizes from 0 to 1,000, and what is not one', async () => {
 
 test('a token of another listing, a changed one and a made-up one are refused', async () => {
   const Bucket = await fillBucket(['a/1', 'a/2', 'b']);
-  const list = (extra: object) => endpoint.client.send(new ListObjectsV2Command({ Bucket, MaxKeys: 1, ...extra }));
+  const list = (extra: object) =>
+    endpoint.client.send(new ListObjectsV2Command({ Bucket, MaxKeys: 1, ...extra }));
   const token = (await list({})).NextContinuationToken ?? '';
   expect((await list({ ContinuationToken: token })).Contents?.[0]?.Key).toBe('a/2');
   expect(token).not.toContain(Buffer.from('a/1').toString('base64').slice(0, 4));
@@ -114,27 +146,37 @@ test('a token of another listing, a changed one and a made-up one are refused', 
     { ContinuationToken: `${token.slice(0, -6)}AAAA==` },
     { ContinuationToken: 'a/1' },
   ]) {
-    await expect(list(extra)).rejects.toMatchObject({ name: 'InvalidArgument', $metadata: { httpStatusCode: 400 } });
+    await expect(list(extra)).rejects.toMatchObject({
+      name: 'InvalidArgument',
+      $metadata: { httpStatusCode: 400 },
+    });
   }
 });
 
 test('owners on request, and the list of buckets', async () => {
   const Bucket = await fillBucket(['a']);
-  const list = async (FetchOwner: boolean) => (await endpoint.client.send(new ListObjectsV2Command({ Bucket, FetchOwner }))).Contents?.[0];
+  const list = async (FetchOwner: boolean) =>
+    (await endpoint.client.send(new ListObjectsV2Command({ Bucket, FetchOwner }))).Contents?.[0];
   expect((await list(true))?.Owner?.DisplayName).toBe('local');
   expect((await list(false))?.Owner).toBeUndefined();
-  const names = (await endpoint.client.send(new ListBucketsCommand({}))).Buckets?.map((bucket) => bucket.Name);
+  const names = (await endpoint.client.send(new ListBucketsCommand({}))).Buckets?.map(
+    (bucket) => bucket.Name,
+  );
   expect(names).toEqual(expect.arrayContaining(['data', Bucket]));
 });
 
 test('a page in the middle of 50,000 keys costs about as much as one of 2,000', async () => {
   const page = async (count: number) => {
-    const Bucket = await fillBucket(Array.from({ length: count }, (_, index) => `n/${String(index).padStart(6, '0')}/x`));
+    const Bucket = await fillBucket(
+      Array.from({ length: count }, (_, index) => `n/${String(index).padStart(6, '0')}/x`),
+    );
     const StartAfter = `n/${String(count - 1500).padStart(6, '0')}`;
     const times: number[] = [];
     for (let run = 0; run < 5; run += 1) {
       const start = performance.now();
-      const got = await endpoint.client.send(new ListObjectsV2Command({ Bucket, Prefix: 'n/', Delimiter: '/', StartAfter }));
+      const got = await endpoint.client.send(
+        new ListObjectsV2Command({ Bucket, Prefix: 'n/', Delimiter: '/', StartAfter }),
+      );
       times.push(performance.now() - start);
       expect(got.CommonPrefixes).toHaveLength(1000);
     }

@@ -1,7 +1,12 @@
 import { expect, test } from 'vitest';
-import { createChecksum } from '../../../dev/s3/protocol/checksums.ts';
 import { decodeAwsChunked } from '../../../dev/s3/protocol/aws-chunked.ts';
-import { buildCanonicalRequest, buildStringToSign, deriveSigningKey, sign } from '../../../dev/s3/protocol/sigv4.ts';
+import { createChecksum } from '../../../dev/s3/protocol/checksums.ts';
+import {
+  buildCanonicalRequest,
+  buildStringToSign,
+  deriveSigningKey,
+  sign,
+} from '../../../dev/s3/protocol/sigv4.ts';
 import { readXml } from '../../../dev/s3/protocol/xml-reader.ts';
 
 // The worked examples of AWS's documentation of Signature Version 4 for S3.
@@ -38,7 +43,8 @@ async function decode(body: string, pieceBytes: number, seedSignature: string, t
   const trailers = new Map<string, string>();
   let size = 0;
   const signing = { signingKey, scope, amzDate, seedSignature };
-  for await (const chunk of decodeAwsChunked(source(), { signing, trailerNames, trailers })) size += chunk.length;
+  for await (const chunk of decodeAwsChunked(source(), { signing, trailerNames, trailers }))
+    size += chunk.length;
   return { size, trailers };
 }
 
@@ -49,9 +55,12 @@ const signedBody = [
 ].join('');
 const seed = '4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9';
 
-test.each([1000, 65_600, 1_000_000])('accepts the documented signed chunks in pieces of %i', async (pieceBytes) => {
-  await expect(decode(signedBody, pieceBytes, seed)).resolves.toMatchObject({ size: 66_560 });
-});
+test.each([1000, 65_600, 1_000_000])(
+  'accepts the documented signed chunks in pieces of %i',
+  async (pieceBytes) => {
+    await expect(decode(signedBody, pieceBytes, seed)).resolves.toMatchObject({ size: 66_560 });
+  },
+);
 
 test('refuses chunks that were changed, cut off or signed for another request', async () => {
   await expect(decode(signedBody.replace('aaa\r\n400', 'aab\r\n400'), 4096, seed)).rejects.toMatchObject({
@@ -60,7 +69,9 @@ test('refuses chunks that were changed, cut off or signed for another request', 
   await expect(decode(signedBody, 4096, seed.replace('4', '5'))).rejects.toMatchObject({
     code: 'SignatureDoesNotMatch',
   });
-  await expect(decode(signedBody.slice(0, -100), 4096, seed)).rejects.toMatchObject({ code: 'IncompleteBody' });
+  await expect(decode(signedBody.slice(0, -100), 4096, seed)).rejects.toMatchObject({
+    code: 'IncompleteBody',
+  });
 });
 
 test('accepts the documented signed trailer and refuses another one', async () => {
@@ -94,7 +105,9 @@ test.each([
 });
 
 test('XML is read with references, and refused when it is not well-formed', () => {
-  const root = readXml('<?xml version="1.0"?>\n<Delete xmlns="x"><Object><Key>a&#xA;&lt;b</Key></Object><Quiet/></Delete>');
+  const root = readXml(
+    '<?xml version="1.0"?>\n<Delete xmlns="x"><Object><Key>a&#xA;&lt;b</Key></Object><Quiet/></Delete>',
+  );
   expect(root.children[0]?.children[0]?.text).toBe('a\n<b');
   for (const bad of ['', '<a>', '<a></b>', '<a/><b/>', '<!DOCTYPE a><a/>', '<a>&nope;</a>']) {
     expect(() => readXml(bad), bad).toThrow(expect.objectContaining({ code: 'MalformedXML' }));

@@ -2,17 +2,18 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
-import { afterAll } from 'vitest';
 import { type RunningS3, type S3Options, startS3 } from '../../../dev/s3/index.ts';
 
 export interface RunningEndpoint {
   readonly s3: RunningS3;
   readonly client: S3Client;
   readonly folder: string;
+  /** Ends the endpoint and its clients, and removes the folder. */
+  readonly stop: () => Promise<void>;
   readonly newClient: (config?: Partial<S3ClientConfig>) => S3Client;
 }
 
-/** Starts an endpoint with a bucket `data` for one test file, and ends it and its folder afterwards. */
+/** Starts an endpoint with a bucket `data` in a folder of its own. */
 export async function startEndpoint(options: Partial<S3Options> = {}): Promise<RunningEndpoint> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 's3-endpoint-')));
   const s3 = await startS3({ buckets: ['data'], ...options, folder });
@@ -30,16 +31,18 @@ export async function startEndpoint(options: Partial<S3Options> = {}): Promise<R
     clients.push(client);
     return client;
   };
-  afterAll(async () => {
+  const stop = async (): Promise<void> => {
     for (const client of clients) client.destroy();
     await s3.stop();
     await rm(folder, { recursive: true, force: true });
-  });
-  return { s3, client: newClient(), folder, newClient };
+  };
+  return { s3, client: newClient(), folder, newClient, stop };
 }
 
 /** Status and error code of an answer in XML. */
-export async function readError(response: Response): Promise<{ status: number; code: string | undefined; text: string }> {
+export async function readError(
+  response: Response,
+): Promise<{ status: number; code: string | undefined; text: string }> {
   const text = await response.text();
   return { status: response.status, code: /<Code>([^<]*)<\/Code>/.exec(text)?.[1], text };
 }

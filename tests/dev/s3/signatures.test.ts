@@ -1,9 +1,15 @@
-import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
+import {
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import { beforeAll, expect, test } from 'vitest';
-import { readError, type RunningEndpoint, startEndpoint } from './running-endpoint.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type RunningEndpoint, readError, startEndpoint } from './running-endpoint.ts';
 
 let endpoint: RunningEndpoint;
+afterAll(() => endpoint.stop());
 let nowMs = Date.now();
 
 beforeAll(async () => {
@@ -34,12 +40,25 @@ test('a presigned URL reads exactly its object with its method', async () => {
   const url = await sign(60);
   const response = await fetch(url);
   expect([response.status, await response.text()]).toEqual([200, 'hello']);
-  expect(await fetchError(url, { method: 'DELETE' })).toMatchObject({ status: 403, code: 'SignatureDoesNotMatch' });
-  expect(await fetchError(url.replace(/\/data\/[^?]*/, '/data/other'))).toMatchObject({ code: 'SignatureDoesNotMatch' });
+  expect(await fetchError(url, { method: 'DELETE' })).toMatchObject({
+    status: 403,
+    code: 'SignatureDoesNotMatch',
+  });
+  expect(await fetchError(url.replace(/\/data\/[^?]*/, '/data/other'))).toMatchObject({
+    code: 'SignatureDoesNotMatch',
+  });
   expect(await fetchError(`${url}&versionId=null`)).toMatchObject({ code: 'SignatureDoesNotMatch' });
-  expect(await fetchError(url.replace('X-Amz-Expires=60', 'X-Amz-Expires=61'))).toMatchObject({ code: 'SignatureDoesNotMatch' });
-  expect(await fetchError(url, { headers: { 'x-amz-meta-a': '1' } })).toMatchObject({ status: 403, code: 'AccessDenied' });
-  expect(await fetchError(url, { headers: { authorization: 'AWS4-HMAC-SHA256 x' } })).toMatchObject({ status: 400, code: 'InvalidArgument' });
+  expect(await fetchError(url.replace('X-Amz-Expires=60', 'X-Amz-Expires=61'))).toMatchObject({
+    code: 'SignatureDoesNotMatch',
+  });
+  expect(await fetchError(url, { headers: { 'x-amz-meta-a': '1' } })).toMatchObject({
+    status: 403,
+    code: 'AccessDenied',
+  });
+  expect(await fetchError(url, { headers: { authorization: 'AWS4-HMAC-SHA256 x' } })).toMatchObject({
+    status: 400,
+    code: 'InvalidArgument',
+  });
 });
 
 test('a presigned URL dies when its time is over, and is not valid before it', async () => {
@@ -64,12 +83,30 @@ test.each(['0', '-1', '604801', 'soon'])('X-Amz-Expires=%s is refused', async (e
 test.each([
   ['an unknown key', { accessKeyId: 'nobody', secretAccessKey: 'x' }, 403, 'InvalidAccessKeyId'],
   ['a wrong secret', { accessKeyId: 'local-access-key', secretAccessKey: 'x' }, 403, 'SignatureDoesNotMatch'],
-  ['a temporary key without token', { accessKeyId: 'temporary', secretAccessKey: 'secret-2' }, 403, 'InvalidAccessKeyId'],
-  ['a wrong token', { accessKeyId: 'temporary', secretAccessKey: 'secret-2', sessionToken: 'x' }, 400, 'InvalidToken'],
-  ['an expired token', { accessKeyId: 'gone', secretAccessKey: 'secret-3', sessionToken: 'token-3' }, 400, 'ExpiredToken'],
+  [
+    'a temporary key without token',
+    { accessKeyId: 'temporary', secretAccessKey: 'secret-2' },
+    403,
+    'InvalidAccessKeyId',
+  ],
+  [
+    'a wrong token',
+    { accessKeyId: 'temporary', secretAccessKey: 'secret-2', sessionToken: 'x' },
+    400,
+    'InvalidToken',
+  ],
+  [
+    'an expired token',
+    { accessKeyId: 'gone', secretAccessKey: 'secret-3', sessionToken: 'token-3' },
+    400,
+    'ExpiredToken',
+  ],
 ])('%s is refused, by header and in a URL', async (_name, credentials, status, code) => {
   const client = endpoint.newClient({ credentials });
-  await expect(client.send(command)).rejects.toMatchObject({ name: code, $metadata: { httpStatusCode: status } });
+  await expect(client.send(command)).rejects.toMatchObject({
+    name: code,
+    $metadata: { httpStatusCode: status },
+  });
   expect(await fetchError(await getSignedUrl(client, command))).toMatchObject({ status, code });
 });
 
@@ -82,7 +119,10 @@ test('a temporary key works with its token', async () => {
 
 test('another region is refused with the right one', async () => {
   const client = endpoint.newClient({ region: 'eu-west-1', followRegionRedirects: false });
-  await expect(client.send(command)).rejects.toMatchObject({ name: 'AuthorizationHeaderMalformed', Region: 'us-east-1' });
+  await expect(client.send(command)).rejects.toMatchObject({
+    name: 'AuthorizationHeaderMalformed',
+    Region: 'us-east-1',
+  });
 });
 
 test('a clock that is off by more than 15 minutes is refused', async () => {
@@ -103,13 +143,22 @@ test('without a signature only public buckets can be read, and nothing written',
   expect(await (await fetch(`${at}/open-data/k`)).text()).toBe('free');
   expect(await (await fetch(`${at}/open-data?list-type=2`)).text()).toContain('<Key>k</Key>');
   expect(await fetchError(`${at}/open-data/k`, { method: 'PUT', body: 'x' })).toMatchObject({ status: 403 });
-  expect(await fetchError(`${at}/open-data/k?response-content-type=a`)).toMatchObject({ status: 400, code: 'InvalidRequest' });
+  expect(await fetchError(`${at}/open-data/k?response-content-type=a`)).toMatchObject({
+    status: 400,
+    code: 'InvalidRequest',
+  });
 });
 
 test('old and foreign ways to sign are refused by name', async () => {
   const at = endpoint.s3.settings.endpoint;
-  expect(await fetchError(`${at}/data/other`, { headers: { authorization: 'AWS key:sig' } })).toMatchObject({ status: 400, code: 'InvalidRequest' });
-  expect(await fetchError(`${at}/data/other?X-Amz-Algorithm=AWS4-HMAC-SHA256`)).toMatchObject({ status: 400, code: 'AuthorizationQueryParametersError' });
+  expect(await fetchError(`${at}/data/other`, { headers: { authorization: 'AWS key:sig' } })).toMatchObject({
+    status: 400,
+    code: 'InvalidRequest',
+  });
+  expect(await fetchError(`${at}/data/other?X-Amz-Algorithm=AWS4-HMAC-SHA256`)).toMatchObject({
+    status: 400,
+    code: 'AuthorizationQueryParametersError',
+  });
 });
 
 test('the bucket may be in the host', async () => {
@@ -119,10 +168,13 @@ test('the bucket may be in the host', async () => {
   expect(virtual.hostname).toBe('data.s3.localhost');
   const { request } = await import('node:http');
   const status = await new Promise((resolve, reject) => {
-    request({ host: '127.0.0.1', port, path: virtual.pathname + virtual.search, headers: { host: virtual.host } }, (response) => {
-      response.resume();
-      resolve(response.statusCode);
-    })
+    request(
+      { host: '127.0.0.1', port, path: virtual.pathname + virtual.search, headers: { host: virtual.host } },
+      (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      },
+    )
       .on('error', reject)
       .end();
   });
@@ -132,7 +184,9 @@ test('the bucket may be in the host', async () => {
 test('HEAD errors have no body, and every answer has a request id', async () => {
   const missing = new HeadObjectCommand({ Bucket: 'data', Key: 'missing' });
   await expect(endpoint.client.send(missing)).rejects.toMatchObject({ name: 'NotFound' });
-  const response = await fetch(await getSignedUrl(endpoint.client, new ListObjectsV2Command({ Bucket: 'nowhere' })));
+  const response = await fetch(
+    await getSignedUrl(endpoint.client, new ListObjectsV2Command({ Bucket: 'nowhere' })),
+  );
   expect(response.headers.get('x-amz-request-id')).toMatch(/^[0-9A-F]{16}$/);
   expect(await readError(response)).toMatchObject({ status: 404, code: 'NoSuchBucket' });
 });
@@ -140,7 +194,11 @@ test('HEAD errors have no body, and every answer has a request id', async () => 
 test('a presigned PUT stores what is sent', async () => {
   const put = new PutObjectCommand({ Bucket: 'data', Key: 'put-by-url', ContentType: 'text/csv' });
   const client = endpoint.newClient({ requestChecksumCalculation: 'WHEN_REQUIRED' });
-  const response = await fetch(await getSignedUrl(client, put), { method: 'PUT', body: 'a,b', headers: { 'content-type': 'text/csv' } });
+  const response = await fetch(await getSignedUrl(client, put), {
+    method: 'PUT',
+    body: 'a,b',
+    headers: { 'content-type': 'text/csv' },
+  });
   expect(response.status).toBe(200);
   const got = await client.send(new GetObjectCommand({ Bucket: 'data', Key: 'put-by-url' }));
   expect([got.ContentType, await got.Body?.transformToString()]).toEqual(['text/csv', 'a,b']);

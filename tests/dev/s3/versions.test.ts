@@ -12,10 +12,11 @@ import {
   PutBucketVersioningCommand,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
-import { beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type RunningEndpoint, startEndpoint } from './running-endpoint.ts';
 
 let endpoint: RunningEndpoint;
+afterAll(() => endpoint.stop());
 beforeAll(async () => {
   endpoint = await startEndpoint();
 });
@@ -36,15 +37,23 @@ test('buckets are made once, found, and removed when they are empty', async () =
   const Bucket = 'made-here';
   const { client } = endpoint;
   await client.send(new CreateBucketCommand({ Bucket }));
-  await expect(client.send(new CreateBucketCommand({ Bucket }))).rejects.toMatchObject({ name: 'BucketAlreadyOwnedByYou' });
-  await expect(client.send(new CreateBucketCommand({ Bucket: 'Not_Valid' }))).rejects.toMatchObject({ name: 'InvalidBucketName' });
+  await expect(client.send(new CreateBucketCommand({ Bucket }))).rejects.toMatchObject({
+    name: 'BucketAlreadyOwnedByYou',
+  });
+  await expect(client.send(new CreateBucketCommand({ Bucket: 'Not_Valid' }))).rejects.toMatchObject({
+    name: 'InvalidBucketName',
+  });
   expect((await client.send(new HeadBucketCommand({ Bucket }))).BucketRegion).toBe('us-east-1');
   expect((await client.send(new GetBucketLocationCommand({ Bucket }))).LocationConstraint).toBeFalsy();
   await put(Bucket, 'k', 'x');
-  await expect(client.send(new DeleteBucketCommand({ Bucket }))).rejects.toMatchObject({ name: 'BucketNotEmpty' });
+  await expect(client.send(new DeleteBucketCommand({ Bucket }))).rejects.toMatchObject({
+    name: 'BucketNotEmpty',
+  });
   await client.send(new DeleteObjectCommand({ Bucket, Key: 'k' }));
   await client.send(new DeleteBucketCommand({ Bucket }));
-  await expect(client.send(new HeadBucketCommand({ Bucket }))).rejects.toMatchObject({ $metadata: { httpStatusCode: 404 } });
+  await expect(client.send(new HeadBucketCommand({ Bucket }))).rejects.toMatchObject({
+    $metadata: { httpStatusCode: 404 },
+  });
 });
 
 test('every version stays readable by its id until it is deleted by its id', async () => {
@@ -73,9 +82,15 @@ test('suspended versioning writes and replaces the null version only', async () 
   expect((await endpoint.client.send(new GetBucketVersioningCommand({ Bucket }))).Status).toBe('Suspended');
   await put(Bucket, 'k', 'null 1');
   await put(Bucket, 'k', 'null 2');
-  expect([await read(Bucket, 'k'), await read(Bucket, 'k', 'null'), await read(Bucket, 'k', kept)]).toEqual(['null 2', 'null 2', 'kept']);
+  expect([await read(Bucket, 'k'), await read(Bucket, 'k', 'null'), await read(Bucket, 'k', kept)]).toEqual([
+    'null 2',
+    'null 2',
+    'kept',
+  ]);
   await endpoint.client.send(new DeleteObjectCommand({ Bucket, Key: 'k' }));
-  const { Versions = [], DeleteMarkers = [] } = await endpoint.client.send(new ListObjectVersionsCommand({ Bucket }));
+  const { Versions = [], DeleteMarkers = [] } = await endpoint.client.send(
+    new ListObjectVersionsCommand({ Bucket }),
+  );
   expect(Versions.map((version) => version.VersionId)).toEqual([kept]);
   expect(DeleteMarkers).toMatchObject([{ VersionId: 'null', IsLatest: true }]);
 });
@@ -94,7 +109,9 @@ test('pages of versions hold each once, newest first, also when the last one see
     let KeyMarker: string | undefined;
     let VersionIdMarker: string | undefined;
     do {
-      const page = await endpoint.client.send(new ListObjectVersionsCommand({ Bucket, MaxKeys, KeyMarker, VersionIdMarker }));
+      const page = await endpoint.client.send(
+        new ListObjectVersionsCommand({ Bucket, MaxKeys, KeyMarker, VersionIdMarker }),
+      );
       for (const version of page.Versions ?? []) {
         found.push(`${version.Key}:${version.VersionId}`);
         if (version.IsLatest === true) latest.push(version.Key ?? '');
@@ -106,9 +123,16 @@ test('pages of versions hold each once, newest first, also when the last one see
     expect(latest).toEqual(['a', 'b', 'b/c']);
   }
   const page = await endpoint.client.send(new ListObjectVersionsCommand({ Bucket, MaxKeys: 2 }));
-  await endpoint.client.send(new DeleteObjectCommand({ Bucket, Key: 'a', VersionId: page.NextVersionIdMarker }));
+  await endpoint.client.send(
+    new DeleteObjectCommand({ Bucket, Key: 'a', VersionId: page.NextVersionIdMarker }),
+  );
   const next = await endpoint.client.send(
-    new ListObjectVersionsCommand({ Bucket, MaxKeys: 1, KeyMarker: page.NextKeyMarker, VersionIdMarker: page.NextVersionIdMarker }),
+    new ListObjectVersionsCommand({
+      Bucket,
+      MaxKeys: 1,
+      KeyMarker: page.NextKeyMarker,
+      VersionIdMarker: page.NextVersionIdMarker,
+    }),
   );
   expect(`${next.Versions?.[0]?.Key}:${next.Versions?.[0]?.VersionId}`).toBe(expected[2]);
 });

@@ -225,3 +225,10 @@ df.app.orchestration('goesOnWithRetries', function* (context) {
 df.app.orchestration('callsEntity', function* (context) {
   yield context.df.callEntity(new df.EntityId('counter', 'a'), 'get');
 });
+df.app.orchestration('clashes', function* (context) {
+  try {
+    return yield context.df.callSubOrchestrator('hello', null, context.df.getInput().id);
+  } catch (error) {
+    return error.message;
+  }
+});

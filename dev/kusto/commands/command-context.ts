@@ -1,0 +1,28 @@
+import type { Column, ColumnType } from '../column-types.ts';
+import type { Faults } from '../faults.ts';
+import type { KqlParser } from '../kql/parser.ts';
+import type { ResultTable } from '../kql/run-query.ts';
+import type { BatchingPolicy } from '../storage/catalog.ts';
+import type { IngestionResources } from '../storage/ingestion-resources.ts';
+import type { Store } from '../storage/store.ts';
+
+export interface CommandContext {
+  readonly store: Store;
+  readonly parser: KqlParser;
+  readonly resources: IngestionResources;
+  readonly faults: Faults;
+  /** Database that the request names. */
+  readonly database: string;
+  readonly batchingDefaults: BatchingPolicy;
+  /** Lifetime of the signatures in `.get ingestion resources`. */
+  readonly resourceLifetimeMs: number;
+}
+
+/** `makeTable('TableName:string, RowCount:long', rows)`. */
+export function makeTable(header: string, rows: readonly (readonly unknown[])[]): ResultTable {
+  const columns = header.split(',').map((part): Column => {
+    const [name = '', type = 'string'] = part.trim().split(':');
+    return { name, type: type as ColumnType };
+  });
+  return { columns, rows };
+}

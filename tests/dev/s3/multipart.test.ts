@@ -1,0 +1,101 @@
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  UploadPartCommand,
+  UploadPartCopyCommand,
+} from '@aws-sdk/client-s3';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type RunningEndpoint, startEndpoint } from './running-endpoint.ts';
+
+const Bucket = 'data';
+let endpoint: RunningEndpoint;
+afterAll(() => endpoint.stop());
+beforeAll(async () => {
+  endpoint = await startEndpoint();
+});
+
+const create = async (Key: string, extra: object = {}) => ({
+  Bucket,
+  Key,
+  UploadId: (await endpoint.client.send(new CreateMultipartUploadCommand({ Bucket, Key, ...extra })))
+    .UploadId,
+});
+
+test.each([{}, { ChecksumAlgorithm: 'SHA256' as const }, { ChecksumAlgorithm: 'CRC32' as const }])(
+  'parts make one object, with %j',
+  async (extra) => {
+    const first = randomBytes(5 * 1024 * 1024);
+    const second = Buffer.from('the end');
+    const whole = Buffer.concat([first, second]);
+    const upload = await create('parts', { ContentType: 'text/csv', ...extra });
+    // The SDK brings a CRC32 with each part unless it is told otherwise; an upload that chose nothing takes it.
+    const send = (PartNumber: number, Body: Buffer) =>
+      endpoint.client.send(new UploadPartCommand({ ...upload, PartNumber, Body, ...extra }));
+    const [two, one] = [await send(2, second), await send(1, first)];
+    const Parts = [
+      { PartNumber: 1, ETag: one.ETag },
+      { PartNumber: 2, ETag: two.ETag },
+    ];
+    const complete = (parts: object[]) =>
+      endpoint.client.send(
+        new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts: parts } }),
+      );
+    await expect(complete(Parts.toReversed())).rejects.toMatchObject({ name: 'InvalidPartOrder' });
+    await expect(complete([{ PartNumber: 1, ETag: '"0"' }])).rejects.toMatchObject({ name: 'InvalidPart' });
+    await expect(
+      endpoint.client.send(new HeadObjectCommand({ Bucket, Key: `parts-${upload.UploadId}` })),
+    ).rejects.toMatchObject({ name: 'NotFound' });
+    const { ETag } = await complete(Parts);
+    const md5s = [first, second].map((part) => createHash('md5').update(part).digest());
+    expect(ETag).toBe(`"${createHash('md5').update(Buffer.concat(md5s)).digest('hex')}-2"`);
+    const got = await endpoint.client.send(new GetObjectCommand({ Bucket, Key: 'parts' }));
+    expect(whole.equals(Buffer.from((await got.Body?.transformToByteArray()) ?? []))).toBe(true);
+    const across = await endpoint.client.send(
+      new GetObjectCommand({ Bucket, Key: 'parts', Range: `bytes=${first.length - 2}-${first.length + 1}` }),
+    );
+    expect(
+      Buffer.from((await across.Body?.transformToByteArray()) ?? []).equals(
+        whole.subarray(first.length - 2, first.length + 2),
+      ),
+    ).toBe(true);
+    const part = await endpoint.client.send(new GetObjectCommand({ Bucket, Key: 'parts', PartNumber: 2 }));
+    expect([part.PartsCount, await part.Body?.transformToString()]).toEqual([2, 'the end']);
+    await expect(complete(Parts)).rejects.toMatchObject({ name: 'NoSuchUpload' });
+  },
+);
+
+test('small parts in the middle are refused, and an aborted upload is gone', async () => {
+  const upload = await create('small');
+  const Parts = [];
+  for (const PartNumber of [1, 2]) {
+    const { ETag } = await endpoint.client.send(
+      new UploadPartCommand({ ...upload, PartNumber, Body: 'tiny' }),
+    );
+    Parts.push({ PartNumber, ETag });
+  }
+  const complete = new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts } });
+  await expect(endpoint.client.send(complete)).rejects.toMatchObject({ name: 'EntityTooSmall' });
+  await endpoint.client.send(new AbortMultipartUploadCommand(upload));
+  await expect(endpoint.client.send(complete)).rejects.toMatchObject({ name: 'NoSuchUpload' });
+});
+
+test('a part may be a range of another object', async () => {
+  await endpoint.s3.seedObjects(Bucket, [{ key: 'source', body: '0123456789' }]);
+  const upload = await create('copied');
+  const { CopyPartResult } = await endpoint.client.send(
+    new UploadPartCopyCommand({
+      ...upload,
+      PartNumber: 1,
+      CopySource: 'data/source',
+      CopySourceRange: 'bytes=3-5',
+    }),
+  );
+  const Parts = [{ PartNumber: 1, ETag: CopyPartResult?.ETag }];
+  await endpoint.client.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts } }));
+  const got = await endpoint.client.send(new GetObjectCommand({ Bucket, Key: 'copied' }));
+  expect(await got.Body?.transformToString()).toBe('345');
+});

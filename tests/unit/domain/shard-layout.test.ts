@@ -1,0 +1,92 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+
+import { partitionOf } from '../../../shared/domain/ledger-key.ts';
+import { layOutShards, type PlannedObject, UNITS_PER_SHARD } from '../../../shared/domain/shard-layout.ts';
+
+const objectsOf = (count: number): PlannedObject[] =>
+  Array.from({ length: count }, (_, index) => ({
+    key: `in/${index}`,
+    version: 'e:1',
+    sizeBytes: index,
+    reason: 'new',
+  }));
+
+const rules = fc.record({
+  count: fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 300, max: 6000 })),
+  lanes: fc.integer({ min: 1, max: 32 }),
+  objectsPerActivity: fc.oneof(fc.constant(1), fc.constant(100), fc.integer({ min: 1, max: 100 })),
+});
+
+/** Lays out and hands the result to a check, for any number of objects and any rule. */
+function forAnyLayout(
+  check: (
+    shards: ReturnType<typeof layOutShards>,
+    input: { count: number; lanes: number; objectsPerActivity: number },
+  ) => void,
+) {
+  fc.assert(
+    fc.property(rules, (input) => check(layOutShards(objectsOf(input.count), input), input)),
+    { numRuns: 150 },
+  );
+}
+
+describe('layOutShards', () => {
+  test('puts every object into exactly one unit', () => {
+    forAnyLayout((shards, { count }) => {
+      const keys = shards.flat(2).map(({ key }) => key);
+      expect(keys).toHaveLength(count);
+      expect(new Set(keys).size).toBe(count);
+    });
+  });
+
+  test('keeps units and shards within their bounds, and none empty', () => {
+    forAnyLayout((shards, { objectsPerActivity }) => {
+      for (const units of shards) {
+        expect(units.length).toBeGreaterThan(0);
+        expect(units.length).toBeLessThanOrEqual(UNITS_PER_SHARD);
+        for (const unit of units) {
+          expect(unit.length).toBeGreaterThan(0);
+          expect(unit.length).toBeLessThanOrEqual(objectsPerActivity);
+        }
+      }
+    });
+  });
+
+  test('gives every lane a shard as soon as there are units for all', () => {
+    forAnyLayout((shards, { lanes }) => {
+      const units = shards.flat().length;
+      expect(shards.length).toBeGreaterThanOrEqual(Math.min(lanes, units));
+      expect(shards.length).toBeLessThanOrEqual(
+        Math.max(Math.min(lanes, units), Math.ceil(units / UNITS_PER_SHARD)),
+      );
+    });
+    expect(layOutShards(objectsOf(5), { lanes: 4, objectsPerActivity: 1 })).toHaveLength(4);
+  });
+
+  test('lays the objects of one ledger partition side by side', () => {
+    forAnyLayout((shards) => {
+      const partitions = shards.flat(2).map(({ key }) => partitionOf(key));
+      expect(partitions).toEqual(partitions.toSorted((a, b) => a - b));
+    });
+  });
+
+  test.each([
+    [1, 4, 100, [1]],
+    [100, 4, 100, [25, 25, 25, 25]],
+    [10, 4, 100, [10]],
+    [30, 4, 10, [10, 10, 10]],
+    [3, 4, 1, [1, 1, 1]],
+  ])('%i objects, %i lanes, at most %i an activity', (count, lanes, objectsPerActivity, unitSizes) => {
+    expect(
+      layOutShards(objectsOf(count), { lanes, objectsPerActivity })
+        .flat()
+        .map((unit) => unit.length),
+    ).toEqual(unitSizes);
+  });
+
+  test('a page of 50,000 objects has full units in shards of even size', () => {
+    const shards = layOutShards(objectsOf(50_000), { lanes: 4, objectsPerActivity: 100 });
+    expect(shards.map((units) => units.length)).toEqual([100, 100, 100, 100, 100]);
+  });
+});
