@@ -19,6 +19,7 @@ import {
   IngestionResources,
   type ResourceProfile,
   readConnectionString,
+  type StorageAccount,
 } from './storage/ingestion-resources.ts';
 import { Store } from './storage/store.ts';
 
@@ -63,16 +64,35 @@ export interface RunningKusto extends RunningPart {
 export async function startKusto(options: KustoOptions): Promise<RunningKusto> {
   const timeScale = options.batchingTimeScale ?? 1;
   if (!(timeScale > 0)) throw new Error(`batchingTimeScale is ${timeScale}; it must be above 0.`);
-  const parser = new KqlParser();
   const account = readConnectionString(options.azurite.connectionString);
+  const opened: Closable[] = [];
+  try {
+    return await start(options, { account, timeScale, opened });
+  } catch (error) {
+    for (const close of opened.reverse()) await close();
+    throw error;
+  }
+}
+
+type Closable = () => Promise<unknown>;
+
+/** Every part that is open is added to `opened`, so that a failed start leaves nothing behind. */
+async function start(
+  options: KustoOptions,
+  { account, timeScale, opened }: { account: StorageAccount; timeScale: number; opened: Closable[] },
+): Promise<RunningKusto> {
+  const parser = new KqlParser();
+  opened.push(() => parser.stop());
   if (options.folder !== undefined) await mkdir(dirname(options.folder), { recursive: true });
   const store = await Store.open(options.folder);
+  opened.push(() => store.close());
   const databaseName = options.database ?? 'local';
   if (store.catalog.findDatabase(databaseName) === undefined) {
     const change = store.catalog.addDatabase(databaseName);
     await store.write((transaction) => transaction.saveCatalog(change));
   }
   const temporaryFolder = await mkdtemp(join(tmpdir(), 'kusto-ingest-'));
+  opened.push(() => rm(temporaryFolder, { recursive: true, force: true }));
   const resources = new IngestionResources(account, options.profile ?? 'multi', store.catalog.instanceId);
   await resources.create();
 
@@ -114,6 +134,7 @@ export async function startKusto(options: KustoOptions): Promise<RunningKusto> {
     counters,
     visibilitySeconds: Math.max(MIN_VISIBILITY_SECONDS, Math.round(VISIBILITY_SECONDS / timeScale)),
   });
+  opened.push(() => reader.stop());
   const control: KustoControl = {
     faults,
     flush: () => batcher.flush(),
@@ -170,10 +191,11 @@ export async function startKusto(options: KustoOptions): Promise<RunningKusto> {
     const closed = new Promise<void>((resolve) => started.server.close(() => resolve()));
     started.server.closeAllConnections();
     await closed;
-    // Batches that are being loaded finish first: their messages would otherwise come twice.
+    await reader.stop();
+    // Batches that are being appended finish: their messages would otherwise come twice.
     await loader.stop();
-    await reader.stop(options.folder !== undefined);
     if (options.folder === undefined) await resources.remove();
+    else await reader.release();
     await parser.stop();
     await store.close();
     await rm(temporaryFolder, { recursive: true, force: true });

@@ -29,6 +29,8 @@ export interface LayoutRule {
   readonly lanes: number;
   /** Upper bound of a unit: 1 makes every object an activity of its own. */
   readonly objectsPerActivity: number;
+  /** Bound of the run's objects in flight; a shard takes at most a lane's share of it. */
+  readonly maxInFlight: number;
 }
 
 /**
@@ -41,11 +43,10 @@ export function layOutShards(objects: readonly PlannedObject[], rule: LayoutRule
     .map((object) => ({ object, partition: partitionOf(object.key) }))
     .sort((a, b) => a.partition - b.partition)
     .map(({ object }) => object);
-  const units = chunk(sorted, unitSize(objects.length, rule));
-  return divide(
-    units,
-    Math.max(Math.ceil(units.length / UNITS_PER_SHARD), Math.min(units.length, rule.lanes)),
-  );
+  const size = unitSize(objects.length, rule);
+  const units = chunk(sorted, size);
+  const unitsOfALane = clamp(Math.floor(rule.maxInFlight / rule.lanes / size), 1, UNITS_PER_SHARD);
+  return divide(units, Math.max(Math.ceil(units.length / unitsOfALane), Math.min(units.length, rule.lanes)));
 }
 
 function unitSize(objectCount: number, rule: LayoutRule): number {

@@ -114,9 +114,8 @@ async function makePage(loader: Loader, task: PageTask): Promise<PlanPage> {
 
 /** Two twins may write manifests for the same page: each under a name of its own, and the page document names one's. */
 async function writeManifests(loader: Loader, snapshot: RunSnapshot, page: number, found: FoundPage): Promise<readonly PlannedShard[]> {
-  const { lanes, objectsPerActivity } = snapshot.definition.concurrency;
   const writer = randomUUID().slice(0, 8);
-  const shards = layOutShards(found.objects, { lanes, objectsPerActivity });
+  const shards = layOutShards(found.objects, snapshot.definition.concurrency);
   return allOf(shards, 4, async (units, index) => {
     const shard = `${String(page).padStart(4, '0')}-${String(index).padStart(3, '0')}`;
     const manifest = `runs/${snapshot.request.runId}/shards/${shard}-${writer}.ndjson`;

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import type { Faults } from '../faults.ts';
 import type { IngestionResources } from '../storage/ingestion-resources.ts';
 import type { Store } from '../storage/store.ts';
@@ -304,9 +303,4 @@ function makeRecord(batch: Batch, reason: SealReason): BatchRecord {
     committedAt: null,
     failures: [],
   };
-}
-
-/** Removes the folder for temporary files. */
-export function removeFolder(folder: string): Promise<void> {
-  return rm(folder, { recursive: true, force: true });
 }

@@ -57,6 +57,7 @@ export class QueueReader {
   }
 
   retryLater(item: BatchItem, delayMs: number): void {
+    if (this.#isStopped) return;
     const timer = setTimeout(() => {
       this.#retries.delete(timer);
       this.#options.batcher.add(item);
@@ -64,14 +65,17 @@ export class QueueReader {
     this.#retries.add(timer);
   }
 
-  /** @param release true shows the held messages again, for the next reader of the same queues. */
-  async stop(release: boolean): Promise<void> {
+  /** Ends the polling and forgets the open batches; messages stay hidden until `release`. */
+  async stop(): Promise<void> {
     this.#isStopped = true;
     clearInterval(this.#renewing);
     for (const timer of this.#retries) clearTimeout(timer);
     await Promise.all(this.#loops);
     this.#options.batcher.abandon();
-    if (!release) return;
+  }
+
+  /** Shows the messages that are still held again, for the next reader of the same queues. */
+  async release(): Promise<void> {
     await runConcurrently([...this.#leases.values()], MESSAGES_PER_POLL, async (lease) => {
       await lease.busy;
       await lease.queue.updateMessage(lease.messageId, lease.popReceipt, undefined, 0).catch(() => undefined);

@@ -1,6 +1,6 @@
 import type { ColumnType } from '../column-types.ts';
 import { makeNotSupported } from '../kusto-error.ts';
-import { type Expression, sqlTypes, toText } from './expressions.ts';
+import { type Expression, sqlTypes, toText } from './values.ts';
 
 const addable: readonly ColumnType[] = ['int', 'long', 'real', 'decimal', 'timespan'];
 
@@ -34,8 +34,6 @@ const aggregates: Readonly<Record<string, AggregateTranslator>> = {
   take_any: ([value, second]) => any(need(value, 'take_any'), second),
   any: ([value, second]) => any(need(value, 'any'), second),
 };
-
-export const aggregateNames: readonly string[] = Object.keys(aggregates).sort();
 
 export function isAggregate(name: string): boolean {
   return Object.hasOwn(aggregates, name);

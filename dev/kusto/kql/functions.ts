@@ -2,8 +2,8 @@ import type { ColumnType } from '../column-types.ts';
 import { makeNotSupported } from '../kusto-error.ts';
 import { quoteText } from '../storage/store.ts';
 import { parseDatetime, parseTimespan, ticksFromUnixMs } from '../ticks.ts';
-import { type Expression, fromTimestamp, type Scope, sqlTypes, toText, toTimestamp } from './expressions.ts';
 import type { KqlNode } from './syntax.ts';
+import { type Expression, fromTimestamp, type Scope, sqlTypes, toText, toTimestamp } from './values.ts';
 
 interface CallContext {
   readonly scope: Scope;
@@ -247,9 +247,6 @@ const functions: Readonly<Record<string, FunctionTranslator>> = {
     type: 'datetime',
   }),
 };
-
-/** Names of the scalar functions that are translated, sorted. */
-export const functionNames: readonly string[] = Object.keys(functions).sort();
 
 /** @throws KustoError naming a function that is not translated. */
 export function translateFunction(

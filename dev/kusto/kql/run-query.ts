@@ -121,7 +121,7 @@ async function execute(
       `The query failed in the local engine: ${(error as Error).message.split('\n')[0]}`,
     );
   }
-  const encoders = translated.columns.map((column) => encoders_[column.type]);
+  const encoders = translated.columns.map((column) => cellEncoders[column.type]);
   return {
     columns: translated.columns,
     rows: rows.map((row) => encoders.map((encode, index) => encode(row[index] ?? null))),
@@ -138,7 +138,7 @@ const encodeNumber = (value: DuckDBValue): unknown => {
   return Number.isNaN(number) ? 'NaN' : number > 0 ? 'Infinity' : '-Infinity';
 };
 
-const encoders_: Readonly<Record<ColumnType, (value: DuckDBValue) => unknown>> = {
+const cellEncoders: Readonly<Record<ColumnType, (value: DuckDBValue) => unknown>> = {
   bool: (value) => value,
   int: encodeNumber,
   long: encodeNumber,

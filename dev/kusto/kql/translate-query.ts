@@ -1,13 +1,8 @@
 import { type Column, type ColumnType, readColumnType } from '../column-types.ts';
 import { KustoError, makeNotSupported } from '../kusto-error.ts';
-import {
-  type Expression,
-  type ExtentColumns,
-  type Scope,
-  sqlTypes,
-  translateExpression,
-} from './expressions.ts';
+import { translateExpression } from './expressions.ts';
 import { childOf, elementsOf, type KqlNode, nameOf, readStringLiteral, textOf } from './syntax.ts';
+import { type Expression, type ExtentColumns, type Scope, sqlTypes } from './values.ts';
 
 /** A relation that a query can start from. */
 export interface BaseRelation {
@@ -172,10 +167,11 @@ class QueryTranslator {
         const items = elementsOf(childOf(node, 'Expressions'));
         const isAll = items.some((item) => item.kind === 'StarExpression');
         const scope = this.#scope(input);
-        const sql = isAll
+        const keys = isAll
           ? input.columns.map(asExpression)
           : items.map((item) => this.#named(item, scope).value);
-        return this.#add(sql, `from ${input.from}`, this.#resultColumns(pipe), { distinct: true });
+        keys.forEach(requireGroupable);
+        return this.#add(keys, `from ${input.from}`, this.#resultColumns(pipe), { distinct: true });
       }
       case 'SummarizeOperator':
         return this.#summarize(input, node, pipe);
@@ -200,9 +196,9 @@ class QueryTranslator {
       const ordering = isOrdered ? textOf(requireChild(item, 'Ordering')) : '';
       const direction = ordering.startsWith('asc') ? 'asc' : 'desc';
       // Nulls are the smallest unless the query says otherwise.
-      const nulls = /nullsfirst$/.test(ordering)
+      const nulls = ordering.endsWith('nullsfirst')
         ? 'first'
-        : /nullslast$/.test(ordering)
+        : ordering.endsWith('nullslast')
           ? 'last'
           : direction === 'asc'
             ? 'first'
@@ -250,6 +246,7 @@ class QueryTranslator {
     const scope = this.#scope(input);
     const byItems = elementsOf(childOf(childOf(node, 'ByClause') ?? emptyNode, 'Expressions'));
     const keys = byItems.map((item) => this.#named(item, scope).value);
+    keys.forEach(requireGroupable);
     const values = elementsOf(childOf(node, 'Aggregates')).map(
       (item) => this.#named(item, { ...scope, isAggregate: true }).value,
     );
@@ -368,6 +365,18 @@ function expressionOf(input: Stage, name: string): Expression {
   const column = input.columns.find((candidate) => candidate.name === name);
   if (column === undefined) throw makeNotSupported(`the column '${name}' here`);
   return asExpression(column);
+}
+
+function requireGroupable(key: Expression): void {
+  if (key.type !== 'dynamic') return;
+  throw new KustoError(
+    'General_BadRequest',
+    'Semantic error: SEM0070: a group key is dynamic; convert it, for example with tostring().',
+    {
+      innerCode: 'SEM0070',
+      type: 'Kusto.Data.Exceptions.SemanticException',
+    },
+  );
 }
 
 /** `extend tostring(a)` has the name of its argument, and so replaces the column. */

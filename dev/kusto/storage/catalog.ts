@@ -118,7 +118,7 @@ export class Catalog {
 
   /** @throws KustoError when there is none of that name. */
   requireTable(database: string, name: string): StoredTable {
-    const table = this.findTable(database, name);
+    const table = this.findTable(this.requireDatabase(database).name, name);
     if (table === undefined) throw makeEntityNotFound('Table', name);
     return table;
   }

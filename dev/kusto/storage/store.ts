@@ -5,7 +5,7 @@ import {
   type DuckDBType,
   type DuckDBValue,
 } from '@duckdb/node-api';
-import { type Column, typeNames } from '../column-types.ts';
+import type { Column } from '../column-types.ts';
 import type { PhysicalValue } from '../ingest/convert-value.ts';
 import {
   Catalog,
@@ -247,11 +247,6 @@ async function openAppender(
       appender.closeSync();
     },
   };
-}
-
-/** SQL type of a column, for casts. */
-export function physicalTypeOf(column: Column): string {
-  return typeNames[column.type].physical;
 }
 
 /** SQL string literal. */

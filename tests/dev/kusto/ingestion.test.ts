@@ -154,7 +154,7 @@ test('json mapping by reference: paths, transforms, and the column it adds', asy
   const mapping = [
     { Column: 'id', Properties: { Path: "$['the id']" } },
     { Column: 'at', Properties: { Path: '$.ts.ms', Transform: 'DateTimeFromUnixMilliseconds' } },
-    { Column: 'first', DataType: 'string', Properties: { Path: '$.list[0].name' } },
+    { Column: 'firstName', DataType: 'string', Properties: { Path: '$.list[0].name' } },
     { Column: 'all', DataType: 'dynamic', Properties: { Path: '$' } },
   ];
   await local.rows(
@@ -163,7 +163,7 @@ test('json mapping by reference: paths, transforms, and the column it adds', asy
   const url = serve('/m.json', '{"the id":7,"ts":{"ms":1704164645123},"list":[{"name":"n"}]}\n');
   await local.post('Mapped', url, { properties: { ingestionMappingReference: 'm' } });
   await local.load(1);
-  expect(await local.rows('Mapped | project id, tostring(at), first, tolong(all["the id"])')).toEqual([
+  expect(await local.rows('Mapped | project id, tostring(at), firstName, tolong(all["the id"])')).toEqual([
     [7, '2024-01-02T03:04:05.1230000Z', 'n', 7],
   ]);
 });

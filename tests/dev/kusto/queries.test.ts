@@ -107,6 +107,8 @@ test.each([
   ['T | project parse_url(b)', /parse_url/],
   ['T | where b has_any ("x")', /HasAny/],
   ['T | extend x = row_number()', /row_number/],
+  ['T | summarize count() by d', /dynamic/],
+  ['T | project tostring(f)', /bool as text/],
 ])('%s is refused by name', async (query, pattern) => {
   await expect(local.rows(query)).rejects.toThrow(pattern);
 });

@@ -16,13 +16,14 @@ const rules = fc.record({
   count: fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 300, max: 6000 })),
   lanes: fc.integer({ min: 1, max: 32 }),
   objectsPerActivity: fc.oneof(fc.constant(1), fc.constant(100), fc.integer({ min: 1, max: 100 })),
+  maxInFlight: fc.integer({ min: 1, max: 50_000 }),
 });
 
 /** Lays out and hands the result to a check, for any number of objects and any rule. */
 function forAnyLayout(
   check: (
     shards: ReturnType<typeof layOutShards>,
-    input: { count: number; lanes: number; objectsPerActivity: number },
+    input: { count: number; lanes: number; objectsPerActivity: number; maxInFlight: number },
   ) => void,
 ) {
   fc.assert(
@@ -57,11 +58,16 @@ describe('layOutShards', () => {
     forAnyLayout((shards, { lanes }) => {
       const units = shards.flat().length;
       expect(shards.length).toBeGreaterThanOrEqual(Math.min(lanes, units));
-      expect(shards.length).toBeLessThanOrEqual(
-        Math.max(Math.min(lanes, units), Math.ceil(units / UNITS_PER_SHARD)),
-      );
     });
-    expect(layOutShards(objectsOf(5), { lanes: 4, objectsPerActivity: 1 })).toHaveLength(4);
+    expect(layOutShards(objectsOf(5), { lanes: 4, objectsPerActivity: 1, maxInFlight: 20_000 })).toHaveLength(4);
+  });
+
+  test("takes at most a lane's share of the objects in flight, unless one unit is more", () => {
+    forAnyLayout((shards, { lanes, maxInFlight }) => {
+      for (const units of shards) {
+        if (units.length > 1) expect(units.flat().length).toBeLessThanOrEqual(maxInFlight / lanes);
+      }
+    });
   });
 
   test('lays the objects of one ledger partition side by side', () => {
@@ -79,14 +85,14 @@ describe('layOutShards', () => {
     [3, 4, 1, [1, 1, 1]],
   ])('%i objects, %i lanes, at most %i an activity', (count, lanes, objectsPerActivity, unitSizes) => {
     expect(
-      layOutShards(objectsOf(count), { lanes, objectsPerActivity })
+      layOutShards(objectsOf(count), { lanes, objectsPerActivity, maxInFlight: 20_000 })
         .flat()
         .map((unit) => unit.length),
     ).toEqual(unitSizes);
   });
 
   test('a page of 50,000 objects has full units in shards of even size', () => {
-    const shards = layOutShards(objectsOf(50_000), { lanes: 4, objectsPerActivity: 100 });
-    expect(shards.map((units) => units.length)).toEqual([100, 100, 100, 100, 100]);
+    const shards = layOutShards(objectsOf(50_000), { lanes: 4, objectsPerActivity: 100, maxInFlight: 20_000 });
+    expect(shards.map((units) => units.length)).toEqual(Array.from({ length: 10 }, () => 50));
   });
 });
