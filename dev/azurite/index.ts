@@ -55,6 +55,8 @@ export async function startAzurite(options: AzuriteOptions): Promise<RunningAzur
 async function startOnce(options: AzuriteOptions): Promise<RunningAzurite> {
   const child = fork(fileURLToPath(new URL('azurite-process.ts', import.meta.url)), makeArguments(options), {
     cwd: options.folder,
+    // A group of its own: Ctrl-C in a terminal is for whoever stops the parts in their order.
+    detached: true,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env: { ...process.env, NODE_NO_WARNINGS: '1' },
   });

@@ -62,6 +62,8 @@ const tailLines = 40;
 export async function startFunctionsHost(options: FunctionsHostOptions): Promise<FunctionsHost> {
   const child = spawn(process.execPath, toArguments(options), {
     env: { ...process.env, ...options.env, ...toKeyVariables(options) },
+    // A group of its own: Ctrl-C in a terminal is for whoever stops the parts in their order.
+    detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   const ended = new Promise<number | null>((resolve) => {

@@ -27,7 +27,7 @@ const system = (permanent: boolean, httpStatus: number, title: string, remedy: s
   remedy,
 });
 
-/** The closed list of error codes. README.md prints it; a test holds the two together. */
+/** The closed list of error codes. docs/REFERENCE.md prints it; a test holds the two together. */
 export const ERROR_KINDS = {
   // What a caller of the HTTP API can get wrong.
   invalidDefinition: user(
@@ -143,7 +143,7 @@ export const ERROR_KINDS = {
     false,
     503,
     'The presigned URL expired before the object was read',
-    'It is signed again in the next run; raise LOADER_URL_LIFETIME if it happens often.',
+    'Start a run with {"retryFailed": true}; raise LOADER_URL_LIFETIME if it happens often.',
   ),
   ingestionRejected: user(
     400,

@@ -1,0 +1,81 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+
+import { describe, expect, test } from 'vitest';
+
+import { errorCodesTable, REFERENCE_FILE, sectionOf } from '../../scripts/make-docs.ts';
+import { readSettings } from '../../shared/config/settings.ts';
+
+const ROOT = path.resolve(import.meta.dirname, '../..');
+const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8');
+const reference = readFileSync(REFERENCE_FILE, 'utf8');
+
+test('the reference lists the error codes; npm run docs:reference writes them', () => {
+  expect(sectionOf(reference, 'error codes').content).toBe(errorCodesTable());
+});
+
+/** Rows of the table of settings: name and default. */
+const rows = [...sectionOf(reference, 'app settings').content.matchAll(/^\| `([^`]+)` \| (.*?) \| (.+) \|$/gm)].map(([, name, fallback, meaning]) => ({
+  name: name!,
+  fallback: fallback!,
+  meaning: meaning!,
+}));
+const names = rows.map(({ name }) => name);
+
+/** Credentials have a name of their own in the middle. */
+const general = (name: string) => name.replace(/^S3_CREDENTIALS__[A-Z0-9_]+?__(?=[A-Z])/, 'S3_CREDENTIALS__<NAME>__');
+
+/** Names that the code takes from the environment. */
+function settingsReadIn(source: string): readonly string[] {
+  const byName = [...source.matchAll(/\b(?:text|duration|needed)\(\s*'(\w+)'|\benv(?:\.|\[')(\w+)/g)].map(([, text, env]) => (text ?? env)!);
+  const credentials = [...source.matchAll(/\$\{prefix\}__([A-Z_]+)/g)].map(([, part]) => `S3_CREDENTIALS__<NAME>__${part}`);
+  return [...byName, ...credentials];
+}
+
+const sources = ['functions', 'shared'].flatMap((folder) =>
+  readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => read(path.join(folder, file))),
+);
+const inCode = new Set(sources.flatMap(settingsReadIn));
+const inSample = Object.keys((JSON.parse(read('local.settings.sample.json')) as { Values: object }).Values).map(general);
+
+describe('the table of app settings', () => {
+  test('names every setting once', () => {
+    expect(names.length).toBeGreaterThan(20);
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  test('has all that the code reads, and all of the sample settings', () => {
+    expect(inCode.size).toBeGreaterThan(15);
+    expect([...inCode].filter((name) => !names.includes(name))).toEqual([]);
+    expect(inSample.filter((name) => !names.includes(name))).toEqual([]);
+  });
+
+  test('has nothing that neither the code nor the host reads', () => {
+    const byTheHost = ['FUNCTIONS_WORKER_RUNTIME'];
+    expect(names.filter((name) => !inCode.has(name) && !byTheHost.includes(name))).toEqual([]);
+  });
+
+  test('states the true defaults', () => {
+    const { timing, appId, statePrefix, loadsFolder, timeScale } = readSettings({ AzureWebJobsStorage: 'UseDevelopmentStorage=true' });
+    const hours = (ms: number) => `\`${ms / 3_600_000}h\``;
+    const minutes = (ms: number) => `\`${ms / 60_000}m\``;
+    expect(Object.fromEntries(rows.map(({ name, fallback }) => [name, fallback]))).toMatchObject({
+      LOADER_APP_ID: `\`WEBSITE_SITE_NAME\`, else \`${appId}\``,
+      LOADER_STATE_PREFIX: `\`${statePrefix}\``,
+      LOADER_LOADS_FOLDER: `\`${loadsFolder}\``,
+      LOADER_URL_LIFETIME: hours(timing.urlLifetimeMs),
+      LOADER_DOWNLOAD_GRACE: hours(timing.downloadGraceMs),
+      LOADER_SETTLE_DEADLINE: minutes(timing.settleDeadlineMs),
+      LOADER_STALE_AFTER: minutes(timing.staleAfterMs),
+      LOADER_TIME_SCALE: `\`${timeScale}\``,
+      LOADER_TICK_SCHEDULE: `\`${/LOADER_TICK_SCHEDULE'\] \?\? '([^']+)'/.exec(read('functions/triggers/tick.ts'))?.[1]}\``,
+    });
+  });
+
+  test('the sample settings are those of the table, with valid values', () => {
+    const { Values } = JSON.parse(read('local.settings.sample.json')) as { Values: Record<string, string> };
+    expect(readSettings(Values).timing).toEqual(readSettings({ AzureWebJobsStorage: 'UseDevelopmentStorage=true' }).timing);
+  });
+});
