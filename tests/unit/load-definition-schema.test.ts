@@ -135,6 +135,7 @@ describe('the definitions of the repository', () => {
   test.runIf(examples.length > 0).each(examples)('an example in %s fits the schema and is a definition', (_, text) => {
     const json: unknown = JSON.parse(text);
     expect(violations(published, json)).toEqual([]);
-    expect(parseDefinition(expandSettings(json, SETTINGS), 'example').path).toBe('direct');
+    const { name } = json as { readonly name?: string };
+    expect(parseDefinition(expandSettings(json, SETTINGS), name ?? 'example').path).toBe('direct');
   });
 });
