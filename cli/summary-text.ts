@@ -9,17 +9,24 @@ export function summaryText(summary: RunSummary): string {
     `  listed     ${formatCount(plan.listed)} objects, ${formatBytes(plan.listedBytes)}${skippedText(summary)}`,
     `  ingested   ${formatCount(objects.ingested)} objects, ${formatBytes(summary.bytesIngested)} (${throughput.objectsPerSecond}/s, ${formatBytes(throughput.bytesPerSecond)}/s)`,
   ];
-  const others = (['failed', 'unknown', 'deferred', 'notStarted'] as const).filter((state) => objects[state] > 0);
+  const others = (['failed', 'unknown', 'deferred', 'notStarted'] as const).filter(
+    (state) => objects[state] > 0,
+  );
   for (const state of others) lines.push(`  ${state.padEnd(10)} ${formatCount(objects[state])} objects`);
   for (const [code, failure] of Object.entries(summary.failures)) {
     lines.push(`  ${code}: ${formatCount(failure.count)}`);
     for (const { key, message } of failure.examples) lines.push(`    ${key}: ${message}`);
   }
-  if (summary.problem !== null) lines.push(`  ${summary.problem.code}: ${summary.problem.message}`, `    ${summary.problem.remedy}`);
+  if (summary.problem !== null)
+    lines.push(`  ${summary.problem.code}: ${summary.problem.message}`, `    ${summary.problem.remedy}`);
   const slowest = summary.slowest[0];
-  if (slowest !== undefined) lines.push(`  slowest    ${slowest.key}: ${formatDuration(slowest.durationMs)} from post to report`);
+  if (slowest !== undefined)
+    lines.push(`  slowest    ${slowest.key}: ${formatDuration(slowest.durationMs)} from post to report`);
   lines.push(`  rows       ${rowsText(rows)}`);
-  if (summary.unsettledUntil !== null) lines.push(`  open       the fate of some objects is open; a later run settles them, at the latest after ${summary.unsettledUntil}`);
+  if (summary.unsettledUntil !== null)
+    lines.push(
+      `  open       the fate of some objects is open; a later run settles them, at the latest after ${summary.unsettledUntil}`,
+    );
   return lines.join('\n');
 }
 
@@ -29,7 +36,10 @@ function skippedText({ plan }: RunSummary): string {
 }
 
 function rowsText(rows: RunSummary['rows']): string {
-  const tagged = rows.tagged === null ? 'not known' : `${formatCount(rows.tagged)} in Azure Data Explorer under ${rows.tagIsThisRunOnly ? "this run's tag" : 'the tag of its window'}`;
+  const tagged =
+    rows.tagged === null
+      ? 'not known'
+      : `${formatCount(rows.tagged)} in Azure Data Explorer under ${rows.tagIsThisRunOnly ? "this run's tag" : 'the tag of its window'}`;
   const expected = rows.expected === null ? 'expected: not known' : `expected: ${formatCount(rows.expected)}`;
   return `${tagged}; ${expected}${rows.agrees === false ? ' (they differ)' : ''}`;
 }

@@ -15,11 +15,26 @@ export interface AppAnswer {
 }
 
 /** Talks to the app's HTTP API, as any user would. */
-export function createAppClient({ url, functionKey }: { readonly url: string; readonly functionKey: string }): AppClient {
-  async function request(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<AppAnswer> {
+export function createAppClient({
+  url,
+  functionKey,
+}: {
+  readonly url: string;
+  readonly functionKey: string;
+}): AppClient {
+  async function request(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<AppAnswer> {
     const response = await fetch(new URL(path, url), {
       method,
-      headers: { 'x-functions-key': functionKey, ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+      headers: {
+        'x-functions-key': functionKey,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
     const text = await response.text();
@@ -30,12 +45,16 @@ export function createAppClient({ url, functionKey }: { readonly url: string; re
     request,
     startRun: async (load, body) => {
       const answer = await request('POST', `/api/loads/${load}/runs`, body);
-      if (answer.status !== 202) throw new Error(`The run of ${load} was not started: ${answer.status} ${JSON.stringify(answer.body)}`);
+      if (answer.status !== 202)
+        throw new Error(
+          `The run of ${load} was not started: ${answer.status} ${JSON.stringify(answer.body)}`,
+        );
       return answer.body.runId;
     },
     readRun: async (runId) => {
       const answer = await request('GET', `/api/runs/${runId}`);
-      if (answer.status !== 200) throw new Error(`The run ${runId} can't be read: ${answer.status} ${JSON.stringify(answer.body)}`);
+      if (answer.status !== 200)
+        throw new Error(`The run ${runId} can't be read: ${answer.status} ${JSON.stringify(answer.body)}`);
       return answer.body;
     },
   };

@@ -63,11 +63,14 @@ async function ownAzurite() {
 }
 
 const parts: Readonly<Record<string, () => Promise<Readonly<Record<string, unknown>>>>> = {
-  azurite: async () => add(await startAzurite({ folder, ...(port === undefined ? {} : { ports: { blob: port } }) })).settings,
+  azurite: async () =>
+    add(await startAzurite({ folder, ...(port === undefined ? {} : { ports: { blob: port } }) })).settings,
   s3: async () => add(await startS3({ folder, buckets: values.bucket, ...onPort })).settings,
   kusto: async () => {
     const azurite = await ownAzurite();
-    const kusto = add(await startKusto({ azurite: azurite.settings, folder: path.join(folder, 'kusto'), ...onPort }));
+    const kusto = add(
+      await startKusto({ azurite: azurite.settings, folder: path.join(folder, 'kusto'), ...onPort }),
+    );
     return { ...kusto.settings, azurite: azurite.connectionString };
   },
   host: async () => {

@@ -60,14 +60,21 @@ function endOf(child: ChildProcess): Promise<number | null> {
   });
 }
 
-async function waitUntilUp(url: string, ended: Promise<number | null>, tail: readonly string[]): Promise<void> {
+async function waitUntilUp(
+  url: string,
+  ended: Promise<number | null>,
+  tail: readonly string[],
+): Promise<void> {
   let code: number | null | undefined;
   void ended.then((exit) => {
     code = exit;
   });
   const until = Date.now() + START_TIMEOUT_MS;
   while (Date.now() < until) {
-    if (code === 127) throw new Error('Azure Functions Core Tools are not installed: install them from https://aka.ms/azfunc-install, or leave --host out.');
+    if (code === 127)
+      throw new Error(
+        'Azure Functions Core Tools are not installed: install them from https://aka.ms/azfunc-install, or leave --host out.',
+      );
     if (code !== undefined) throw new Error(`func start ended with code ${code}:\n${tail.join('\n')}`);
     const isUp = await fetch(`${url}/api/health`).then(
       (response) => response.ok,
@@ -85,7 +92,11 @@ function freePort(): Promise<number> {
     server.once('error', reject);
     server.listen(0, '127.0.0.1', () => {
       const address = server.address();
-      server.close(() => (typeof address === 'object' && address !== null ? resolve(address.port) : reject(new Error('No port'))));
+      server.close(() =>
+        typeof address === 'object' && address !== null
+          ? resolve(address.port)
+          : reject(new Error('No port')),
+      );
     });
   });
 }

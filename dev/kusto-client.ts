@@ -9,7 +9,13 @@ export interface KustoClient {
   close(): void;
 }
 
-export async function createKustoClient({ endpoint, database }: { readonly endpoint: string; readonly database: string }): Promise<KustoClient> {
+export async function createKustoClient({
+  endpoint,
+  database,
+}: {
+  readonly endpoint: string;
+  readonly database: string;
+}): Promise<KustoClient> {
   const { Client, KustoConnectionStringBuilder } = await import('azure-kusto-data');
   const client = new Client(new KustoConnectionStringBuilder(endpoint));
   const query = async (text: string) => {
@@ -28,6 +34,7 @@ export async function createKustoClient({ endpoint, database }: { readonly endpo
 
 /** The client's own errors say "status code 400" and keep Kusto's words inside. */
 function fail(error: unknown, text: string): never {
-  const inner = (error as { response?: { data?: { error?: Record<string, unknown> } } }).response?.data?.error;
+  const inner = (error as { response?: { data?: { error?: Record<string, unknown> } } }).response?.data
+    ?.error;
   throw new Error(`${text}: ${String(inner?.['@message'] ?? inner?.['message'] ?? error)}`, { cause: error });
 }

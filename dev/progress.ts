@@ -37,7 +37,10 @@ export class ProgressDisplay {
     const { objectsDone, objectsPosted, objectsTotal, bytesDone, bytesTotal, planningEnded } = progress;
     const elapsedMs = performance.now() - this.#startedAt;
     const rate = objectsDone / (elapsedMs / 1000);
-    const left = rate > 0 && planningEnded && objectsDone < objectsTotal ? `, about ${formatDuration(((objectsTotal - objectsDone) / rate) * 1000)} left` : '';
+    const left =
+      rate > 0 && planningEnded && objectsDone < objectsTotal
+        ? `, about ${formatDuration(((objectsTotal - objectsDone) / rate) * 1000)} left`
+        : '';
     const total = planningEnded ? formatCount(objectsTotal) : `${formatCount(objectsTotal)}+`;
     return (
       `${load.padEnd(12)} ${state.padEnd(10)} ${formatCount(objectsDone)} of ${total} objects, ${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)}` +

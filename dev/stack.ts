@@ -62,7 +62,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       startAzurite({ folder: folderOf('azurite'), inMemory: options.inMemory ?? false }).then(add),
       startS3({ folder: folderOf('s3'), buckets: options.buckets ?? [] }).then(add),
     ]);
-    const kusto = add(await startKusto({ azurite: azurite.settings, batchingTimeScale: options.batchingTimeScale ?? 1 }));
+    const kusto = add(
+      await startKusto({ azurite: azurite.settings, batchingTimeScale: options.batchingTimeScale ?? 1 }),
+    );
     const services: Services = { azurite, s3, kusto };
     const launch = async (changes: Partial<FunctionsHostOptions> = {}) =>
       add(

@@ -7,9 +7,9 @@ import { formatBytes, formatCount, formatDuration, formatTable } from '../cli/fo
 import { summaryText } from '../cli/summary-text.ts';
 import type { RunStatus } from '../shared/usecases/read-run.ts';
 import { createAppClient } from './app-client.ts';
+import { startCoreTools } from './core-tools.ts';
 import { BUCKET, type DataSet, readDataSets } from './data/seed.ts';
 import { TABLE_COMMANDS } from './data/tables.ts';
-import { startCoreTools } from './core-tools.ts';
 import { createKustoClient, type KustoClient } from './kusto-client.ts';
 import { ProgressDisplay } from './progress.ts';
 import { type Stack, startStack } from './stack.ts';
@@ -79,20 +79,32 @@ async function main(): Promise<number> {
     settings: { LOADER_LOADS_FOLDER: loadsFolder },
     host: { onLog: (line) => (options.verbose ? console.error(line) : undefined) },
     ...(options.host === 'func' ? { startHost: startCoreTools } : {}),
-    onPart: ({ name, settings }) => console.log(`  ${name.padEnd(8)} ${Object.values(settings).filter((value) => String(value).startsWith('http')).join('  ')}`),
+    onPart: ({ name, settings }) =>
+      console.log(
+        `  ${name.padEnd(8)} ${Object.values(settings)
+          .filter((value) => String(value).startsWith('http'))
+          .join('  ')}`,
+      ),
   });
   const stack = await starting;
   const { s3, kusto, host } = stack;
   const client = createAppClient(host);
-  const tables = await createKustoClient({ endpoint: String(kusto.settings.endpoint), database: String(kusto.settings.database) });
+  const tables = await createKustoClient({
+    endpoint: String(kusto.settings.endpoint),
+    database: String(kusto.settings.database),
+  });
 
   const dataSets = await readDataSets();
   const objects = dataSets.flatMap((set) => set.objects);
-  console.log(`Seeding the bucket "${BUCKET}" with ${formatCount(objects.length)} objects, ${formatBytes(objects.reduce((sum, { body }) => sum + body.length, 0))}...`);
+  console.log(
+    `Seeding the bucket "${BUCKET}" with ${formatCount(objects.length)} objects, ${formatBytes(objects.reduce((sum, { body }) => sum + body.length, 0))}...`,
+  );
   for (const command of TABLE_COMMANDS) await tables.command(command);
   await upload(s3, BUCKET, objects);
 
-  console.log('Running the loads through the app. Azure Data Explorer ingests in batches: here every 10 s, in Azure every 5 minutes by default.');
+  console.log(
+    'Running the loads through the app. Azure Data Explorer ingests in batches: here every 10 s, in Azure every 5 minutes by default.',
+  );
   const runIds: string[] = [];
   for (const { load } of dataSets) runIds.push(await client.startRun(load));
   const runs = await watch(client.readRun, runIds);
@@ -100,15 +112,25 @@ async function main(): Promise<number> {
   console.log('');
   for (const { summary } of runs) if (summary !== null) console.log(`${summaryText(summary)}\n`);
   const agrees = await compareCounts(tables, dataSets);
-  const complete = runs.every(({ summary }, index) => summary?.state === 'completed' && summary.objects.ingested === dataSets[index]!.objects.length);
-  console.log(complete && agrees ? 'Every object was ingested, and the counts agree.' : 'Not every object was ingested, or the counts differ.');
+  const complete = runs.every(
+    ({ summary }, index) =>
+      summary?.state === 'completed' && summary.objects.ingested === dataSets[index]!.objects.length,
+  );
+  console.log(
+    complete && agrees
+      ? 'Every object was ingested, and the counts agree.'
+      : 'Not every object was ingested, or the counts differ.',
+  );
   tables.close();
   if (options.once) return complete && agrees ? 0 : 1;
   printNextSteps(stack);
   return interrupted;
 }
 
-async function watch(readRun: (runId: string) => Promise<RunStatus>, runIds: readonly string[]): Promise<readonly RunStatus[]> {
+async function watch(
+  readRun: (runId: string) => Promise<RunStatus>,
+  runIds: readonly string[],
+): Promise<readonly RunStatus[]> {
   const display = new ProgressDisplay(process.stdout);
   for (;;) {
     const statuses = await Promise.all(runIds.map(readRun));

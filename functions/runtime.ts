@@ -42,7 +42,10 @@ async function build(logger: Logger): Promise<Omit<Loader, 'logger'>> {
     storage:
       'connectionString' in settings.storage
         ? settings.storage
-        : { endpoints: { blob: settings.storage.blobEndpoint, table: settings.storage.tableEndpoint }, credential: await needed(credential) },
+        : {
+            endpoints: { blob: settings.storage.blobEndpoint, table: settings.storage.tableEndpoint },
+            credential: await needed(credential),
+          },
     namePrefix: settings.statePrefix,
   });
   await state.ensureCreated();
@@ -61,7 +64,8 @@ async function build(logger: Logger): Promise<Omit<Loader, 'logger'>> {
     now: () => new Date(),
     randomSuffix: () => randomBytes(2).toString('hex'),
     hostStart: HOST_START,
-    source: (definition) => once(sources, sourceIdentity(definition), () => openSource(definition, readS3Keys)),
+    source: (definition) =>
+      once(sources, sourceIdentity(definition), () => openSource(definition, readS3Keys)),
     ingestion: (cluster) =>
       once(clusters, cluster, async () => {
         const { createKustoIngestion } = await import('../shared/adapters/kusto/kusto-ingestion.ts');
@@ -74,11 +78,18 @@ async function build(logger: Logger): Promise<Omit<Loader, 'logger'>> {
 
 async function needed<Value>(promise: Promise<Value | null>): Promise<Value> {
   const value = await promise;
-  if (value === null) throw new Error('LOADER_IDENTITY=none needs AzureWebJobsStorage to be a connection string');
+  if (value === null)
+    throw new Error('LOADER_IDENTITY=none needs AzureWebJobsStorage to be a connection string');
   return value;
 }
 
-function sourceIdentity({ bucket, region, endpoint, pathStyle, credentials }: LoadDefinition['source']): string {
+function sourceIdentity({
+  bucket,
+  region,
+  endpoint,
+  pathStyle,
+  credentials,
+}: LoadDefinition['source']): string {
   return JSON.stringify([bucket, region, endpoint, pathStyle, credentials]);
 }
 
@@ -106,7 +117,11 @@ async function openSource(
 }
 
 /** One value per name, also for callers that come at the same time; a failure is not kept. */
-function once<Value>(values: Map<string, Promise<Value>>, name: string, make: () => Promise<Value>): Promise<Value> {
+function once<Value>(
+  values: Map<string, Promise<Value>>,
+  name: string,
+  make: () => Promise<Value>,
+): Promise<Value> {
   const standing = values.get(name);
   if (standing !== undefined) return standing;
   const made = make().catch((error: unknown) => {

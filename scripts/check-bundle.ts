@@ -37,7 +37,11 @@ const SDK_MARKS: readonly { readonly sdk: string; readonly text: string }[] = [
 
 export interface BundleReport {
   /** One line each: what, and how large. */
-  readonly rows: readonly { readonly what: string; readonly bytes: number; readonly budgetBytes: number | null }[];
+  readonly rows: readonly {
+    readonly what: string;
+    readonly bytes: number;
+    readonly budgetBytes: number | null;
+  }[];
   readonly problems: readonly string[];
 }
 
@@ -45,15 +49,20 @@ export interface BundleReport {
 export function checkBundle(root: string): BundleReport {
   const files = packagedFiles(root);
   const eager = eagerGraph(root, path.join('dist', 'main.js'));
-  const lazy = files.filter((file) => file.startsWith(`dist${path.sep}`) && file.endsWith('.js') && !eager.includes(file));
-  const sizeOf = (list: readonly string[]) => list.reduce((sum, file) => sum + statSync(path.join(root, file)).size, 0);
+  const lazy = files.filter(
+    (file) => file.startsWith(`dist${path.sep}`) && file.endsWith('.js') && !eager.includes(file),
+  );
+  const sizeOf = (list: readonly string[]) =>
+    list.reduce((sum, file) => sum + statSync(path.join(root, file)).size, 0);
   const rows = [
     { what: `package (${files.length} files)`, bytes: sizeOf(files), budgetBytes: PACKAGE_BUDGET_BYTES },
     { what: `eager (${eager.length} files)`, bytes: sizeOf(eager), budgetBytes: EAGER_BUDGET_BYTES },
     { what: `lazy (${lazy.length} files)`, bytes: sizeOf(lazy), budgetBytes: null },
   ];
   const tooLarge = rows.flatMap(({ what, bytes, budgetBytes }) =>
-    budgetBytes !== null && bytes >= budgetBytes ? [`${what} has ${bytes} bytes; it must stay below ${budgetBytes}`] : [],
+    budgetBytes !== null && bytes >= budgetBytes
+      ? [`${what} has ${bytes} bytes; it must stay below ${budgetBytes}`]
+      : [],
   );
   return { rows, problems: [...tooLarge, ...surplus(files), ...sdkProblems(root, eager, lazy)] };
 }
@@ -68,7 +77,8 @@ function packagedFiles(root: string): readonly string[] {
   );
   for (const name of ignored) {
     // Tools differ in how they read patterns, and agree on plain names.
-    if (/[*?![\]/\\]/.test(name)) throw new Error(`.funcignore: "${name}" is a pattern; list plain names of the root folder only`);
+    if (/[*?![\]/\\]/.test(name))
+      throw new Error(`.funcignore: "${name}" is a pattern; list plain names of the root folder only`);
   }
   return readdirSync(root, { withFileTypes: true })
     .filter(({ name }) => !ignored.has(name))
@@ -82,9 +92,14 @@ function packagedFiles(root: string): readonly string[] {
 }
 
 function surplus(files: readonly string[]): readonly string[] {
-  const roots = new Set(files.filter((file) => !PACKAGED.has(file.split(path.sep)[0]!)).map((file) => file.split(path.sep)[0]!));
+  const roots = new Set(
+    files.filter((file) => !PACKAGED.has(file.split(path.sep)[0]!)).map((file) => file.split(path.sep)[0]!),
+  );
   const outside = [...roots].map((name) => `"${name}" would be deployed: add it to .funcignore`);
-  const inside = files.filter((file) => PACKAGED.has(file.split(path.sep)[0]!) && /(^|[\\/])(node_modules|dev|tests?|fakes)[\\/]/.test(file));
+  const inside = files.filter(
+    (file) =>
+      PACKAGED.has(file.split(path.sep)[0]!) && /(^|[\\/])(node_modules|dev|tests?|fakes)[\\/]/.test(file),
+  );
   return [...outside, ...inside.map((file) => `"${file}" has no place in the package`)];
 }
 
@@ -95,7 +110,9 @@ function eagerGraph(root: string, entry: string): readonly string[] {
   for (let file = open.pop(); file !== undefined; file = open.pop()) {
     if (seen.has(file)) continue;
     seen.add(file);
-    for (const [, target] of readFileSync(path.join(root, file), 'utf8').matchAll(/\b(?:from|import)\s*["'](\.[^"']+)["']/g)) {
+    for (const [, target] of readFileSync(path.join(root, file), 'utf8').matchAll(
+      /\b(?:from|import)\s*["'](\.[^"']+)["']/g,
+    )) {
       open.push(path.join(path.dirname(file), target!));
     }
   }
@@ -103,12 +120,21 @@ function eagerGraph(root: string, entry: string): readonly string[] {
 }
 
 function sdkProblems(root: string, eager: readonly string[], lazy: readonly string[]): readonly string[] {
-  const read = (files: readonly string[]) => files.map((file) => ({ file, code: readFileSync(path.join(root, file), 'utf8') }));
+  const read = (files: readonly string[]) =>
+    files.map((file) => ({ file, code: readFileSync(path.join(root, file), 'utf8') }));
   const [early, late] = [read(eager), read(lazy)];
   return SDK_MARKS.flatMap(({ sdk, text }) => {
-    const found = early.filter(({ code }) => code.includes(text)).map(({ file }) => `${sdk} is in ${file}, which every start loads: import it where it is used, by import()`);
+    const found = early
+      .filter(({ code }) => code.includes(text))
+      .map(
+        ({ file }) =>
+          `${sdk} is in ${file}, which every start loads: import it where it is used, by import()`,
+      );
     if (late.some(({ code }) => code.includes(text))) return found;
-    return [...found, `no chunk holds "${text}", by which ${sdk} is told: choose another text in scripts/check-bundle.ts`];
+    return [
+      ...found,
+      `no chunk holds "${text}", by which ${sdk} is told: choose another text in scripts/check-bundle.ts`,
+    ];
   });
 }
 

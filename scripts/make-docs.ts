@@ -11,10 +11,14 @@ import { ERROR_KINDS } from '../shared/errors/loader-error.ts';
 export const REFERENCE_FILE = path.join(import.meta.dirname, '..', 'docs', 'REFERENCE.md');
 
 /** The text between the markers of a section; without it, where the text ends and begins again. */
-export function sectionOf(document: string, name: string): { readonly before: string; readonly content: string; readonly after: string } {
+export function sectionOf(
+  document: string,
+  name: string,
+): { readonly before: string; readonly content: string; readonly after: string } {
   const [begin, end] = [`<!-- ${name}: begin -->\n`, `<!-- ${name}: end -->`];
   const [from, to] = [document.indexOf(begin), document.indexOf(end)];
-  if (from < 0 || to < from) throw new Error(`docs/REFERENCE.md has no section between "${begin.trim()}" and "${end}"`);
+  if (from < 0 || to < from)
+    throw new Error(`docs/REFERENCE.md has no section between "${begin.trim()}" and "${end}"`);
   const start = from + begin.length;
   return { before: document.slice(0, start), content: document.slice(start, to), after: document.slice(to) };
 }
@@ -25,7 +29,12 @@ export function errorCodesTable(): string {
     ([code, { title, httpStatus, owner, permanent, remedy }]) =>
       `| \`${code}\` | ${httpStatus} | ${owner} | ${permanent ? 'yes' : 'no'} | ${cell(title)} | ${cell(remedy)} |`,
   );
-  return ['| Code | HTTP | Who | Permanent | What happened | What to do |', '|---|---|---|---|---|---|', ...rows, ''].join('\n');
+  return [
+    '| Code | HTTP | Who | Permanent | What happened | What to do |',
+    '|---|---|---|---|---|---|',
+    ...rows,
+    '',
+  ].join('\n');
 }
 
 if (import.meta.main) {

@@ -48,8 +48,16 @@ function withSettings(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(withSettings);
   if (typeof schema !== 'object' || schema === null) return schema;
   const { pattern, format, ...rest } = schema as JsonSchema;
-  if (schema !== null && 'type' in schema && schema.type === 'string' && (pattern !== undefined || format !== undefined)) {
-    const form = { ...(pattern === undefined ? {} : { pattern }), ...(format === undefined ? {} : { format }) };
+  if (
+    schema !== null &&
+    'type' in schema &&
+    schema.type === 'string' &&
+    (pattern !== undefined || format !== undefined)
+  ) {
+    const form = {
+      ...(pattern === undefined ? {} : { pattern }),
+      ...(format === undefined ? {} : { format }),
+    };
     return { ...rest, anyOf: [form, { $ref: '#/definitions/appSetting' }] };
   }
   return Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, withSettings(value)]));

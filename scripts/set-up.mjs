@@ -58,7 +58,9 @@ async function step(title, command, args) {
   const code = await run(command, args, { ownGroup: true, quiet: true });
   if (stopping) process.exit(130);
   if (code !== 0) {
-    console.error(`${[path.basename(command), ...args].join(' ')} ended with code ${code}; see its messages above.`);
+    console.error(
+      `${[path.basename(command), ...args].join(' ')} ended with code ${code}; see its messages above.`,
+    );
     process.exit(1);
   }
 }
@@ -79,7 +81,9 @@ function newestSource() {
 
 const [program, ...args] = process.argv.slice(2);
 if (Number(process.versions.node.split('.')[0]) < 20) {
-  console.error(`Node ${process.versions.node} is too old: install Node 20 or newer from https://nodejs.org and try again.`);
+  console.error(
+    `Node ${process.versions.node} is too old: install Node 20 or newer from https://nodejs.org and try again.`,
+  );
   process.exit(1);
 }
 if (program === undefined) {
@@ -90,7 +94,13 @@ if (program === undefined) {
 // npm writes this file last: an installation that was cut off has none.
 if (changedAt('node_modules', '.package-lock.json') < changedAt('package-lock.json')) {
   // Not `npm ci`: it refuses a lock file that leaves out the binaries of other platforms.
-  await step('Installing dependencies...', isWindows ? 'npm.cmd' : 'npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error']);
+  await step('Installing dependencies...', isWindows ? 'npm.cmd' : 'npm', [
+    'install',
+    '--no-save',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+  ]);
 }
 const node = path.join(bin, isWindows ? 'node.cmd' : 'node');
 if (!existsSync(node)) {

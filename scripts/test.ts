@@ -48,7 +48,10 @@ try {
 await rm(folder, { recursive: true, force: true });
 if (counted !== null) {
   // A file that can't be loaded has failed although none of its tests has.
-  const failed = counted.numFailedTests === 0 && code !== 0 ? Math.max(1, counted.numFailedTestSuites) : counted.numFailedTests;
+  const failed =
+    counted.numFailedTests === 0 && code !== 0
+      ? Math.max(1, counted.numFailedTestSuites)
+      : counted.numFailedTests;
   const skipped = counted.numPendingTests > 0 ? `, ${counted.numPendingTests} skipped` : '';
   console.log(`${counted.numPassedTests} passed, ${failed} failed${skipped}`);
 }

@@ -41,19 +41,29 @@ const GZIP_EVERY = 5;
 
 /** The data sets of `vega-datasets` as they lie in the demonstration bucket. */
 export async function readDataSets(): Promise<readonly DataSet[]> {
-  return [await flights(), await csv('zipcodes', 'Zipcodes', 'zip codes (2024).csv'), await csv('birdstrikes', 'Birdstrikes', 'birdstrikes.csv'), await flights3m()];
+  return [
+    await flights(),
+    await csv('zipcodes', 'Zipcodes', 'zip codes (2024).csv'),
+    await csv('birdstrikes', 'Birdstrikes', 'birdstrikes.csv'),
+    await flights3m(),
+  ];
 }
 
 /** One object per day and hour, under `date=…/hour=…/`. */
 async function flights(): Promise<DataSet> {
-  const rows = JSON.parse(await readFile(path.join(dataFolder, 'flights-20k.json'), 'utf8')) as readonly { readonly date: string }[];
+  const rows = JSON.parse(await readFile(path.join(dataFolder, 'flights-20k.json'), 'utf8')) as readonly {
+    readonly date: string;
+  }[];
   const hours = Map.groupBy(rows, ({ date }) => date.slice(0, 13));
   const objects = [...hours].map(([hour, flightsOfHour], index) => {
     const [day, hourOfDay] = hour.split(' ') as [string, string];
     const lines = Buffer.from(flightsOfHour.map((row) => `${JSON.stringify(row)}\n`).join(''));
     const isZipped = index % GZIP_EVERY === 0;
     const name = `${FILE_NAMES[index % FILE_NAMES.length]}${isZipped ? '.gz' : ''}`;
-    return { key: `flights/date=${day.replaceAll('/', '-')}/hour=${hourOfDay}/${name}`, body: isZipped ? gzipSync(lines) : lines };
+    return {
+      key: `flights/date=${day.replaceAll('/', '-')}/hour=${hourOfDay}/${name}`,
+      body: isZipped ? gzipSync(lines) : lines,
+    };
   });
   return { load: 'flights', table: 'Flights', objects, rows: rows.length };
 }
@@ -61,12 +71,20 @@ async function flights(): Promise<DataSet> {
 /** A CSV file as it is; neither file has line breaks inside a field. */
 async function csv(name: string, table: string, fileName: string): Promise<DataSet> {
   const body = await readFile(path.join(dataFolder, `${name}.csv`));
-  const lines = body.toString('utf8').split(/\r?\n/).filter((line) => line !== '');
+  const lines = body
+    .toString('utf8')
+    .split(/\r?\n/)
+    .filter((line) => line !== '');
   return { load: name, table, objects: [{ key: `${name}/${fileName}`, body }], rows: lines.length - 1 };
 }
 
 async function flights3m(): Promise<DataSet> {
   const file = path.join(dataFolder, 'flights-3m.parquet');
   const { num_rows: rows } = await parquetMetadataAsync(await asyncBufferFromFile(file));
-  return { load: 'flights-3m', table: 'Flights3m', objects: [{ key: 'flights-3m/flights-3m.parquet', body: await readFile(file) }], rows: Number(rows) };
+  return {
+    load: 'flights-3m',
+    table: 'Flights3m',
+    objects: [{ key: 'flights-3m/flights-3m.parquet', body: await readFile(file) }],
+    rows: Number(rows),
+  };
 }

@@ -38,7 +38,11 @@ export function* lane(context: OrchestrationContext): Orchestration<void> {
         const { shard, units, attempt } = answer;
         const shardInput: LoadShardInput = { v, runId, epoch, shard, units };
         const instance = shardInstanceId({ runId, epoch, shard, attempt });
-        finished = (yield context.df.callSubOrchestrator(ORCHESTRATORS.loadShard, shardInput, instance)) as FinishedShard;
+        finished = (yield context.df.callSubOrchestrator(
+          ORCHESTRATORS.loadShard,
+          shardInput,
+          instance,
+        )) as FinishedShard;
         break;
       }
     }

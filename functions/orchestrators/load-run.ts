@@ -1,7 +1,14 @@
-import * as df from 'durable-functions';
 import type { OrchestrationContext } from 'durable-functions';
+import * as df from 'durable-functions';
 
-import { ACTIVITIES, type LaneInput, type LoadRunInput, ORCHESTRATORS, type PlannerInput, type SettlerInput } from '../../shared/contracts/durable.ts';
+import {
+  ACTIVITIES,
+  type LaneInput,
+  type LoadRunInput,
+  ORCHESTRATORS,
+  type PlannerInput,
+  type SettlerInput,
+} from '../../shared/contracts/durable.ts';
 import { partInstanceId } from '../../shared/domain/run-id.ts';
 import type { Orchestration } from './steps.ts';
 
@@ -17,8 +24,12 @@ export function* loadRun(context: OrchestrationContext): Orchestration {
 
   yield context.df.Task.all([
     start(ORCHESTRATORS.planner, 'planner', { ...ref, page: 0 }),
-    ...range(lanes).map((lane) => start(ORCHESTRATORS.lane, `lane-${lane}`, { ...ref, lane, turn: 0, finished: null })),
-    ...range(settlers).map((settler) => start(ORCHESTRATORS.settler, `settler-${settler}`, { ...ref, settler, turn: 0 })),
+    ...range(lanes).map((lane) =>
+      start(ORCHESTRATORS.lane, `lane-${lane}`, { ...ref, lane, turn: 0, finished: null }),
+    ),
+    ...range(settlers).map((settler) =>
+      start(ORCHESTRATORS.settler, `settler-${settler}`, { ...ref, settler, turn: 0 }),
+    ),
   ]);
   return yield context.df.callActivityWithRetry(ACTIVITIES.finishRun, new df.RetryOptions(5000, 5), ref);
 }

@@ -14,7 +14,13 @@ export function* loadShard(context: OrchestrationContext): Orchestration<Finishe
   const { v, runId, epoch, shard, units } = context.df.getInput<LoadShardInput>()!;
   if (units === 0) return { shard, ok: true, code: null };
   const tasks = Array.from({ length: units }, (_, unit) =>
-    context.df.callActivity(ACTIVITIES.ingestUnit, { v, runId, epoch, shard, unit } satisfies IngestUnitInput),
+    context.df.callActivity(ACTIVITIES.ingestUnit, {
+      v,
+      runId,
+      epoch,
+      shard,
+      unit,
+    } satisfies IngestUnitInput),
   );
   try {
     const outputs = (yield context.df.Task.all(tasks)) as IngestUnitOutput[];

@@ -1,6 +1,12 @@
 import type { OrchestrationContext } from 'durable-functions';
 
-import { ACTIVITIES, ORCHESTRATORS, type PlannerInput, type PlanPageInput, type PlanPageOutput } from '../../shared/contracts/durable.ts';
+import {
+  ACTIVITIES,
+  ORCHESTRATORS,
+  type PlannerInput,
+  type PlanPageInput,
+  type PlanPageOutput,
+} from '../../shared/contracts/durable.ts';
 import { callActivity, type Orchestration, sleep, TURNS_PER_EXECUTION } from './steps.ts';
 
 /** Plans page after page until planning has ended, one way or the other. */

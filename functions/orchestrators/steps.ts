@@ -14,8 +14,16 @@ const HOST_PAUSE_MS = 5000;
 export const TURNS_PER_EXECUTION = 25;
 
 /** Calls an activity that answers with data; only the host's own failures are thrown, and these are tried again. */
-export function* callActivity<Output>(context: df.OrchestrationContext, name: string, input: unknown): Orchestration<Output> {
-  return (yield context.df.callActivityWithRetry(name, new df.RetryOptions(HOST_PAUSE_MS, HOST_ATTEMPTS), input)) as Output;
+export function* callActivity<Output>(
+  context: df.OrchestrationContext,
+  name: string,
+  input: unknown,
+): Orchestration<Output> {
+  return (yield context.df.callActivityWithRetry(
+    name,
+    new df.RetryOptions(HOST_PAUSE_MS, HOST_ATTEMPTS),
+    input,
+  )) as Output;
 }
 
 /** Sleeps by a durable timer. */

@@ -4,10 +4,16 @@ import { ERROR_KINDS, LoaderError, toLoaderError } from '../../shared/errors/loa
 import type { Loader } from '../../shared/usecases/loader.ts';
 import { loaderFor } from '../runtime.ts';
 
-type Handler = (loader: Loader, request: HttpRequest, context: InvocationContext) => Promise<HttpResponseInit>;
+type Handler = (
+  loader: Loader,
+  request: HttpRequest,
+  context: InvocationContext,
+) => Promise<HttpResponseInit>;
 
 /** An HTTP handler whose errors become RFC 9457 problems. */
-export function answering(handler: Handler): (request: HttpRequest, context: InvocationContext) => Promise<HttpResponseInit> {
+export function answering(
+  handler: Handler,
+): (request: HttpRequest, context: InvocationContext) => Promise<HttpResponseInit> {
   return async (request, context) => {
     try {
       return await handler(await loaderFor(context), request, context);
@@ -23,7 +29,10 @@ function problem(error: LoaderError, context: InvocationContext): HttpResponseIn
   if (owner === 'system') context.error(`${error.code}: ${error.message}`);
   return {
     status: httpStatus,
-    headers: { 'content-type': 'application/problem+json', ...(error.permanent ? {} : { 'retry-after': '10' }) },
+    headers: {
+      'content-type': 'application/problem+json',
+      ...(error.permanent ? {} : { 'retry-after': '10' }),
+    },
     jsonBody: undefined,
     body: JSON.stringify({
       type: `urn:s3-adx-loader:${error.code}`,
@@ -49,7 +58,10 @@ export async function readJson(request: HttpRequest): Promise<unknown> {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new LoaderError('invalidRequest', 'The body is not JSON', { cause, problems: [{ field: '(body)', message: 'must be JSON' }] });
+    throw new LoaderError('invalidRequest', 'The body is not JSON', {
+      cause,
+      problems: [{ field: '(body)', message: 'must be JSON' }],
+    });
   }
 }
 
@@ -59,7 +71,9 @@ export function readLimit(request: HttpRequest, fallback: number, most: number):
   if (text === null) return fallback;
   const limit = Number(text);
   if (Number.isInteger(limit) && limit >= 1 && limit <= most) return limit;
-  throw new LoaderError('invalidRequest', 'The query is not valid', { problems: [{ field: 'limit', message: `must be a whole number from 1 to ${most}` }] });
+  throw new LoaderError('invalidRequest', 'The query is not valid', {
+    problems: [{ field: 'limit', message: `must be a whole number from 1 to ${most}` }],
+  });
 }
 
 /** Absolute address of a path of this API, as the caller sees it. */

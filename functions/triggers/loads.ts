@@ -15,14 +15,18 @@ app.http('listLoads', {
   methods: ['GET'],
   authLevel: 'function',
   route: 'loads',
-  handler: answering(async (loader) => json(200, { loads: (await (await catalog()).listLoads(loader)).map(shown) })),
+  handler: answering(async (loader) =>
+    json(200, { loads: (await (await catalog()).listLoads(loader)).map(shown) }),
+  ),
 });
 
 app.http('getLoad', {
   methods: ['GET'],
   authLevel: 'function',
   route: 'loads/{name}',
-  handler: answering(async (loader, request) => json(200, shown(await (await catalog()).getLoad(loader, request.params['name'] ?? '')))),
+  handler: answering(async (loader, request) =>
+    json(200, shown(await (await catalog()).getLoad(loader, request.params['name'] ?? ''))),
+  ),
 });
 
 app.http('putLoad', {
@@ -52,13 +56,25 @@ app.http('startRun', {
   route: 'loads/{name}/runs',
   extraInputs: [df.input.durableClient()],
   handler: answering(async (loader, request, context) => {
-    const [{ getLoad }, { parseRunOptions, startRun }] = await Promise.all([catalog(), import('../../shared/usecases/start-run.ts')]);
+    const [{ getLoad }, { parseRunOptions, startRun }] = await Promise.all([
+      catalog(),
+      import('../../shared/usecases/start-run.ts'),
+    ]);
     const load = request.params['name'] ?? '';
     const { definition } = await getLoad(loader, load);
     const options = parseRunOptions(await readJson(request), definition.source.prefix);
     const idempotencyKey = request.headers.get('idempotency-key');
-    const { runId } = await startRun(loader, orchestrationsOf(context), { load, trigger: 'manual', options, idempotencyKey });
+    const { runId } = await startRun(loader, orchestrationsOf(context), {
+      load,
+      trigger: 'manual',
+      options,
+      idempotencyKey,
+    });
     const location = addressOf(request, `/api/runs/${runId}`);
-    return json(202, { runId, status: location, objects: `${location}/objects` }, { location, 'retry-after': '2' });
+    return json(
+      202,
+      { runId, status: location, objects: `${location}/objects` },
+      { location, 'retry-after': '2' },
+    );
   }),
 });

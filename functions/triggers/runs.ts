@@ -13,7 +13,10 @@ app.http('listRuns', {
   handler: answering(async (loader, request) => {
     const { listRuns } = await reading();
     const limit = readLimit(request, 50, 500);
-    return json(200, await listRuns(loader, { load: request.query.get('load'), limit, after: request.query.get('after') }));
+    return json(
+      200,
+      await listRuns(loader, { load: request.query.get('load'), limit, after: request.query.get('after') }),
+    );
   }),
 });
 
@@ -35,7 +38,14 @@ app.http('listObjects', {
     const { listObjects, OBJECT_FILTERS } = await reading();
     const limit = readLimit(request, 100, 1000);
     const state = readState(request, OBJECT_FILTERS);
-    return json(200, await listObjects(loader, request.params['id'] ?? '', { state, limit, after: request.query.get('after') }));
+    return json(
+      200,
+      await listObjects(loader, request.params['id'] ?? '', {
+        state,
+        limit,
+        after: request.query.get('after'),
+      }),
+    );
   }),
 });
 
@@ -47,7 +57,11 @@ app.http('cancelRun', {
     const { cancelRun } = await import('../../shared/usecases/cancel-run.ts');
     const runId = request.params['id'] ?? '';
     await cancelRun(loader, runId);
-    return json(202, { runId, state: 'cancelling' }, { location: addressOf(request, `/api/runs/${runId}`), 'retry-after': '2' });
+    return json(
+      202,
+      { runId, state: 'cancelling' },
+      { location: addressOf(request, `/api/runs/${runId}`), 'retry-after': '2' },
+    );
   }),
 });
 
@@ -56,5 +70,7 @@ function readState(request: HttpRequest, allowed: readonly ObjectFilter[]): Obje
   if (state === null) return null;
   const found = allowed.find((one) => one === state);
   if (found !== undefined) return found;
-  throw new LoaderError('invalidRequest', 'The query is not valid', { problems: [{ field: 'state', message: `must be one of ${allowed.join(', ')}` }] });
+  throw new LoaderError('invalidRequest', 'The query is not valid', {
+    problems: [{ field: 'state', message: `must be one of ${allowed.join(', ')}` }],
+  });
 }

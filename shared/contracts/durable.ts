@@ -111,4 +111,6 @@ export interface SettleShardInput extends RunRef {
   readonly shard: string;
 }
 
-export type SettleShardOutput = { readonly ok: true; readonly settled: boolean } | { readonly ok: false; readonly code: string };
+export type SettleShardOutput =
+  | { readonly ok: true; readonly settled: boolean }
+  | { readonly ok: false; readonly code: string };

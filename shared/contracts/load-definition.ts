@@ -10,8 +10,13 @@ import { scheduleProblem } from '../domain/schedule.ts';
  */
 const text = (description: string) => v.pipe(v.string(), v.minLength(1), v.description(description));
 const instant = (description: string) =>
-  v.pipe(v.string(), v.isoTimestamp('must be an ISO 8601 instant such as 2026-01-31T00:00:00Z'), v.description(description));
-const bytes = (description: string) => v.pipe(v.number(), v.integer(), v.minValue(0), v.description(description));
+  v.pipe(
+    v.string(),
+    v.isoTimestamp('must be an ISO 8601 instant such as 2026-01-31T00:00:00Z'),
+    v.description(description),
+  );
+const bytes = (description: string) =>
+  v.pipe(v.number(), v.integer(), v.minValue(0), v.description(description));
 const count = (least: number, most: number, description: string) =>
   v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most), v.description(description));
 
@@ -40,35 +45,63 @@ const SourceSchema = v.pipe(
   v.strictObject({
     bucket: v.pipe(
       v.string(),
-      v.regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'must be an S3 bucket name: 3 to 63 lower-case letters, digits, dots and hyphens'),
+      v.regex(
+        /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
+        'must be an S3 bucket name: 3 to 63 lower-case letters, digits, dots and hyphens',
+      ),
       v.description('Name of the S3 bucket.'),
     ),
-    prefix: v.optional(v.pipe(v.string(), v.description('Only keys that begin with this. Default: all keys.')), ''),
+    prefix: v.optional(
+      v.pipe(v.string(), v.description('Only keys that begin with this. Default: all keys.')),
+      '',
+    ),
     wildcard: v.optional(
-      v.nullable(text('Pattern for the part of the key behind the prefix: * within a folder, ** across folders, ? one character.')),
+      v.nullable(
+        text(
+          'Pattern for the part of the key behind the prefix: * within a folder, ** across folders, ? one character.',
+        ),
+      ),
       null,
     ),
     suffix: v.optional(
       v.pipe(
-        v.union([text('The key must end with this.'), v.array(text('The key must end with one of these.'))], 'must be a text or a list of texts'),
+        v.union(
+          [text('The key must end with this.'), v.array(text('The key must end with one of these.'))],
+          'must be a text or a list of texts',
+        ),
         v.description('Endings of the key, one of which it must have; case-sensitive.'),
       ),
       [],
     ),
-    minSizeBytes: v.optional(v.nullable(bytes('Smaller objects are skipped. Empty objects always are.')), null),
+    minSizeBytes: v.optional(
+      v.nullable(bytes('Smaller objects are skipped. Empty objects always are.')),
+      null,
+    ),
     maxSizeBytes: v.optional(v.nullable(bytes('Larger objects are skipped.')), null),
     modifiedAfter: v.optional(v.nullable(instant('Only objects modified at this instant or later.')), null),
     modifiedBefore: v.optional(v.nullable(instant('Only objects modified before this instant.')), null),
     region: v.optional(text('AWS region of the bucket. Default: us-east-1.'), 'us-east-1'),
     endpoint: v.optional(
-      v.nullable(v.pipe(v.string(), v.url('must be a URL'), v.description('Endpoint of an S3-compatible service. Default: AWS.'))),
+      v.nullable(
+        v.pipe(
+          v.string(),
+          v.url('must be a URL'),
+          v.description('Endpoint of an S3-compatible service. Default: AWS.'),
+        ),
+      ),
       null,
     ),
-    pathStyle: v.optional(v.pipe(v.boolean(), v.description('Address the bucket in the path instead of the host name.')), false),
+    pathStyle: v.optional(
+      v.pipe(v.boolean(), v.description('Address the bucket in the path instead of the host name.')),
+      false,
+    ),
     credentials: v.optional(
       v.pipe(
         v.string(),
-        v.regex(/^[A-Za-z0-9_-]{1,40}$/, 'must be the name of credentials: 1 to 40 letters, digits, hyphens and underscores'),
+        v.regex(
+          /^[A-Za-z0-9_-]{1,40}$/,
+          'must be the name of credentials: 1 to 40 letters, digits, hyphens and underscores',
+        ),
         v.description(
           'Name of the credentials in the app settings (S3_CREDENTIALS__<NAME>__ACCESS_KEY_ID and so on), or "anonymous" for a public bucket. Never a secret.',
         ),
@@ -79,7 +112,8 @@ const SourceSchema = v.pipe(
   v.forward(
     v.partialCheck(
       [['minSizeBytes'], ['maxSizeBytes']],
-      ({ minSizeBytes, maxSizeBytes }) => minSizeBytes === null || maxSizeBytes === null || minSizeBytes <= maxSizeBytes,
+      ({ minSizeBytes, maxSizeBytes }) =>
+        minSizeBytes === null || maxSizeBytes === null || minSizeBytes <= maxSizeBytes,
       'must not be smaller than minSizeBytes',
     ),
     ['maxSizeBytes'],
@@ -88,7 +122,9 @@ const SourceSchema = v.pipe(
     v.partialCheck(
       [['modifiedAfter'], ['modifiedBefore']],
       ({ modifiedAfter, modifiedBefore }) =>
-        modifiedAfter === null || modifiedBefore === null || Date.parse(modifiedAfter) < Date.parse(modifiedBefore),
+        modifiedAfter === null ||
+        modifiedBefore === null ||
+        Date.parse(modifiedAfter) < Date.parse(modifiedBefore),
       'must be later than modifiedAfter',
     ),
     ['modifiedBefore'],
@@ -96,15 +132,23 @@ const SourceSchema = v.pipe(
 );
 
 const FormatSchema = v.strictObject({
-  type: v.pipe(v.picklist(FORMATS, `must be one of ${FORMATS.join(', ')}`), v.description("Azure Data Explorer's name of the format; json means JSON lines.")),
+  type: v.pipe(
+    v.picklist(FORMATS, `must be one of ${FORMATS.join(', ')}`),
+    v.description("Azure Data Explorer's name of the format; json means JSON lines."),
+  ),
   compression: v.optional(
     v.pipe(
       v.picklist(['auto', 'none', 'gzip', 'zip'], 'must be one of auto, none, gzip, zip'),
-      v.description('auto: by the ending of the key, as Azure Data Explorer does. Others: objects whose key does not end accordingly are skipped.'),
+      v.description(
+        'auto: by the ending of the key, as Azure Data Explorer does. Others: objects whose key does not end accordingly are skipped.',
+      ),
     ),
     'auto',
   ),
-  ignoreFirstRecord: v.optional(v.pipe(v.boolean(), v.description('The first record of each object is a header.')), false),
+  ignoreFirstRecord: v.optional(
+    v.pipe(v.boolean(), v.description('The first record of each object is a header.')),
+    false,
+  ),
 });
 
 const DestinationSchema = v.strictObject({
@@ -116,7 +160,11 @@ const DestinationSchema = v.strictObject({
   database: text('Database name.'),
   table: text('Table name, case-sensitive. The table must exist.'),
   mapping: v.optional(
-    v.nullable(text('Name of an ingestion mapping of the table. Without one: by position for delimited formats, by name for the others.')),
+    v.nullable(
+      text(
+        'Name of an ingestion mapping of the table. Without one: by position for delimited formats, by name for the others.',
+      ),
+    ),
     null,
   ),
 });
@@ -126,10 +174,18 @@ const OnErrorSchema = v.variant(
   [
     v.strictObject({ policy: v.literal('continue') }),
     v.strictObject({ policy: v.literal('stop') }),
-    v.strictObject({ policy: v.literal('atMost'), failedObjects: count(0, 1_000_000_000, 'Stop when more objects than this have failed.') }),
+    v.strictObject({
+      policy: v.literal('atMost'),
+      failedObjects: count(0, 1_000_000_000, 'Stop when more objects than this have failed.'),
+    }),
     v.strictObject({
       policy: v.literal('atMostPercent'),
-      failedPercent: v.pipe(v.number(), v.minValue(0), v.maxValue(100), v.description('Stop when more than this share of the settled objects has failed.')),
+      failedPercent: v.pipe(
+        v.number(),
+        v.minValue(0),
+        v.maxValue(100),
+        v.description('Stop when more than this share of the settled objects has failed.'),
+      ),
     }),
   ],
   'must be {"policy": "continue"}, {"policy": "stop"}, {"policy": "atMost", "failedObjects": N} or {"policy": "atMostPercent", "failedPercent": N}',
@@ -137,8 +193,14 @@ const OnErrorSchema = v.variant(
 
 const ConcurrencySchema = v.strictObject({
   lanes: v.optional(count(1, 32, 'How many shards are worked through at the same time.'), 4),
-  objectsPerActivity: v.optional(count(1, 100, 'Upper bound of objects that one activity handles; 1 for strictly one.'), 100),
-  maxInFlight: v.optional(count(1, 1_000_000, 'Upper bound of objects that are posted and not yet settled.'), 20_000),
+  objectsPerActivity: v.optional(
+    count(1, 100, 'Upper bound of objects that one activity handles; 1 for strictly one.'),
+    100,
+  ),
+  maxInFlight: v.optional(
+    count(1, 1_000_000, 'Upper bound of objects that are posted and not yet settled.'),
+    20_000,
+  ),
   postsInFlight: v.optional(count(1, 64, 'Messages that one activity posts at the same time.'), 16),
 });
 
@@ -159,7 +221,10 @@ export const LoadDefinitionSchema = v.pipe(
     $schema: v.optional(v.pipe(v.string(), v.description('For editors; not used.'))),
     name: v.pipe(
       v.string(),
-      v.regex(LOAD_NAME, 'must be 1 to 63 lower-case letters, digits and hyphens, and begin with a letter or digit'),
+      v.regex(
+        LOAD_NAME,
+        'must be 1 to 63 lower-case letters, digits and hyphens, and begin with a letter or digit',
+      ),
       v.description('Name of the load.'),
     ),
     description: v.optional(v.string(), ''),
@@ -167,25 +232,35 @@ export const LoadDefinitionSchema = v.pipe(
     format: v.pipe(FormatSchema, v.description('What the objects hold.')),
     destination: v.pipe(DestinationSchema, v.description('Where the rows go.')),
     path: v.optional(
-      v.pipe(v.literal('direct', 'must be "direct"'), v.description('direct: Azure Data Explorer reads the object by a presigned URL.')),
+      v.pipe(
+        v.literal('direct', 'must be "direct"'),
+        v.description('direct: Azure Data Explorer reads the object by a presigned URL.'),
+      ),
       'direct',
     ),
     changed: v.optional(
       v.pipe(
         v.picklist(['skip', 'reload'], 'must be skip or reload'),
-        v.description('A key that was loaded and now has another version: skip it, or load it again beside the rows of the old version.'),
+        v.description(
+          'A key that was loaded and now has another version: skip it, or load it again beside the rows of the old version.',
+        ),
       ),
       'skip',
     ),
     onError: v.optional(OnErrorSchema, { policy: 'continue' }),
     concurrency: v.optional(ConcurrencySchema, {}),
     schedule: v.optional(v.nullable(ScheduleSchema), null),
-    events: v.optional(v.pipe(v.boolean(), v.description('Take S3 events for the bucket and prefix from the event queue.')), false),
+    events: v.optional(
+      v.pipe(v.boolean(), v.description('Take S3 events for the bucket and prefix from the event queue.')),
+      false,
+    ),
     tagWindow: v.optional(
       v.nullable(
         v.pipe(
           v.picklist(['run', 'hour', 'day'], 'must be run, hour or day'),
-          v.description('Runs of one window share a drop-by tag. Default: day with events or a schedule more often than daily, else run.'),
+          v.description(
+            'Runs of one window share a drop-by tag. Default: day with events or a schedule more often than daily, else run.',
+          ),
         ),
       ),
       null,

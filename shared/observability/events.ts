@@ -10,39 +10,95 @@ interface RunFields {
 export const events = {
   runStarted: (logger: Logger, { runId, trigger }: { readonly runId: string; readonly trigger: string }) =>
     logger.log('info', 'run started', { event: 'runStarted', runId, trigger }),
-  runEnded: (logger: Logger, { runId, state, ingested, failed }: { runId: string; state: string; ingested: number; failed: number }) =>
-    logger.log('info', 'run ended', { event: 'runEnded', runId, state, ingested, failed }),
-  planningFailed: (logger: Logger, input: RunFields & { readonly page: number; readonly attempt: number; readonly error: LoaderError }) => {
+  runEnded: (
+    logger: Logger,
+    { runId, state, ingested, failed }: { runId: string; state: string; ingested: number; failed: number },
+  ) => logger.log('info', 'run ended', { event: 'runEnded', runId, state, ingested, failed }),
+  planningFailed: (
+    logger: Logger,
+    input: RunFields & { readonly page: number; readonly attempt: number; readonly error: LoaderError },
+  ) => {
     const { runId, epoch, page, attempt, error } = input;
-    logger.log('warn', 'planning failed', { event: 'planningFailed', runId, epoch, page, attempt, code: error.code, message: error.message });
+    logger.log('warn', 'planning failed', {
+      event: 'planningFailed',
+      runId,
+      epoch,
+      page,
+      attempt,
+      code: error.code,
+      message: error.message,
+    });
   },
-  unitFailed: (logger: Logger, input: RunFields & { readonly shard: string; readonly unit: number; readonly error: LoaderError }) => {
+  unitFailed: (
+    logger: Logger,
+    input: RunFields & { readonly shard: string; readonly unit: number; readonly error: LoaderError },
+  ) => {
     const { runId, epoch, shard, unit, error } = input;
-    logger.log('warn', 'unit failed', { event: 'unitFailed', runId, epoch, shard, unit, code: error.code, message: error.message });
+    logger.log('warn', 'unit failed', {
+      event: 'unitFailed',
+      runId,
+      epoch,
+      shard,
+      unit,
+      code: error.code,
+      message: error.message,
+    });
   },
-  settlingFailed: (logger: Logger, input: RunFields & { readonly shard: string; readonly error: LoaderError }) => {
+  settlingFailed: (
+    logger: Logger,
+    input: RunFields & { readonly shard: string; readonly error: LoaderError },
+  ) => {
     const { runId, epoch, shard, error } = input;
-    logger.log('warn', 'settling failed', { event: 'settlingFailed', runId, epoch, shard, code: error.code, message: error.message });
+    logger.log('warn', 'settling failed', {
+      event: 'settlingFailed',
+      runId,
+      epoch,
+      shard,
+      code: error.code,
+      message: error.message,
+    });
   },
   runSilent: (logger: Logger, { runId, epoch, silentSince }: RunFields & { readonly silentSince: string }) =>
     logger.log('warn', 'run stands still', { event: 'runSilent', runId, epoch, silentSince }),
-  runTakenOver: (logger: Logger, { runId, epoch }: RunFields) => logger.log('warn', 'run taken over', { event: 'runTakenOver', runId, epoch }),
-  runGivenUp: (logger: Logger, { runId, epoch }: RunFields) => logger.log('error', 'run given up', { event: 'runGivenUp', runId, epoch }),
+  runTakenOver: (logger: Logger, { runId, epoch }: RunFields) =>
+    logger.log('warn', 'run taken over', { event: 'runTakenOver', runId, epoch }),
+  runGivenUp: (logger: Logger, { runId, epoch }: RunFields) =>
+    logger.log('error', 'run given up', { event: 'runGivenUp', runId, epoch }),
   loadsSeeded: (logger: Logger, { names }: { readonly names: readonly string[] }) =>
     logger.log('info', 'loads read from files', { event: 'loadsSeeded', names: names.join(', ') }),
-  loadFileInvalid: (logger: Logger, { file, error }: { readonly file: string; readonly error: LoaderError }) =>
+  loadFileInvalid: (
+    logger: Logger,
+    { file, error }: { readonly file: string; readonly error: LoaderError },
+  ) =>
     logger.log('error', 'a file of the loads folder is not a valid definition', {
       event: 'loadFileInvalid',
       file,
       code: error.code,
-      message: [error.message, ...error.problems.map(({ field, message }) => `${field} ${message}`)].join('; '),
+      message: [error.message, ...error.problems.map(({ field, message }) => `${field} ${message}`)].join(
+        '; ',
+      ),
     }),
   eventsReceived: (logger: Logger, { load, objects }: { readonly load: string; readonly objects: number }) =>
     logger.log('info', 'S3 events received', { event: 'eventsReceived', load, objects }),
-  eventUnreadable: (logger: Logger, { reason, dequeueCount }: { readonly reason: string; readonly dequeueCount: number }) =>
-    logger.log('error', 'message is not an S3 event', { event: 'eventUnreadable', reason, dequeueCount }),
+  eventUnreadable: (
+    logger: Logger,
+    { reason, dequeueCount }: { readonly reason: string; readonly dequeueCount: number },
+  ) => logger.log('error', 'message is not an S3 event', { event: 'eventUnreadable', reason, dequeueCount }),
   tickFailed: (logger: Logger, { load, error }: { readonly load: string; readonly error: LoaderError }) =>
-    logger.log('error', 'tick failed for a load', { event: 'tickFailed', load, code: error.code, message: error.message }),
-  rowsNotCounted: (logger: Logger, { runId, error }: { readonly runId: string; readonly error: LoaderError }) =>
-    logger.log('warn', 'rows could not be counted', { event: 'rowsNotCounted', runId, code: error.code, message: error.message }),
+    logger.log('error', 'tick failed for a load', {
+      event: 'tickFailed',
+      load,
+      code: error.code,
+      message: error.message,
+    }),
+  rowsNotCounted: (
+    logger: Logger,
+    { runId, error }: { readonly runId: string; readonly error: LoaderError },
+  ) =>
+    logger.log('warn', 'rows could not be counted', {
+      event: 'rowsNotCounted',
+      runId,
+      code: error.code,
+      message: error.message,
+    }),
 } as const;

@@ -6,7 +6,11 @@ export interface Documents {
    * - `ifAbsent`: only when there is none; `written: false` leaves what is there.
    * - `{ etag }`: only over that version.
    */
-  put(path: string, body: string, when: 'always' | 'ifAbsent' | { readonly etag: string }): Promise<{ readonly written: boolean }>;
+  put(
+    path: string,
+    body: string,
+    when: 'always' | 'ifAbsent' | { readonly etag: string },
+  ): Promise<{ readonly written: boolean }>;
 
   /** The whole document, or `null` when there is none. */
   get(path: string): Promise<{ readonly body: string; readonly etag: string } | null>;

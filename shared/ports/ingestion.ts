@@ -61,5 +61,9 @@ export interface Ingestion {
   readStatuses(sourceIds: readonly string[]): Promise<ReadonlyMap<string, IngestionStatus | null>>;
 
   /** Rows in the extents that carry the tag; `null` when the identity may not see it. */
-  countRowsByTag(input: { readonly database: string; readonly table: string; readonly tag: string }): Promise<number | null>;
+  countRowsByTag(input: {
+    readonly database: string;
+    readonly table: string;
+    readonly tag: string;
+  }): Promise<number | null>;
 }

@@ -19,7 +19,11 @@ export interface Ledger {
    * Entries of the keys from `firstKey` to `lastKey`, both included, by key. One range query per partition, so it
    * is for pages of many keys; other keys of the range may be among them.
    */
-  readRange(name: LedgerName, firstKey: string, lastKey: string): Promise<ReadonlyMap<string, Stored<LedgerEntry>>>;
+  readRange(
+    name: LedgerName,
+    firstKey: string,
+    lastKey: string,
+  ): Promise<ReadonlyMap<string, Stored<LedgerEntry>>>;
 
   /** Entries of these keys; keys without an entry are absent. At most two requests per key, far fewer for many keys. */
   readKeys(name: LedgerName, keys: readonly string[]): Promise<ReadonlyMap<string, Stored<LedgerEntry>>>;

@@ -39,7 +39,9 @@ export interface ScheduleState {
 /** Small durable facts about loads: lock, schedule, pending events, what is unsettled, idempotency keys. */
 export interface LoadState {
   /** Takes the lock, or tells who holds it. */
-  acquireLock(lock: Lock): Promise<{ readonly acquired: true } | { readonly acquired: false; readonly heldBy: Lock }>;
+  acquireLock(
+    lock: Lock,
+  ): Promise<{ readonly acquired: true } | { readonly acquired: false; readonly heldBy: Lock }>;
   readLock(load: string): Promise<Lock | null>;
   /** Frees the lock if this run holds it. */
   releaseLock(load: string, runId: string): Promise<void>;
@@ -67,7 +69,10 @@ export interface LoadState {
   /** Adds objects to the pending list of a load; adding one again renews its ETag. */
   addPending(name: LedgerName, keys: readonly string[]): Promise<void>;
   /** Pending objects in ascending order of key, after the given key. */
-  readPending(name: LedgerName, options: { readonly afterKey: string | null; readonly limit: number }): Promise<readonly PendingObject[]>;
+  readPending(
+    name: LedgerName,
+    options: { readonly afterKey: string | null; readonly limit: number },
+  ): Promise<readonly PendingObject[]>;
   /** Removes those that were not renewed since they were read. */
   removePending(name: LedgerName, pending: readonly PendingObject[]): Promise<void>;
 }

@@ -35,10 +35,17 @@ export interface RunStore {
   commit(runId: string, writes: readonly RunWrite[]): Promise<boolean>;
 
   /** Settled shards in ascending order, after the given one. */
-  settledShards(runId: string, options?: { readonly after?: string; readonly limit?: number }): Promise<readonly ShardRow[]>;
+  settledShards(
+    runId: string,
+    options?: { readonly after?: string; readonly limit?: number },
+  ): Promise<readonly ShardRow[]>;
 
   /** Runs, newest first. */
-  listRuns(options: { readonly load?: string; readonly limit: number; readonly after?: string | null }): Promise<RunPage>;
+  listRuns(options: {
+    readonly load?: string;
+    readonly limit: number;
+    readonly after?: string | null;
+  }): Promise<RunPage>;
 }
 
 export type { Stored };

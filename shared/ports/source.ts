@@ -19,11 +19,19 @@ export interface PresignedUrl {
  */
 export interface Source {
   /** One page of at most 1,000 keys that begin with `prefix` and come after `startAfter` (`null`: from the first). */
-  listPage(input: { readonly prefix: string; readonly startAfter: string | null; readonly signal?: AbortSignal }): Promise<ListedPage>;
+  listPage(input: {
+    readonly prefix: string;
+    readonly startAfter: string | null;
+    readonly signal?: AbortSignal;
+  }): Promise<ListedPage>;
 
   /** The present version of a key, or `null` when there is none. */
   head(key: string): Promise<S3Object | null>;
 
   /** Signs a GET for the object. No request is made. */
-  presignGet(input: { readonly key: string; readonly version: string; readonly lifetimeMs: number }): Promise<PresignedUrl>;
+  presignGet(input: {
+    readonly key: string;
+    readonly version: string;
+    readonly lifetimeMs: number;
+  }): Promise<PresignedUrl>;
 }

@@ -13,7 +13,10 @@ export async function cancelRun(loader: Loader, runId: string): Promise<void> {
     if (view === null) throw new LoaderError('runNotFound', `There is no run "${runId}"`);
     const { finalState } = view.run.value;
     if (finalState === 'cancelled') return;
-    if (finalState !== null) throw new LoaderError('runEnded', `The run "${runId}" has ended: ${finalState}`, { facts: { state: finalState } });
+    if (finalState !== null)
+      throw new LoaderError('runEnded', `The run "${runId}" has ended: ${finalState}`, {
+        facts: { state: finalState },
+      });
     if (view.control.value.stop === 'cancel') return;
     const stopAt = loader.now().toISOString();
     if (await loader.runs.commit(runId, [change(view.control, { stop: 'cancel', stopAt })])) return;

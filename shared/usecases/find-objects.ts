@@ -10,7 +10,7 @@ import type { PendingObject } from '../ports/load-state.ts';
 import type { Source } from '../ports/source.ts';
 import { allOf } from './bounded.ts';
 import type { Loader } from './loader.ts';
-import { readNdjson, type RunFacts, type RunSnapshot } from './run-documents.ts';
+import { type RunFacts, type RunSnapshot, readNdjson } from './run-documents.ts';
 
 /** One page of what a run is about, compared with the ledger. */
 export interface FoundPage {
@@ -35,7 +35,9 @@ const HEADS_AT_ONCE = 16;
 const LISTING_MS = 120_000;
 
 /** Where the next page begins: `u:<index of the unsettled manifest>` or `k:<key after which to go on>`. */
-type Cursor = { readonly phase: 'unsettled'; readonly index: number } | { readonly phase: 'keys'; readonly after: string | null };
+type Cursor =
+  | { readonly phase: 'unsettled'; readonly index: number }
+  | { readonly phase: 'keys'; readonly after: string | null };
 
 export interface FindTask {
   readonly snapshot: RunSnapshot;
@@ -47,25 +49,36 @@ export interface FindTask {
 /** Finds the objects of the page that begins at the cursor: first what earlier runs left open, then keys. */
 export async function findObjects(loader: Loader, task: FindTask): Promise<FoundPage> {
   const cursor = readCursor(task.cursor, task.facts);
-  return cursor.phase === 'unsettled' ? findUnsettled(loader, task, cursor.index) : findKeys(loader, task, cursor.after);
+  return cursor.phase === 'unsettled'
+    ? findUnsettled(loader, task, cursor.index)
+    : findKeys(loader, task, cursor.after);
 }
 
 function readCursor(cursor: string | null, facts: RunFacts): Cursor {
-  if (cursor === null) return facts.unsettled.length > 0 ? { phase: 'unsettled', index: 0 } : { phase: 'keys', after: null };
+  if (cursor === null)
+    return facts.unsettled.length > 0 ? { phase: 'unsettled', index: 0 } : { phase: 'keys', after: null };
   if (cursor.startsWith('u:')) return { phase: 'unsettled', index: Number(cursor.slice(2)) };
   return { phase: 'keys', after: cursor.length > 2 ? cursor.slice(2) : null };
 }
 
 /** One document of unsettled objects is one page. Each is looked at again, whatever the run selects otherwise. */
-async function findUnsettled(loader: Loader, { snapshot, facts }: FindTask, index: number): Promise<FoundPage> {
+async function findUnsettled(
+  loader: Loader,
+  { snapshot, facts }: FindTask,
+  index: number,
+): Promise<FoundPage> {
   const unsettled = facts.unsettled[index]!;
   const isLast = index + 1 === facts.unsettled.length;
   const next = isLast ? (snapshot.request.trigger === 'settle' ? null : 'k:') : `u:${index + 1}`;
   // A new generation has a new table or ledger: what the old one left open is not its business.
-  if (unsettled.generation !== snapshot.generation) return { objects: [], totals: EMPTY_PLAN, next, pending: [] };
+  if (unsettled.generation !== snapshot.generation)
+    return { objects: [], totals: EMPTY_PLAN, next, pending: [] };
   const document = await loader.documents.get(unsettled.manifest);
-  const lines = document === null ? [] : readNdjson<{ key: string; version: string; sizeBytes: number }>(document.body);
-  const objects = lines.map(({ key, version, sizeBytes }): PlannedObject => ({ key, version, sizeBytes, reason: 'recheck' }));
+  const lines =
+    document === null ? [] : readNdjson<{ key: string; version: string; sizeBytes: number }>(document.body);
+  const objects = lines.map(
+    ({ key, version, sizeBytes }): PlannedObject => ({ key, version, sizeBytes, reason: 'recheck' }),
+  );
   const bytes = objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const totals = { ...EMPTY_PLAN, selected: objects.length, selectedBytes: bytes };
   return { objects, totals, next, pending: [] };
@@ -74,7 +87,10 @@ async function findUnsettled(loader: Loader, { snapshot, facts }: FindTask, inde
 async function findKeys(loader: Loader, task: FindTask, after: string | null): Promise<FoundPage> {
   const { snapshot } = task;
   const source = await loader.source(snapshot.definition.source);
-  const batch = snapshot.request.trigger === 'events' ? await announced(loader, source, task, after) : await listed(loader, source, task, after);
+  const batch =
+    snapshot.request.trigger === 'events'
+      ? await announced(loader, source, task, after)
+      : await listed(loader, source, task, after);
   const skipped = new Map<SkipReason, number>(batch.gone > 0 ? [['gone', batch.gone]] : []);
   const skip = (reason: SkipReason) => skipped.set(reason, (skipped.get(reason) ?? 0) + 1);
 
@@ -97,9 +113,16 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
     }
     const decision = decidePlan(object, entry, policy);
     if (decision.plan === 'skip') skip(decision.reason);
-    else objects.push({ key: object.key, version: object.version, sizeBytes: object.sizeBytes, reason: decision.reason });
+    else
+      objects.push({
+        key: object.key,
+        version: object.version,
+        sizeBytes: object.sizeBytes,
+        reason: decision.reason,
+      });
   }
-  const sumBytes = (items: readonly { readonly sizeBytes: number }[]) => items.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const sumBytes = (items: readonly { readonly sizeBytes: number }[]) =>
+    items.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   return {
     objects,
     totals: {
@@ -115,7 +138,11 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
 }
 
 /** Unsettled, but in no document of unsettled objects: the run that wrote the entry could not finish. */
-function isOrphan(entry: LedgerEntry | null, settledHere: ReadonlySet<string>, runId: string): entry is LedgerEntry {
+function isOrphan(
+  entry: LedgerEntry | null,
+  settledHere: ReadonlySet<string>,
+  runId: string,
+): entry is LedgerEntry {
   return entry !== null && isUnsettled(entry.state) && entry.runId !== runId && !settledHere.has(entry.runId);
 }
 
@@ -147,7 +174,12 @@ interface KeyBatch {
   readonly pending: readonly PendingObject[];
 }
 
-async function listed(loader: Loader, source: Source, { snapshot, page }: FindTask, after: string | null): Promise<KeyBatch> {
+async function listed(
+  loader: Loader,
+  source: Source,
+  { snapshot, page }: FindTask,
+  after: string | null,
+): Promise<KeyBatch> {
   const prefix = snapshot.request.options.prefix ?? snapshot.definition.source.prefix;
   const most = page === 0 ? FIRST_PAGE_KEYS : PAGE_KEYS;
   const until = loader.now().getTime() + LISTING_MS;
@@ -162,7 +194,12 @@ async function listed(loader: Loader, source: Source, { snapshot, page }: FindTa
 }
 
 /** Objects that events announced, as they are now: an event may be older than the object. */
-async function announced(loader: Loader, source: Source, { snapshot }: FindTask, afterKey: string | null): Promise<KeyBatch> {
+async function announced(
+  loader: Loader,
+  source: Source,
+  { snapshot }: FindTask,
+  afterKey: string | null,
+): Promise<KeyBatch> {
   const name = { load: snapshot.request.load, generation: snapshot.generation };
   const pending = await loader.loads.readPending(name, { afterKey, limit: PENDING_KEYS });
   const heads = await allOf(pending, HEADS_AT_ONCE, ({ key }) => source.head(key));
@@ -186,6 +223,10 @@ async function readEntries(
   const first = objects[0];
   const last = objects.at(-1);
   if (first === undefined || last === undefined) return new Map();
-  if (objects.length <= LEDGER_PARTITIONS) return loader.ledger.readKeys(name, objects.map(({ key }) => key));
+  if (objects.length <= LEDGER_PARTITIONS)
+    return loader.ledger.readKeys(
+      name,
+      objects.map(({ key }) => key),
+    );
   return loader.ledger.readRange(name, first.key, last.key);
 }

@@ -1,11 +1,29 @@
 import type { RunRef } from '../contracts/durable.ts';
 import { fenceOf, isUnsettled } from '../domain/ledger-entry.ts';
 import type { RunView, ShardRow } from '../domain/run-record.ts';
-import { addPlanTotals, EMPTY_PLAN, finalState, type OutcomeDigest, type PlanTotals, type RowCount, type RunProblem, type RunSummary } from '../domain/run-summary.ts';
+import {
+  addPlanTotals,
+  EMPTY_PLAN,
+  finalState,
+  type OutcomeDigest,
+  type PlanTotals,
+  type RowCount,
+  type RunProblem,
+  type RunSummary,
+} from '../domain/run-summary.ts';
 import { ERROR_KINDS, toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
 import type { Loader } from './loader.ts';
-import { readFacts, readOutcomes, readSnapshot, readSummary, type RunSnapshot, toNdjson, unsettledPath, writeSummary } from './run-documents.ts';
+import {
+  type RunSnapshot,
+  readFacts,
+  readOutcomes,
+  readSnapshot,
+  readSummary,
+  toNdjson,
+  unsettledPath,
+  writeSummary,
+} from './run-documents.ts';
 import { digestOfRun } from './settle-shard.ts';
 
 /** Settled shards that are read at once when looking for open objects. */
@@ -17,13 +35,19 @@ const SHARDS_AT_ONCE = 500;
  *
  * @returns the summary, or `null` when a newer epoch has taken the run over.
  */
-export async function finishRun(loader: Loader, { runId, epoch }: RunRef, options: { readonly givenUp?: boolean } = {}): Promise<RunSummary | null> {
+export async function finishRun(
+  loader: Loader,
+  { runId, epoch }: RunRef,
+  options: { readonly givenUp?: boolean } = {},
+): Promise<RunSummary | null> {
   const view = await loader.runs.readRun(runId);
   if (view === null) return null;
   const snapshot = await readSnapshot(loader, runId);
   if (view.run.value.finalState === null) {
     if (view.run.value.epoch !== epoch) return null;
-    const summary = (await readSummary(loader, runId)) ?? (await makeSummary(loader, snapshot, view, options.givenUp ?? false));
+    const summary =
+      (await readSummary(loader, runId)) ??
+      (await makeSummary(loader, snapshot, view, options.givenUp ?? false));
     await handOnUnsettled(loader, snapshot, summary);
     if (!(await markEnded(loader, summary, epoch))) return null;
     const { ingested, failed } = summary.objects;
@@ -33,7 +57,12 @@ export async function finishRun(loader: Loader, { runId, epoch }: RunRef, option
   return readSummary(loader, runId);
 }
 
-async function makeSummary(loader: Loader, snapshot: RunSnapshot, view: RunView, givenUp: boolean): Promise<RunSummary> {
+async function makeSummary(
+  loader: Loader,
+  snapshot: RunSnapshot,
+  view: RunView,
+  givenUp: boolean,
+): Promise<RunSummary> {
   const { request, tag } = snapshot;
   const endedAt = loader.now();
   const startedAt = new Date(request.createdAt);
@@ -88,8 +117,15 @@ function withNotStarted(digest: OutcomeDigest, view: RunView): OutcomeDigest {
 }
 
 function problemOf(view: RunView, givenUp: boolean): RunProblem | null {
-  if (givenUp) return { code: 'runAbandoned', message: ERROR_KINDS.runAbandoned.title, remedy: ERROR_KINDS.runAbandoned.remedy };
-  const problem = view.parts.find(({ value }) => value.problem !== null && value.epoch === view.run.value.epoch)?.value.problem;
+  if (givenUp)
+    return {
+      code: 'runAbandoned',
+      message: ERROR_KINDS.runAbandoned.title,
+      remedy: ERROR_KINDS.runAbandoned.remedy,
+    };
+  const problem = view.parts.find(
+    ({ value }) => value.problem !== null && value.epoch === view.run.value.epoch,
+  )?.value.problem;
   return problem == null ? null : { ...problem, remedy: ERROR_KINDS[problem.code].remedy };
 }
 
@@ -101,13 +137,22 @@ function perSecond(amount: number, durationMs: number): number {
  * Rows under the run's tag. How many rows the objects hold is not known without reading them, so `expected` is known
  * only where nothing was ingested under a tag of this run's own.
  */
-async function countRows(loader: Loader, { definition, tag, tagWindow }: RunSnapshot, digest: OutcomeDigest): Promise<RowCount> {
+async function countRows(
+  loader: Loader,
+  { definition, tag, tagWindow }: RunSnapshot,
+  digest: OutcomeDigest,
+): Promise<RowCount> {
   const { cluster, database, table } = definition.destination;
   const tagIsThisRunOnly = tagWindow === 'run';
   const { ingested, unknown } = digest.objects;
   const expected = ingested === 0 && unknown === 0 && tagIsThisRunOnly ? 0 : null;
   const tagged = await countTagged();
-  return { tagged, tagIsThisRunOnly, expected, agrees: tagged === null || expected === null ? null : tagged === expected };
+  return {
+    tagged,
+    tagIsThisRunOnly,
+    expected,
+    agrees: tagged === null || expected === null ? null : tagged === expected,
+  };
 
   async function countTagged(): Promise<number | null> {
     try {
@@ -126,14 +171,29 @@ async function handOnUnsettled(loader: Loader, snapshot: RunSnapshot, summary: R
   if (open.length > 0) {
     const manifest = unsettledPath(runId);
     const fenceAt = open.reduce((least, { fence }) => (fence < least ? fence : least), open[0]!.fence);
-    await loader.documents.put(manifest, toNdjson(open.map(({ key, version, sizeBytes }) => ({ key, version, sizeBytes }))), 'always');
-    await loader.loads.addUnsettled({ load, generation: snapshot.generation, runId, manifest, objects: open.length, fenceAt });
+    await loader.documents.put(
+      manifest,
+      toNdjson(open.map(({ key, version, sizeBytes }) => ({ key, version, sizeBytes }))),
+      'always',
+    );
+    await loader.loads.addUnsettled({
+      load,
+      generation: snapshot.generation,
+      runId,
+      manifest,
+      objects: open.length,
+      fenceAt,
+    });
   }
   const facts = await readFacts(loader, runId);
-  const lookedAt = summary.state === 'completed' || summary.state === 'completedWithFailures' || summary.state === 'completedWithDiscrepancy';
+  const lookedAt =
+    summary.state === 'completed' ||
+    summary.state === 'completedWithFailures' ||
+    summary.state === 'completedWithDiscrepancy';
   // A run that was stopped may not have come to all of them: they stay for the next one as well.
   if (!lookedAt) return;
-  for (const { runId: earlier } of facts?.unsettled ?? []) await loader.loads.removeUnsettled({ load, runId: earlier });
+  for (const { runId: earlier } of facts?.unsettled ?? [])
+    await loader.loads.removeUnsettled({ load, runId: earlier });
 }
 
 async function findOpen(loader: Loader, snapshot: RunSnapshot, summary: RunSummary) {
@@ -143,7 +203,9 @@ async function findOpen(loader: Loader, snapshot: RunSnapshot, summary: RunSumma
   for await (const shard of settledShards(loader, runId)) {
     if (shard.unsettledObjects === 0) continue;
     const outcomes = (await readOutcomes(loader, runId, shard.shard)) ?? [];
-    const keys = outcomes.filter(({ state }) => state === 'unknown' || state === 'deferred').map(({ key }) => key);
+    const keys = outcomes
+      .filter(({ state }) => state === 'unknown' || state === 'deferred')
+      .map(({ key }) => key);
     const entries = await loader.ledger.readKeys({ load, generation: snapshot.generation }, keys);
     for (const { value } of entries.values()) {
       if (!isUnsettled(value.state)) continue;
@@ -157,18 +219,30 @@ async function findOpen(loader: Loader, snapshot: RunSnapshot, summary: RunSumma
 async function* settledShards({ runs }: Loader, runId: string): AsyncGenerator<ShardRow> {
   let after: string | undefined;
   for (;;) {
-    const page = await runs.settledShards(runId, { limit: SHARDS_AT_ONCE, ...(after === undefined ? {} : { after }) });
+    const page = await runs.settledShards(runId, {
+      limit: SHARDS_AT_ONCE,
+      ...(after === undefined ? {} : { after }),
+    });
     yield* page;
     if (page.length < SHARDS_AT_ONCE) return;
     after = page.at(-1)!.shard;
   }
 }
 
-async function markEnded(loader: Loader, { runId, state, endedAt }: RunSummary, epoch: number): Promise<boolean> {
+async function markEnded(
+  loader: Loader,
+  { runId, state, endedAt }: RunSummary,
+  epoch: number,
+): Promise<boolean> {
   for (;;) {
     const now = await loader.runs.readControl(runId);
     if (now === null || now.run.value.epoch !== epoch) return false;
     if (now.run.value.finalState !== null) return true;
-    if (await loader.runs.commit(runId, [{ value: { ...now.run.value, finalState: state, endedAt }, etag: now.run.etag }])) return true;
+    if (
+      await loader.runs.commit(runId, [
+        { value: { ...now.run.value, finalState: state, endedAt }, etag: now.run.etag },
+      ])
+    )
+      return true;
   }
 }

@@ -13,7 +13,7 @@ import type { Source } from '../ports/source.ts';
 import { allOf } from './bounded.ts';
 import type { Loader } from './loader.ts';
 import { change, pauseMs } from './part-commit.ts';
-import { readSnapshot, readUnit, type RunSnapshot } from './run-documents.ts';
+import { type RunSnapshot, readSnapshot, readUnit } from './run-documents.ts';
 import { settleEntry } from './settle-entry.ts';
 
 /** After so many definite refusals by every queue an object has failed; pauses 1 and 3 s. */
@@ -66,7 +66,12 @@ export async function ingestUnit(loader: Loader, input: IngestUnitInput): Promis
   }
 }
 
-async function ingestInGroups(loader: Loader, work: UnitWork, objects: readonly PlannedObject[], size: number): Promise<void> {
+async function ingestInGroups(
+  loader: Loader,
+  work: UnitWork,
+  objects: readonly PlannedObject[],
+  size: number,
+): Promise<void> {
   let checkedAt = 0;
   let heartbeatAt = loader.now().getTime();
   for (let at = 0; at < objects.length; at += size) {
@@ -85,7 +90,12 @@ async function ingestInGroups(loader: Loader, work: UnitWork, objects: readonly 
 
 async function mayGoOn(loader: Loader, { runId, epoch }: IngestUnitInput): Promise<boolean> {
   const now = await loader.runs.readControl(runId);
-  return now !== null && now.run.value.epoch === epoch && now.run.value.finalState === null && now.control.value.stop === null;
+  return (
+    now !== null &&
+    now.run.value.epoch === epoch &&
+    now.run.value.finalState === null &&
+    now.control.value.stop === null
+  );
 }
 
 /** Renews the heartbeat of the lane that holds the shard. Losing the race for its row is as good: somebody else wrote it. */
@@ -93,7 +103,8 @@ async function showLife(loader: Loader, { runId, epoch, shard }: IngestUnitInput
   const view = await loader.runs.readRun(runId);
   const lane = view?.shards.find(({ value }) => value.shard === shard)?.value.heldBy;
   const part = view?.parts.find(({ value }) => value.part === lane && value.epoch === epoch);
-  if (part !== undefined) await loader.runs.commit(runId, [change(part, { heartbeatAt: loader.now().toISOString() })]);
+  if (part !== undefined)
+    await loader.runs.commit(runId, [change(part, { heartbeatAt: loader.now().toISOString() })]);
 }
 
 interface Attempt {
@@ -106,22 +117,32 @@ interface Attempt {
 /** One group: at most as many objects as posts in flight. */
 async function ingestGroup(loader: Loader, work: UnitWork, group: readonly PlannedObject[]): Promise<void> {
   const known = group.filter(({ reason }) => reason !== 'new');
-  const entries = known.length === 0 ? new Map<string, Stored<LedgerEntry>>() : await loader.ledger.readKeys(work.ledger, known.map(({ key }) => key));
+  const entries =
+    known.length === 0
+      ? new Map<string, Stored<LedgerEntry>>()
+      : await loader.ledger.readKeys(
+          work.ledger,
+          known.map(({ key }) => key),
+        );
   const open = await settleRechecked(loader, work, group, entries);
 
-  let round: readonly { object: PlannedObject; before: Stored<LedgerEntry> | null; unproven: boolean }[] = open.flatMap((object) => {
-    const before = entries.get(object.key) ?? null;
-    const decision = decidePost(before?.value ?? null, {
-      runId: work.input.runId,
-      reason: object.reason,
-      version: object.version,
-      now: loader.now(),
-      downloadGraceMs: loader.timing.downloadGraceMs,
-      policy: { changed: work.snapshot.definition.changed, retryFailed: work.snapshot.request.options.retryFailed },
+  let round: readonly { object: PlannedObject; before: Stored<LedgerEntry> | null; unproven: boolean }[] =
+    open.flatMap((object) => {
+      const before = entries.get(object.key) ?? null;
+      const decision = decidePost(before?.value ?? null, {
+        runId: work.input.runId,
+        reason: object.reason,
+        version: object.version,
+        now: loader.now(),
+        downloadGraceMs: loader.timing.downloadGraceMs,
+        policy: {
+          changed: work.snapshot.definition.changed,
+          retryFailed: work.snapshot.request.options.retryFailed,
+        },
+      });
+      if (decision.post === 'no') return [];
+      return [{ object, before, unproven: decision.post === 'again' && !decision.provenNotIngested }];
     });
-    if (decision.post === 'no') return [];
-    return [{ object, before, unproven: decision.post === 'again' && !decision.provenNotIngested }];
-  });
 
   for (let attempt = 0; round.length > 0; attempt += 1) {
     const refused = await postRound(loader, work, round);
@@ -131,7 +152,11 @@ async function ingestGroup(loader: Loader, work: UnitWork, group: readonly Plann
       return;
     }
     await new Promise((resolve) => setTimeout(resolve, pauseMs(loader, ROUND_PAUSE_MS[attempt]!)));
-    round = refused.map(({ object, stored }) => ({ object, before: stored, unproven: stored.value.repostedUnproven }));
+    round = refused.map(({ object, stored }) => ({
+      object,
+      before: stored,
+      unproven: stored.value.repostedUnproven,
+    }));
   }
 }
 
@@ -172,13 +197,17 @@ async function postRound(
   work: UnitWork,
   round: readonly { object: PlannedObject; before: Stored<LedgerEntry> | null; unproven: boolean }[],
 ): Promise<readonly Refused[]> {
-  const attempts = await allOf(round, round.length, ({ object, before, unproven }) => prepare(loader, work, object, before, unproven));
+  const attempts = await allOf(round, round.length, ({ object, before, unproven }) =>
+    prepare(loader, work, object, before, unproven),
+  );
   const etags = await loader.ledger.write(
     work.ledger,
     attempts.map(({ entry, before }) => ({ entry, etag: before?.etag ?? null })),
   );
   // No ETag: a twin wrote the intent, and it alone posts.
-  const mine = attempts.flatMap((attempt, index) => (etags[index] == null ? [] : [{ attempt, etag: etags[index] }]));
+  const mine = attempts.flatMap((attempt, index) =>
+    etags[index] == null ? [] : [{ attempt, etag: etags[index] }],
+  );
   const results = await allOf(mine, mine.length, ({ attempt }) => post(work, attempt));
 
   const accepted = mine.filter((_, index) => results[index]!.result === 'accepted');
@@ -189,7 +218,9 @@ async function postRound(
   );
   return mine.flatMap(({ attempt, etag }, index) => {
     const result = results[index]!;
-    return result.result === 'refused' ? [{ object: attempt.object, stored: { value: attempt.entry, etag }, message: result.message }] : [];
+    return result.result === 'refused'
+      ? [{ object: attempt.object, stored: { value: attempt.entry, etag }, message: result.message }]
+      : [];
   });
 }
 
@@ -201,7 +232,11 @@ async function prepare(
   unproven: boolean,
 ): Promise<Attempt> {
   const { source, destination } = work.snapshot.definition;
-  const { url, expiresAt } = await work.source.presignGet({ key: object.key, version: object.version, lifetimeMs: loader.timing.urlLifetimeMs });
+  const { url, expiresAt } = await work.source.presignGet({
+    key: object.key,
+    version: object.version,
+    lifetimeMs: loader.timing.urlLifetimeMs,
+  });
   const attemptSeq = (before?.value.attemptSeq ?? 0) + 1;
   const entry: LedgerEntry = {
     key: object.key,
@@ -210,7 +245,14 @@ async function prepare(
     state: 'intent',
     runId: work.input.runId,
     epoch: work.input.epoch,
-    sourceId: sourceIdOf({ ...work.ledger, ...destination, bucket: source.bucket, key: object.key, version: object.version, attemptSeq }),
+    sourceId: sourceIdOf({
+      ...work.ledger,
+      ...destination,
+      bucket: source.bucket,
+      key: object.key,
+      version: object.version,
+      attemptSeq,
+    }),
     attemptSeq,
     attempts: before !== null && before.value.version === object.version ? before.value.attempts + 1 : 1,
     intentAt: loader.now().toISOString(),
@@ -239,11 +281,18 @@ function post({ ingestion, snapshot }: UnitWork, { object, url, entry }: Attempt
   });
 }
 
-async function recordRefused(loader: Loader, { ledger }: UnitWork, refused: readonly Refused[]): Promise<void> {
+async function recordRefused(
+  loader: Loader,
+  { ledger }: UnitWork,
+  refused: readonly Refused[],
+): Promise<void> {
   const settledAt = loader.now().toISOString();
   const errorCode: ErrorCode = 'queueRefused';
   await loader.ledger.write(
     ledger,
-    refused.map(({ stored, message }) => ({ entry: { ...stored.value, state: 'failed', settledAt, errorCode, errorMessage: message.slice(0, 500) }, etag: stored.etag })),
+    refused.map(({ stored, message }) => ({
+      entry: { ...stored.value, state: 'failed', settledAt, errorCode, errorMessage: message.slice(0, 500) },
+      etag: stored.etag,
+    })),
   );
 }

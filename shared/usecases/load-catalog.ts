@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
-
-import type { LoadDefinition } from '../contracts/load-definition.ts';
 import { parseDefinition } from '../config/parse-definition.ts';
+import type { LoadDefinition } from '../contracts/load-definition.ts';
 import { LoaderError } from '../errors/loader-error.ts';
 import { allOf } from './bounded.ts';
 import type { Loader } from './loader.ts';
@@ -31,7 +30,8 @@ async function read({ documents }: Loader, name: string): Promise<Stored | null>
 /** @throws {LoaderError} `loadNotFound`. */
 export async function getLoad(loader: Loader, name: string): Promise<CatalogEntry> {
   const stored = await read(loader, name);
-  if (stored === null || stored.entry.deletedAt !== null) throw new LoaderError('loadNotFound', `There is no load named "${name}"`);
+  if (stored === null || stored.entry.deletedAt !== null)
+    throw new LoaderError('loadNotFound', `There is no load named "${name}"`);
   return stored.entry;
 }
 
@@ -76,7 +76,8 @@ export async function putLoad(
 export async function deleteLoad(loader: Loader, name: string): Promise<void> {
   for (;;) {
     const stored = await read(loader, name);
-    if (stored === null || stored.entry.deletedAt !== null) throw new LoaderError('loadNotFound', `There is no load named "${name}"`);
+    if (stored === null || stored.entry.deletedAt !== null)
+      throw new LoaderError('loadNotFound', `There is no load named "${name}"`);
     if (await write(loader, name, { ...stored.entry, deletedAt: loader.now().toISOString() }, stored)) return;
   }
 }
@@ -91,7 +92,10 @@ export interface DefinitionFile {
  * Takes definitions from files over. A file wins when its content has changed since it was last read; until then an
  * edit through the HTTP API stays, and so does a deletion.
  */
-export async function seedLoads(loader: Loader, files: readonly DefinitionFile[]): Promise<readonly string[]> {
+export async function seedLoads(
+  loader: Loader,
+  files: readonly DefinitionFile[],
+): Promise<readonly string[]> {
   const seeded: string[] = [];
   for (const { name, json } of files) {
     const fileHash = createHash('sha256').update(JSON.stringify(json)).digest('hex');
@@ -118,7 +122,16 @@ function sameLedger(a: LoadDefinition, b: LoadDefinition): boolean {
   );
 }
 
-async function write({ documents }: Loader, name: string, entry: CatalogEntry, over: Stored | null): Promise<boolean> {
-  const { written } = await documents.put(pathOf(name), JSON.stringify(entry, null, 2), over === null ? 'ifAbsent' : { etag: over.etag });
+async function write(
+  { documents }: Loader,
+  name: string,
+  entry: CatalogEntry,
+  over: Stored | null,
+): Promise<boolean> {
+  const { written } = await documents.put(
+    pathOf(name),
+    JSON.stringify(entry, null, 2),
+    over === null ? 'ifAbsent' : { etag: over.etag },
+  );
   return written;
 }

@@ -1,4 +1,4 @@
-import { partOf, type PartProgress, type PartRow, type RunView, type Stored } from '../domain/run-record.ts';
+import { type PartProgress, type PartRow, partOf, type RunView, type Stored } from '../domain/run-record.ts';
 import { EMPTY_DIGEST, EMPTY_PLAN } from '../domain/run-summary.ts';
 import { LoaderError } from '../errors/loader-error.ts';
 import type { RunWrite } from '../ports/run-store.ts';
@@ -50,7 +50,10 @@ export async function decideAsPart<Answer>(
     const writes: RunWrite[] = [{ value: row, etag: stored?.etag ?? null }, ...(decision.writes ?? [])];
     if (await loader.runs.commit(runId, writes)) return decision.answer;
   }
-  throw new LoaderError('stateUnavailable', `The ${part} of run ${runId} lost ${COMMIT_ATTEMPTS} races for its rows`);
+  throw new LoaderError(
+    'stateUnavailable',
+    `The ${part} of run ${runId} lost ${COMMIT_ATTEMPTS} races for its rows`,
+  );
 }
 
 export function newPart(part: string, epoch: number, now: string): PartRow {

@@ -7,17 +7,17 @@ import { layOutShards } from '../domain/shard-layout.ts';
 import { toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
 import { allOf } from './bounded.ts';
+import { type FoundPage, findObjects } from './find-objects.ts';
 import type { Loader } from './loader.ts';
 import { decideAsPart, pauseMs } from './part-commit.ts';
-import { findObjects, type FoundPage } from './find-objects.ts';
 import {
-  type PlanPage,
   type PlannedShard,
+  type PlanPage,
+  type RunFacts,
+  type RunSnapshot,
   readFacts,
   readPage,
   readSnapshot,
-  type RunFacts,
-  type RunSnapshot,
   serializeManifest,
   writeFacts,
   writePage,
@@ -35,7 +35,9 @@ const LEAD = 2;
 /** Shard rows of one transaction; Azure takes 100 operations, one of which is the planner's own row. */
 const SHARDS_PER_COMMIT = 80;
 
-type Position = { readonly kind: 'plan'; readonly cursor: string | null; readonly inserted: number } | { readonly kind: 'answer'; readonly answer: PlanPageOutput };
+type Position =
+  | { readonly kind: 'plan'; readonly cursor: string | null; readonly inserted: number }
+  | { readonly kind: 'answer'; readonly answer: PlanPageOutput };
 
 /**
  * Plans one page: lists, selects, compares with the ledger, writes the shard manifests, and hands the shards to the
@@ -52,10 +54,15 @@ export async function planPage(loader: Loader, input: PlanPageInput): Promise<Pl
     const position = await takePosition(loader, input, snapshot);
     if (position.kind === 'answer') return position.answer;
     const facts = (await readFacts(loader, runId)) ?? (await learnFacts(loader, snapshot));
-    const planned = (await readPage(loader, runId, page)) ?? (await makePage(loader, { snapshot, facts, page, cursor: position.cursor }));
+    const planned =
+      (await readPage(loader, runId, page)) ??
+      (await makePage(loader, { snapshot, facts, page, cursor: position.cursor }));
     const answer = await handOver(loader, input, planned, position.inserted);
     if (planned.pending.length > 0) {
-      await loader.loads.removePending({ load: snapshot.request.load, generation: snapshot.generation }, planned.pending);
+      await loader.loads.removePending(
+        { load: snapshot.request.load, generation: snapshot.generation },
+        planned.pending,
+      );
     }
     return answer;
   } catch (thrown) {
@@ -69,18 +76,33 @@ export async function planPage(loader: Loader, input: PlanPageInput): Promise<Pl
 }
 
 /** Where planning stands; also what it has to wait for. */
-async function takePosition(loader: Loader, { runId, epoch, page }: PlanPageInput, { definition }: RunSnapshot): Promise<Position> {
-  const position = await decideAsPart<Position>(loader, { runId, epoch, part: 'planner' }, ({ view, me, etag }) => {
-    const answer = (output: PlanPageOutput, changes: Partial<PartRow> | null = null) => ({ answer: { kind: 'answer', answer: output } as const, me: changes });
-    if (me.endedAt !== null) return answer({ kind: 'stop' });
-    if (view.control.value.stop !== null) return answer({ kind: 'stop' }, { endedAt: loader.now().toISOString() });
-    if (me.turn > page) return answer({ kind: 'page', next: me.turn });
-    if (plannedObjects(view) > LEAD * definition.concurrency.maxInFlight) {
-      return answer({ kind: 'wait', waitMs: pauseMs(loader, LEAD_PAUSE_MS) }, {});
-    }
-    // The first write makes the row, and each page begins with a sign of life.
-    return { answer: { kind: 'plan', cursor: me.cursor, inserted: Number(me.holds ?? 0) }, me: etag === null || me.holds === null ? {} : null };
-  });
+async function takePosition(
+  loader: Loader,
+  { runId, epoch, page }: PlanPageInput,
+  { definition }: RunSnapshot,
+): Promise<Position> {
+  const position = await decideAsPart<Position>(
+    loader,
+    { runId, epoch, part: 'planner' },
+    ({ view, me, etag }) => {
+      const answer = (output: PlanPageOutput, changes: Partial<PartRow> | null = null) => ({
+        answer: { kind: 'answer', answer: output } as const,
+        me: changes,
+      });
+      if (me.endedAt !== null) return answer({ kind: 'stop' });
+      if (view.control.value.stop !== null)
+        return answer({ kind: 'stop' }, { endedAt: loader.now().toISOString() });
+      if (me.turn > page) return answer({ kind: 'page', next: me.turn });
+      if (plannedObjects(view) > LEAD * definition.concurrency.maxInFlight) {
+        return answer({ kind: 'wait', waitMs: pauseMs(loader, LEAD_PAUSE_MS) }, {});
+      }
+      // The first write makes the row, and each page begins with a sign of life.
+      return {
+        answer: { kind: 'plan', cursor: me.cursor, inserted: Number(me.holds ?? 0) },
+        me: etag === null || me.holds === null ? {} : null,
+      };
+    },
+  );
   return position ?? { kind: 'answer', answer: { kind: 'stop' } };
 }
 
@@ -92,7 +114,12 @@ function plannedObjects(view: RunView): number {
 async function learnFacts(loader: Loader, { request, definition }: RunSnapshot): Promise<RunFacts> {
   const { cluster, database, table, mapping } = definition.destination;
   const ingestion = await loader.ingestion(cluster);
-  const { batchingWindowMs } = await ingestion.describeTable({ database, table, mapping, format: definition.format.type });
+  const { batchingWindowMs } = await ingestion.describeTable({
+    database,
+    table,
+    mapping,
+    format: definition.format.type,
+  });
   const unsettled = await loader.loads.listUnsettled(request.load);
   return writeFacts(loader, request.runId, { v: 1, batchingWindowMs, unsettled });
 }
@@ -109,11 +136,22 @@ async function makePage(loader: Loader, task: PageTask): Promise<PlanPage> {
   const { runId } = snapshot.request;
   const found = await findObjects(loader, task);
   const shards = await writeManifests(loader, snapshot, page, found);
-  return writePage(loader, runId, page, { v: 1, shards, totals: found.totals, next: found.next, pending: found.pending });
+  return writePage(loader, runId, page, {
+    v: 1,
+    shards,
+    totals: found.totals,
+    next: found.next,
+    pending: found.pending,
+  });
 }
 
 /** Two twins may write manifests for the same page: each under a name of its own, and the page document names one's. */
-async function writeManifests(loader: Loader, snapshot: RunSnapshot, page: number, found: FoundPage): Promise<readonly PlannedShard[]> {
+async function writeManifests(
+  loader: Loader,
+  snapshot: RunSnapshot,
+  page: number,
+  found: FoundPage,
+): Promise<readonly PlannedShard[]> {
   const writer = randomUUID().slice(0, 8);
   const shards = layOutShards(found.objects, snapshot.definition.concurrency);
   return allOf(shards, 4, async (units, index) => {
@@ -132,31 +170,40 @@ async function writeManifests(loader: Loader, snapshot: RunSnapshot, page: numbe
 }
 
 /** Puts the page's shards before the lanes, some at a time; `holds` of the planner's row counts those that are in. */
-async function handOver(loader: Loader, { runId, epoch, page }: PlanPageInput, planned: PlanPage, alreadyIn: number): Promise<PlanPageOutput> {
+async function handOver(
+  loader: Loader,
+  { runId, epoch, page }: PlanPageInput,
+  planned: PlanPage,
+  alreadyIn: number,
+): Promise<PlanPageOutput> {
   let inserted = alreadyIn;
   for (;;) {
-    const answer = await decideAsPart<PlanPageOutput | 'more'>(loader, { runId, epoch, part: 'planner' }, ({ me }) => {
-      if (me.endedAt !== null) return { answer: { kind: 'stop' }, me: null };
-      if (me.turn > page) return { answer: { kind: 'page', next: me.turn }, me: null };
-      inserted = Number(me.holds ?? 0);
-      const batch = planned.shards.slice(inserted, inserted + SHARDS_PER_COMMIT);
-      const writes = batch.map((shard) => ({ value: newShard(shard, epoch), etag: null }));
-      if (inserted + batch.length < planned.shards.length) {
-        return { answer: 'more', me: { holds: String(inserted + batch.length) }, writes };
-      }
-      const isLast = planned.next === null;
-      return {
-        answer: isLast ? { kind: 'stop' } : { kind: 'page', next: page + 1 },
-        me: {
-          turn: page + 1,
-          holds: null,
-          cursor: planned.next,
-          endedAt: isLast ? loader.now().toISOString() : null,
-          progress: { ...me.progress, plan: addPlanTotals(me.progress.plan, planned.totals) },
-        },
-        writes,
-      };
-    });
+    const answer = await decideAsPart<PlanPageOutput | 'more'>(
+      loader,
+      { runId, epoch, part: 'planner' },
+      ({ me }) => {
+        if (me.endedAt !== null) return { answer: { kind: 'stop' }, me: null };
+        if (me.turn > page) return { answer: { kind: 'page', next: me.turn }, me: null };
+        inserted = Number(me.holds ?? 0);
+        const batch = planned.shards.slice(inserted, inserted + SHARDS_PER_COMMIT);
+        const writes = batch.map((shard) => ({ value: newShard(shard, epoch), etag: null }));
+        if (inserted + batch.length < planned.shards.length) {
+          return { answer: 'more', me: { holds: String(inserted + batch.length) }, writes };
+        }
+        const isLast = planned.next === null;
+        return {
+          answer: isLast ? { kind: 'stop' } : { kind: 'page', next: page + 1 },
+          me: {
+            turn: page + 1,
+            holds: null,
+            cursor: planned.next,
+            endedAt: isLast ? loader.now().toISOString() : null,
+            progress: { ...me.progress, plan: addPlanTotals(me.progress.plan, planned.totals) },
+          },
+          writes,
+        };
+      },
+    );
     if (answer !== 'more') return answer ?? { kind: 'stop' };
   }
 }
@@ -185,7 +232,11 @@ function newShard({ shard, units, objects, bytes, manifest }: PlannedShard, epoc
 }
 
 /** However planning ends, it is written down: the lanes stop by it, and the summary tells it. */
-async function endPlanning(loader: Loader, { runId, epoch }: PlanPageInput, problem: NonNullable<PartRow['problem']>): Promise<PlanPageOutput> {
+async function endPlanning(
+  loader: Loader,
+  { runId, epoch }: PlanPageInput,
+  problem: NonNullable<PartRow['problem']>,
+): Promise<PlanPageOutput> {
   await decideAsPart(loader, { runId, epoch, part: 'planner' }, ({ me }) => ({
     answer: null,
     me: me.endedAt === null ? { endedAt: loader.now().toISOString(), problem } : null,

@@ -1,5 +1,11 @@
-import { type RunRow, runState, type RunView, type ShardRow } from '../domain/run-record.ts';
-import { type ObjectOutcome, OBJECT_STATES, type ObjectState, type RunState, type RunSummary } from '../domain/run-summary.ts';
+import { type RunRow, type RunView, runState, type ShardRow } from '../domain/run-record.ts';
+import {
+  OBJECT_STATES,
+  type ObjectOutcome,
+  type ObjectState,
+  type RunState,
+  type RunSummary,
+} from '../domain/run-summary.ts';
 import { LoaderError } from '../errors/loader-error.ts';
 import { planOfRun } from './finish-run.ts';
 import type { Loader } from './loader.ts';
@@ -59,14 +65,22 @@ function progressOf(view: RunView): RunProgress {
   const digest = digestOfRun(view);
   const closed = Object.values(digest.objects).reduce((sum, count) => sum + count, 0);
   const live = view.shards.map(({ value }) => value);
-  const sum = (rows: readonly ShardRow[], of: (row: ShardRow) => number) => rows.reduce((total, row) => total + of(row), 0);
-  const planner = view.parts.find(({ value }) => value.part === 'planner' && value.epoch === view.run.value.epoch);
+  const sum = (rows: readonly ShardRow[], of: (row: ShardRow) => number) =>
+    rows.reduce((total, row) => total + of(row), 0);
+  const planner = view.parts.find(
+    ({ value }) => value.part === 'planner' && value.epoch === view.run.value.epoch,
+  );
   const openBytes = sum(live, ({ bytes, settledBytes }) => bytes - settledBytes);
   return {
     listed: plan.listed,
     planningEnded: planner?.value.endedAt != null,
     objectsTotal: plan.selected,
-    objectsPosted: closed + sum(live.filter(({ state }) => state === 'posted'), ({ objects }) => objects),
+    objectsPosted:
+      closed +
+      sum(
+        live.filter(({ state }) => state === 'posted'),
+        ({ objects }) => objects,
+      ),
     objectsDone: closed + sum(live, ({ settledObjects }) => settledObjects),
     bytesTotal: plan.selectedBytes,
     bytesDone: Math.max(0, plan.selectedBytes - openBytes),
@@ -74,17 +88,30 @@ function progressOf(view: RunView): RunProgress {
 }
 
 export interface RunList {
-  readonly runs: readonly Pick<RunRow, 'runId' | 'load' | 'trigger' | 'createdAt' | 'endedAt' | 'finalState'>[];
+  readonly runs: readonly Pick<
+    RunRow,
+    'runId' | 'load' | 'trigger' | 'createdAt' | 'endedAt' | 'finalState'
+  >[];
   readonly next: string | null;
 }
 
 /** Runs, newest first; a run under way has no final state. */
-export async function listRuns(loader: Loader, options: { readonly load: string | null; readonly limit: number; readonly after: string | null }): Promise<RunList> {
+export async function listRuns(
+  loader: Loader,
+  options: { readonly load: string | null; readonly limit: number; readonly after: string | null },
+): Promise<RunList> {
   const { load, limit, after } = options;
   const page = await loader.runs.listRuns({ limit, after, ...(load === null ? {} : { load }) });
   return {
     next: page.next,
-    runs: page.runs.map(({ runId, load: name, trigger, createdAt, endedAt, finalState }) => ({ runId, load: name, trigger, createdAt, endedAt, finalState })),
+    runs: page.runs.map(({ runId, load: name, trigger, createdAt, endedAt, finalState }) => ({
+      runId,
+      load: name,
+      trigger,
+      createdAt,
+      endedAt,
+      finalState,
+    })),
   };
 }
 
@@ -117,7 +144,11 @@ export async function listObjects(
     const shard = await nextShard(loader, view, position);
     if (shard === null) return { objects: found, next: null };
     const outcomes = await outcomesOf(loader, view, shard);
-    for (let index = shard.shard === position.shard ? position.index : 0; index < outcomes.length; index += 1) {
+    for (
+      let index = shard.shard === position.shard ? position.index : 0;
+      index < outcomes.length;
+      index += 1
+    ) {
       const outcome = outcomes[index]!;
       if (options.state !== null && outcome.state !== options.state) continue;
       if (found.length === options.limit) return { objects: found, next: `${shard.shard}.${index}` };
@@ -136,17 +167,30 @@ interface Position {
 function parseCursor(after: string | null): Position {
   if (after === null) return { shard: '', index: Number.POSITIVE_INFINITY };
   const match = /^([0-9-]+)\.(\d+)$/.exec(after);
-  if (match === null) throw new LoaderError('invalidRequest', 'The cursor is not valid', { problems: [{ field: 'after', message: 'must be the `next` of an earlier answer' }] });
+  if (match === null)
+    throw new LoaderError('invalidRequest', 'The cursor is not valid', {
+      problems: [{ field: 'after', message: 'must be the `next` of an earlier answer' }],
+    });
   return { shard: match[1]!, index: Number(match[2]) };
 }
 
 /** The shard at the position, or the next one, be it live or settled. */
-async function nextShard({ runs }: Loader, view: RunView, { shard, index }: Position): Promise<ShardRow | null> {
+async function nextShard(
+  { runs }: Loader,
+  view: RunView,
+  { shard, index }: Position,
+): Promise<ShardRow | null> {
   const isThrough = index === Number.POSITIVE_INFINITY;
   const fits = (candidate: string) => (isThrough ? candidate > shard : candidate >= shard);
-  const live = view.shards.map(({ value }) => value).filter((row) => fits(row.shard)).sort(byShard)[0] ?? null;
+  const live =
+    view.shards
+      .map(({ value }) => value)
+      .filter((row) => fits(row.shard))
+      .sort(byShard)[0] ?? null;
   // `after` excludes its shard: the one that sorts just before the wanted one stands for "from here on".
-  const after = isThrough ? shard : `${shard.slice(0, -1)}${String.fromCharCode(shard.charCodeAt(shard.length - 1) - 1)}~`;
+  const after = isThrough
+    ? shard
+    : `${shard.slice(0, -1)}${String.fromCharCode(shard.charCodeAt(shard.length - 1) - 1)}~`;
   const settled = (await runs.settledShards(view.run.value.runId, { after, limit: 1 }))[0] ?? null;
   if (live === null || settled === null) return live ?? settled;
   return byShard(live, settled) < 0 ? live : settled;
@@ -161,12 +205,23 @@ async function outcomesOf(loader: Loader, view: RunView, shard: ShardRow): Promi
   if (shard.state === 'settled') return (await readOutcomes(loader, runId, shard.shard)) ?? [];
   const { request, generation } = await readSnapshot(loader, runId);
   const objects = await readManifest(loader, shard.manifest);
-  const entries = await loader.ledger.readKeys({ load: request.load, generation }, objects.map(({ key }) => key));
+  const entries = await loader.ledger.readKeys(
+    { load: request.load, generation },
+    objects.map(({ key }) => key),
+  );
   return objects.map((object) => {
     const stored = entries.get(object.key) ?? null;
     const isOurs = stored !== null && stored.value.runId === runId;
-    const hasEnded = isOurs && (stored.value.state === 'ingested' || stored.value.state === 'failed' || stored.value.state === 'unknown');
-    const outcome = outcomeOf({ object, stored }, runId, shard, { stop: finalState === null ? null : 'cancel' });
-    return finalState === null && !hasEnded ? { ...outcome, state: 'pending', code: null, message: null } : outcome;
+    const hasEnded =
+      isOurs &&
+      (stored.value.state === 'ingested' ||
+        stored.value.state === 'failed' ||
+        stored.value.state === 'unknown');
+    const outcome = outcomeOf({ object, stored }, runId, shard, {
+      stop: finalState === null ? null : 'cancel',
+    });
+    return finalState === null && !hasEnded
+      ? { ...outcome, state: 'pending', code: null, message: null }
+      : outcome;
   });
 }

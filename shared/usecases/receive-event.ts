@@ -16,7 +16,13 @@ export async function receiveEvent(loader: Loader, message: unknown, dequeueCoun
   for (const { definition, generation } of await listLoads(loader)) {
     const { bucket, prefix } = definition.source;
     if (!definition.events) continue;
-    const keys = [...new Set(created.filter((object) => object.bucket === bucket && object.key.startsWith(prefix)).map(({ key }) => key))];
+    const keys = [
+      ...new Set(
+        created
+          .filter((object) => object.bucket === bucket && object.key.startsWith(prefix))
+          .map(({ key }) => key),
+      ),
+    ];
     if (keys.length === 0) continue;
     await loader.loads.addPending({ load: definition.name, generation }, keys);
     events.eventsReceived(loader.logger, { load: definition.name, objects: keys.length });

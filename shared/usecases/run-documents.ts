@@ -76,7 +76,12 @@ export async function readSnapshot({ documents }: Loader, runId: string): Promis
 }
 
 /** The snapshot of a run that begins now. */
-export function takeSnapshot(loader: Loader, request: RunRequest, generation: number, definition: LoadDefinition): RunSnapshot {
+export function takeSnapshot(
+  loader: Loader,
+  request: RunRequest,
+  generation: number,
+  definition: LoadDefinition,
+): RunSnapshot {
   const tagWindow = definition.tagWindow ?? defaultTagWindow(definition, request);
   const tag = dropByTag({
     appId: loader.appId,
@@ -117,7 +122,12 @@ export async function readPage({ documents }: Loader, runId: string, page: numbe
 }
 
 /** Writes a page if there is none; what stands in storage is returned and counts. */
-export async function writePage({ documents }: Loader, runId: string, page: number, value: PlanPage): Promise<PlanPage> {
+export async function writePage(
+  { documents }: Loader,
+  runId: string,
+  page: number,
+  value: PlanPage,
+): Promise<PlanPage> {
   return writeOnce(documents, pagePath(runId, page), value);
 }
 
@@ -139,10 +149,19 @@ interface ManifestHeader {
   readonly units: readonly (readonly [offset: number, length: number, objects: number])[];
 }
 
-type ManifestLine = readonly [key: string, version: string, sizeBytes: number, reason: PlannedObject['reason']];
+type ManifestLine = readonly [
+  key: string,
+  version: string,
+  sizeBytes: number,
+  reason: PlannedObject['reason'],
+];
 
 export function serializeManifest(shard: Shard): string {
-  const bodies = shard.map((unit) => unit.map(({ key, version, sizeBytes, reason }) => `${JSON.stringify([key, version, sizeBytes, reason])}\n`).join(''));
+  const bodies = shard.map((unit) =>
+    unit
+      .map(({ key, version, sizeBytes, reason }) => `${JSON.stringify([key, version, sizeBytes, reason])}\n`)
+      .join(''),
+  );
   let offset = 0;
   const units = bodies.map((body, index) => {
     const length = Buffer.byteLength(body);
@@ -157,7 +176,11 @@ export function serializeManifest(shard: Shard): string {
 const FIRST_READ_BYTES = 64 * 1024;
 
 /** The objects of one unit. One request for small shards, two for large ones. */
-export async function readUnit({ documents }: Loader, manifest: string, unit: number): Promise<readonly PlannedObject[]> {
+export async function readUnit(
+  { documents }: Loader,
+  manifest: string,
+  unit: number,
+): Promise<readonly PlannedObject[]> {
   const first = await documents.getRange(manifest, 0, FIRST_READ_BYTES);
   if (first === null) throw new LoaderError('stateUnavailable', `The manifest ${manifest} is not there`);
   const headerEnd = first.indexOf(0x0a) + 1;
@@ -165,20 +188,31 @@ export async function readUnit({ documents }: Loader, manifest: string, unit: nu
   const place = header.units[unit];
   if (place === undefined) throw new LoaderError('internal', `The manifest ${manifest} has no unit ${unit}`);
   const from = headerEnd + place[0];
-  const slice = from + place[1] <= first.length ? first.subarray(from, from + place[1]) : await documents.getRange(manifest, from, place[1]);
+  const slice =
+    from + place[1] <= first.length
+      ? first.subarray(from, from + place[1])
+      : await documents.getRange(manifest, from, place[1]);
   if (slice === null) throw new LoaderError('stateUnavailable', `The manifest ${manifest} is not there`);
   return parseLines(slice.toString());
 }
 
 /** All objects of a shard. */
-export async function readManifest({ documents }: Loader, manifest: string): Promise<readonly PlannedObject[]> {
+export async function readManifest(
+  { documents }: Loader,
+  manifest: string,
+): Promise<readonly PlannedObject[]> {
   const document = await documents.get(manifest);
   if (document === null) throw new LoaderError('stateUnavailable', `The manifest ${manifest} is not there`);
   return parseLines(document.body.slice(document.body.indexOf('\n') + 1));
 }
 
 function parseLines(text: string): readonly PlannedObject[] {
-  return readNdjson<ManifestLine>(text).map(([key, version, sizeBytes, reason]) => ({ key, version, sizeBytes, reason }));
+  return readNdjson<ManifestLine>(text).map(([key, version, sizeBytes, reason]) => ({
+    key,
+    version,
+    sizeBytes,
+    reason,
+  }));
 }
 
 export function readNdjson<Value>(text: string): readonly Value[] {

@@ -3,7 +3,11 @@ import type { LedgerEntry } from '../domain/ledger-entry.ts';
 import { redact } from '../errors/loader-error.ts';
 
 /** The entry after ADX's report, or `null` when the report settles nothing. */
-export function settleEntry(entry: LedgerEntry, status: IngestionStatus | null, now: Date): LedgerEntry | null {
+export function settleEntry(
+  entry: LedgerEntry,
+  status: IngestionStatus | null,
+  now: Date,
+): LedgerEntry | null {
   const settled = settleStatus(status, new Date(entry.urlExpiresAt));
   const settledAt = status?.updatedAt ?? now.toISOString();
   switch (settled.settled) {
@@ -12,6 +16,12 @@ export function settleEntry(entry: LedgerEntry, status: IngestionStatus | null, 
     case 'ingested':
       return { ...entry, state: 'ingested', settledAt, errorCode: null, errorMessage: null };
     case 'failed':
-      return { ...entry, state: 'failed', settledAt, errorCode: settled.code, errorMessage: redact(settled.message) };
+      return {
+        ...entry,
+        state: 'failed',
+        settledAt,
+        errorCode: settled.code,
+        errorMessage: redact(settled.message),
+      };
   }
 }

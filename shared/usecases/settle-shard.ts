@@ -2,7 +2,13 @@ import type { SettleShardInput, SettleShardOutput } from '../contracts/durable.t
 import { fenceOf, type LedgerEntry } from '../domain/ledger-entry.ts';
 import { isOnErrorReached } from '../domain/on-error.ts';
 import type { ControlRow, PartRow, RunView, ShardRow, Stored } from '../domain/run-record.ts';
-import { addDigests, digestOutcomes, EMPTY_DIGEST, type ObjectOutcome, type OutcomeDigest } from '../domain/run-summary.ts';
+import {
+  addDigests,
+  digestOutcomes,
+  EMPTY_DIGEST,
+  type ObjectOutcome,
+  type OutcomeDigest,
+} from '../domain/run-summary.ts';
 import { nextLookAt } from '../domain/settle-timing.ts';
 import type { PlannedObject } from '../domain/shard-layout.ts';
 import { ERROR_KINDS, type ErrorCode, toLoaderError } from '../errors/loader-error.ts';
@@ -12,7 +18,7 @@ import type { LedgerName } from '../ports/ledger.ts';
 import type { RunWrite } from '../ports/run-store.ts';
 import type { Loader } from './loader.ts';
 import { change, decideAsPart } from './part-commit.ts';
-import { readFacts, readManifest, readSnapshot, type RunSnapshot, writeOutcomes } from './run-documents.ts';
+import { type RunSnapshot, readFacts, readManifest, readSnapshot, writeOutcomes } from './run-documents.ts';
 import { settleEntry } from './settle-entry.ts';
 
 /** ADX's default batching window, for a run whose planner could not tell it. */
@@ -50,12 +56,16 @@ async function passOver(loader: Loader, input: SettleShardInput): Promise<Settle
   const { runId, epoch, shard } = input;
   const view = await loader.runs.readRun(runId);
   const row = view?.shards.find(({ value }) => value.shard === shard)?.value;
-  if (view === null || row === undefined || row.postedAt === null || view.run.value.epoch !== epoch) return { ok: true, settled: true };
+  if (view === null || row === undefined || row.postedAt === null || view.run.value.epoch !== epoch)
+    return { ok: true, settled: true };
   const snapshot = await readSnapshot(loader, runId);
   const ledger: LedgerName = { load: snapshot.request.load, generation: snapshot.generation };
 
   const objects = await readManifest(loader, row.manifest);
-  const entries = await loader.ledger.readKeys(ledger, objects.map(({ key }) => key));
+  const entries = await loader.ledger.readKeys(
+    ledger,
+    objects.map(({ key }) => key),
+  );
   const items: Item[] = objects.map((object) => ({ object, stored: entries.get(object.key) ?? null }));
 
   const isLastLook = loader.now().getTime() >= Date.parse(row.postedAt) + loader.timing.settleDeadlineMs;
@@ -73,7 +83,11 @@ async function passOver(loader: Loader, input: SettleShardInput): Promise<Settle
 
 /** A message of this run may be alive, and its deadline has not passed. */
 function isOpen(stored: Stored<LedgerEntry> | null, runId: string): boolean {
-  return stored !== null && stored.value.runId === runId && (stored.value.state === 'intent' || stored.value.state === 'queued');
+  return (
+    stored !== null &&
+    stored.value.runId === runId &&
+    (stored.value.state === 'intent' || stored.value.state === 'queued')
+  );
 }
 
 interface Settling {
@@ -85,7 +99,10 @@ interface Settling {
 }
 
 /** Reads reports for open objects and writes what they settle; on the last look the rest becomes `unknown`. */
-async function settleItems(loader: Loader, { ledger, ingestion, items, runId, isLastLook }: Settling): Promise<readonly Item[]> {
+async function settleItems(
+  loader: Loader,
+  { ledger, ingestion, items, runId, isLastLook }: Settling,
+): Promise<readonly Item[]> {
   const open = items.filter(({ stored }) => isOpen(stored, runId));
   if (open.length === 0) return items;
   const statuses = await readReports(loader, ingestion, open, isLastLook);
@@ -96,13 +113,22 @@ async function settleItems(loader: Loader, { ledger, ingestion, items, runId, is
   });
   const etags = await loader.ledger.write(ledger, changed);
   // An entry that somebody else wrote meanwhile is looked at again in the next pass.
-  const written = new Map(changed.flatMap(({ entry }, index) => (etags[index] == null ? [] : [[entry.key, { value: entry, etag: etags[index] }] as const])));
+  const written = new Map(
+    changed.flatMap(({ entry }, index) =>
+      etags[index] == null ? [] : [[entry.key, { value: entry, etag: etags[index] }] as const],
+    ),
+  );
   return items.map((item) => ({ ...item, stored: written.get(item.object.key) ?? item.stored }));
 }
 
 type Statuses = Awaited<ReturnType<Ingestion['readStatuses']>>;
 
-async function readReports(loader: Loader, ingestion: Ingestion, open: readonly Item[], readAll: boolean): Promise<Statuses> {
+async function readReports(
+  loader: Loader,
+  ingestion: Ingestion,
+  open: readonly Item[],
+  readAll: boolean,
+): Promise<Statuses> {
   const ids = open.map(({ stored }) => stored!.value.sourceId);
   const step = readAll ? 1 : Math.max(1, Math.floor(ids.length / Math.max(SAMPLE, ids.length / SAMPLE)));
   if (step === 1) return ingestion.readStatuses(ids);
@@ -114,15 +140,33 @@ async function readReports(loader: Loader, ingestion: Ingestion, open: readonly 
   return new Map([...sample, ...rest]);
 }
 
-function settleEntryOf(entry: LedgerEntry, statuses: Statuses, now: Date, isLastLook: boolean): LedgerEntry | null {
+function settleEntryOf(
+  entry: LedgerEntry,
+  statuses: Statuses,
+  now: Date,
+  isLastLook: boolean,
+): LedgerEntry | null {
   const settled = settleEntry(entry, statuses.get(entry.sourceId) ?? null, now);
   if (settled !== null || !isLastLook) return settled;
-  return { ...entry, state: 'unknown', settledAt: null, errorCode: 'noReport', errorMessage: ERROR_KINDS.noReport.title };
+  return {
+    ...entry,
+    state: 'unknown',
+    settledAt: null,
+    errorCode: 'noReport',
+    errorMessage: ERROR_KINDS.noReport.title,
+  };
 }
 
-async function lookAgain(loader: Loader, { runId, epoch, settler, shard }: SettleShardInput, snapshot: RunSnapshot, items: readonly Item[]): Promise<void> {
+async function lookAgain(
+  loader: Loader,
+  { runId, epoch, settler, shard }: SettleShardInput,
+  snapshot: RunSnapshot,
+  items: readonly Item[],
+): Promise<void> {
   const facts = await readFacts(loader, runId);
-  const done = items.filter(({ stored }) => stored !== null && stored.value.runId === runId && !isOpen(stored, runId));
+  const done = items.filter(
+    ({ stored }) => stored !== null && stored.value.runId === runId && !isOpen(stored, runId),
+  );
   const failedHere = done.filter(({ stored }) => stored!.value.state === 'failed').length;
   await decideAsPart(loader, { runId, epoch, part: `settler-${settler}` }, ({ view }) => {
     const stored = view.shards.find(({ value }) => value.shard === shard);
@@ -143,7 +187,10 @@ async function lookAgain(loader: Loader, { runId, epoch, settler, shard }: Settl
       settledObjects: done.length,
       settledBytes: done.reduce((sum, { object }) => sum + object.sizeBytes, 0),
     });
-    const seen = addDigests(digestOfRun(view), { ...EMPTY_DIGEST, objects: { ...EMPTY_DIGEST.objects, ingested: done.length - failedHere, failed: failedHere } });
+    const seen = addDigests(digestOfRun(view), {
+      ...EMPTY_DIGEST,
+      objects: { ...EMPTY_DIGEST.objects, ingested: done.length - failedHere, failed: failedHere },
+    });
     return { answer: null, me: {}, writes: [next, ...stopOnError(loader, view.control, snapshot, seen)] };
   });
 }
@@ -154,7 +201,11 @@ async function lookLater(loader: Loader, { runId, epoch, settler, shard }: Settl
     await decideAsPart(loader, { runId, epoch, part: `settler-${settler}` }, ({ view }) => {
       const stored = view.shards.find(({ value }) => value.shard === shard && value.state === 'posted');
       const lookAt = new Date(loader.now().getTime() + loader.timing.firstLookMs).toISOString();
-      return { answer: null, me: {}, writes: stored === undefined ? [] : [change(stored, { heldBy: null, lookAt })] };
+      return {
+        answer: null,
+        me: {},
+        writes: stored === undefined ? [] : [change(stored, { heldBy: null, lookAt })],
+      };
     });
   } catch {
     // The state storage is away too: the settler holds the shard and gets it again with its next turn.
@@ -169,9 +220,18 @@ interface Closing {
 }
 
 /** Writes the outcomes, then moves the shard out of the live part of the run together with the settler's progress. */
-async function closeShard(loader: Loader, { runId, epoch, settler, shard }: SettleShardInput, closing: Closing): Promise<void> {
+async function closeShard(
+  loader: Loader,
+  { runId, epoch, settler, shard }: SettleShardInput,
+  closing: Closing,
+): Promise<void> {
   const { snapshot, row, items, control } = closing;
-  const fences = new Map(items.map(({ object, stored }) => [object.key, stored === null ? null : fenceOf(stored.value, loader.timing.downloadGraceMs).toISOString()]));
+  const fences = new Map(
+    items.map(({ object, stored }) => [
+      object.key,
+      stored === null ? null : fenceOf(stored.value, loader.timing.downloadGraceMs).toISOString(),
+    ]),
+  );
   const outcomes = await writeOutcomes(
     loader,
     runId,
@@ -191,7 +251,11 @@ async function closeShard(loader: Loader, { runId, epoch, settler, shard }: Sett
       unsettledObjects: digest.objects.unknown + digest.objects.deferred,
     });
     const seen = addDigests(digestOfRun(view), digest);
-    return { answer: null, me: { progress, holds: null }, writes: [settled, ...stopOnError(loader, view.control, snapshot, seen)] };
+    return {
+      answer: null,
+      me: { progress, holds: null },
+      writes: [settled, ...stopOnError(loader, view.control, snapshot, seen)],
+    };
   });
 }
 
@@ -200,19 +264,38 @@ export function digestOfRun(view: Pick<RunView, 'parts'>): OutcomeDigest {
   return view.parts.reduce((digest, { value }) => addDigests(digest, value.progress.digest), EMPTY_DIGEST);
 }
 
-function stopOnError(loader: Loader, control: Stored<ControlRow>, { definition }: RunSnapshot, digest: OutcomeDigest): readonly RunWrite[] {
+function stopOnError(
+  loader: Loader,
+  control: Stored<ControlRow>,
+  { definition }: RunSnapshot,
+  digest: OutcomeDigest,
+): readonly RunWrite[] {
   if (control.value.stop !== null || !isOnErrorReached(definition.onError, digest.objects)) return [];
   return [change(control, { stop: 'onError', stopAt: loader.now().toISOString() })];
 }
 
 /** How an object of a shard ended, by what the ledger says of it. */
-export function outcomeOf({ object, stored }: Item, runId: string, shard: Pick<ShardRow, 'code'>, control: Pick<ControlRow, 'stop'>): ObjectOutcome {
+export function outcomeOf(
+  { object, stored }: Item,
+  runId: string,
+  shard: Pick<ShardRow, 'code'>,
+  control: Pick<ControlRow, 'stop'>,
+): ObjectOutcome {
   const base = { key: object.key, version: object.version, sizeBytes: object.sizeBytes };
   const entry = stored?.value ?? null;
   // Settled after all, between the document of unsettled objects and now.
-  const settledElsewhere = entry !== null && object.reason === 'recheck' && (entry.state === 'ingested' || entry.state === 'failed');
-  if (entry === null || (entry.runId !== runId && !settledElsewhere)) return { ...base, ...withoutPost(object, entry, shard, control) };
-  const state = { ingested: 'ingested', failed: 'failed', unknown: 'unknown', intent: 'unknown', queued: 'unknown', undone: 'notStarted' } as const;
+  const settledElsewhere =
+    entry !== null && object.reason === 'recheck' && (entry.state === 'ingested' || entry.state === 'failed');
+  if (entry === null || (entry.runId !== runId && !settledElsewhere))
+    return { ...base, ...withoutPost(object, entry, shard, control) };
+  const state = {
+    ingested: 'ingested',
+    failed: 'failed',
+    unknown: 'unknown',
+    intent: 'unknown',
+    queued: 'unknown',
+    undone: 'notStarted',
+  } as const;
   return {
     ...base,
     version: entry.version,
@@ -228,12 +311,28 @@ export function outcomeOf({ object, stored }: Item, runId: string, shard: Pick<S
 }
 
 /** The run has not posted the object: it was stopped, could not, or another run's message is still open. */
-function withoutPost(object: PlannedObject, entry: LedgerEntry | null, shard: Pick<ShardRow, 'code'>, control: Pick<ControlRow, 'stop'>) {
+function withoutPost(
+  object: PlannedObject,
+  entry: LedgerEntry | null,
+  shard: Pick<ShardRow, 'code'>,
+  control: Pick<ControlRow, 'stop'>,
+) {
   const none = { sourceId: null, attempts: 0, postedAt: null, settledAt: null, repostedUnproven: false };
   if (entry !== null && object.reason === 'recheck') {
-    return { ...none, state: 'deferred' as const, code: 'noReport' as const, message: ERROR_KINDS.noReport.title, sourceId: entry.sourceId };
+    return {
+      ...none,
+      state: 'deferred' as const,
+      code: 'noReport' as const,
+      message: ERROR_KINDS.noReport.title,
+      sourceId: entry.sourceId,
+    };
   }
   if (control.stop !== null) return { ...none, state: 'notStarted' as const, code: null, message: null };
   const why = shard.code as ErrorCode | null;
-  return { ...none, state: 'failed' as const, code: 'notPosted' as const, message: why === null ? ERROR_KINDS.notPosted.title : ERROR_KINDS[why].title };
+  return {
+    ...none,
+    state: 'failed' as const,
+    code: 'notPosted' as const,
+    message: why === null ? ERROR_KINDS.notPosted.title : ERROR_KINDS[why].title,
+  };
 }

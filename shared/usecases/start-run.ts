@@ -1,11 +1,16 @@
 import { createHash } from 'node:crypto';
 
 import * as v from 'valibot';
-
-import { PAYLOAD_VERSION } from '../contracts/durable.ts';
 import { parseWith } from '../config/parse-definition.ts';
+import { PAYLOAD_VERSION } from '../contracts/durable.ts';
 import { manualRunId, runInstanceId } from '../domain/run-id.ts';
-import { NO_OPTIONS, type RunOptions, type RunRequest, type RunRow, type RunTrigger } from '../domain/run-record.ts';
+import {
+  NO_OPTIONS,
+  type RunOptions,
+  type RunRequest,
+  type RunRow,
+  type RunTrigger,
+} from '../domain/run-record.ts';
 import { LoaderError, type Problem } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
 import type { Orchestrations } from '../ports/orchestrations.ts';
@@ -13,7 +18,9 @@ import { getLoad } from './load-catalog.ts';
 import type { Loader } from './loader.ts';
 import { type RunSnapshot, takeSnapshot, writeSnapshot } from './run-documents.ts';
 
-const instant = v.nullable(v.pipe(v.string(), v.isoTimestamp('must be an ISO 8601 instant such as 2026-01-31T00:00:00Z')));
+const instant = v.nullable(
+  v.pipe(v.string(), v.isoTimestamp('must be an ISO 8601 instant such as 2026-01-31T00:00:00Z')),
+);
 
 /** Body of `POST /api/loads/{name}/runs`; all of it optional. */
 const RunOptionsSchema = v.strictObject({
@@ -60,7 +67,11 @@ export interface StartedRun {
  *
  * @throws {LoaderError} `loadNotFound`; `loadBusy` with the id of the run that holds the lock; `idempotencyMismatch`.
  */
-export async function startRun(loader: Loader, orchestrations: Orchestrations, input: StartInput): Promise<StartedRun> {
+export async function startRun(
+  loader: Loader,
+  orchestrations: Orchestrations,
+  input: StartInput,
+): Promise<StartedRun> {
   const { load, trigger, options = NO_OPTIONS, idempotencyKey = null } = input;
   await getLoad(loader, load);
   const createdAt = loader.now();
@@ -68,10 +79,16 @@ export async function startRun(loader: Loader, orchestrations: Orchestrations, i
   const request: RunRequest = { runId, load, trigger, options, createdAt: createdAt.toISOString() };
 
   if (idempotencyKey !== null) {
-    const fingerprint = createHash('sha256').update(JSON.stringify([load, options])).digest('hex');
+    const fingerprint = createHash('sha256')
+      .update(JSON.stringify([load, options]))
+      .digest('hex');
     const claim = await loader.loads.claimIdempotencyKey({ load, idempotencyKey, runId, fingerprint });
     if (claim.fingerprint !== fingerprint) {
-      throw new LoaderError('idempotencyMismatch', 'This Idempotency-Key belongs to a request with another body', { facts: { runId: claim.runId } });
+      throw new LoaderError(
+        'idempotencyMismatch',
+        'This Idempotency-Key belongs to a request with another body',
+        { facts: { runId: claim.runId } },
+      );
     }
     if (!claim.isNew) return { runId: claim.runId, isNew: false };
   }
@@ -80,14 +97,20 @@ export async function startRun(loader: Loader, orchestrations: Orchestrations, i
   if (!lock.acquired) {
     if (idempotencyKey !== null) await loader.loads.dropIdempotencyKey(load, idempotencyKey);
     const busy = lock.heldBy.request.runId;
-    throw new LoaderError('loadBusy', `The load "${load}" is being run by ${busy}`, { facts: { runId: busy } });
+    throw new LoaderError('loadBusy', `The load "${load}" is being run by ${busy}`, {
+      facts: { runId: busy },
+    });
   }
   await beginRun(loader, orchestrations, request);
   return { runId, isNew: true };
 }
 
 /** Everything behind the lock. Any step may have been done before; each is done once. */
-export async function beginRun(loader: Loader, orchestrations: Orchestrations, request: RunRequest): Promise<void> {
+export async function beginRun(
+  loader: Loader,
+  orchestrations: Orchestrations,
+  request: RunRequest,
+): Promise<void> {
   const { generation, definition } = await getLoad(loader, request.load);
   const snapshot = await writeSnapshot(loader, takeSnapshot(loader, request, generation, definition));
   const run: RunRow = {
@@ -105,7 +128,11 @@ export async function beginRun(loader: Loader, orchestrations: Orchestrations, r
 }
 
 /** Starts the orchestration of one epoch; `false` when it is there already. */
-export function startInstance(orchestrations: Orchestrations, { request: { runId }, definition }: RunSnapshot, epoch: number): Promise<boolean> {
+export function startInstance(
+  orchestrations: Orchestrations,
+  { request: { runId }, definition }: RunSnapshot,
+  epoch: number,
+): Promise<boolean> {
   const { lanes } = definition.concurrency;
   return orchestrations.startRun(runInstanceId({ runId, epoch }), {
     v: PAYLOAD_VERSION,

@@ -13,33 +13,50 @@ const IDLE_PAUSE_MS = 2000;
 export async function takePosted(loader: Loader, input: TakePostedInput): Promise<TakePostedOutput> {
   const { runId, epoch, settler, turn } = input;
   const part = `settler-${settler}`;
-  const answer = await decideAsPart<TakePostedOutput>(loader, { runId, epoch, part }, ({ view, me, etag }) => {
-    if (me.endedAt !== null) return { answer: { kind: 'stop' }, me: null };
-    if (etag !== null && me.turn > turn) return { answer: { kind: 'wait', waitMs: IDLE_PAUSE_MS }, me: null };
-    if (etag !== null && me.turn === turn && me.holds !== null) {
-      const held = view.shards.find(({ value }) => value.shard === me.holds && value.heldBy === part && value.epoch === epoch);
-      if (held !== undefined) return { answer: { kind: 'settle', shard: held.value.shard }, me: null };
-    }
-    const now = loader.now();
-    const choice = chooseForSettler(view, part, now);
-    switch (choice.choice) {
-      case 'stop':
-        return { answer: { kind: 'stop' }, me: { turn, holds: null, endedAt: now.toISOString() } };
-      case 'wait': {
-        const untilMs = choice.until === null ? pauseMs(loader, IDLE_PAUSE_MS) : choice.until.getTime() - now.getTime();
-        const waitMs = Math.max(20, Math.min(untilMs, loader.timing.longestTimerMs));
-        return { answer: { kind: 'wait', waitMs }, me: { turn, holds: null } };
+  const answer = await decideAsPart<TakePostedOutput>(
+    loader,
+    { runId, epoch, part },
+    ({ view, me, etag }) => {
+      if (me.endedAt !== null) return { answer: { kind: 'stop' }, me: null };
+      if (etag !== null && me.turn > turn)
+        return { answer: { kind: 'wait', waitMs: IDLE_PAUSE_MS }, me: null };
+      if (etag !== null && me.turn === turn && me.holds !== null) {
+        const held = view.shards.find(
+          ({ value }) => value.shard === me.holds && value.heldBy === part && value.epoch === epoch,
+        );
+        if (held !== undefined) return { answer: { kind: 'settle', shard: held.value.shard }, me: null };
       }
-      case 'settle': {
-        const { shard } = choice;
-        const postedAt = shard.value.postedAt ?? now.toISOString();
-        return {
-          answer: { kind: 'settle', shard: shard.value.shard },
-          me: { turn, holds: shard.value.shard },
-          writes: [change(shard, { state: 'posted', heldBy: part, epoch, turn, postedAt, lookAt: shard.value.lookAt ?? postedAt })],
-        };
+      const now = loader.now();
+      const choice = chooseForSettler(view, part, now);
+      switch (choice.choice) {
+        case 'stop':
+          return { answer: { kind: 'stop' }, me: { turn, holds: null, endedAt: now.toISOString() } };
+        case 'wait': {
+          const untilMs =
+            choice.until === null ? pauseMs(loader, IDLE_PAUSE_MS) : choice.until.getTime() - now.getTime();
+          const waitMs = Math.max(20, Math.min(untilMs, loader.timing.longestTimerMs));
+          return { answer: { kind: 'wait', waitMs }, me: { turn, holds: null } };
+        }
+        case 'settle': {
+          const { shard } = choice;
+          const postedAt = shard.value.postedAt ?? now.toISOString();
+          return {
+            answer: { kind: 'settle', shard: shard.value.shard },
+            me: { turn, holds: shard.value.shard },
+            writes: [
+              change(shard, {
+                state: 'posted',
+                heldBy: part,
+                epoch,
+                turn,
+                postedAt,
+                lookAt: shard.value.lookAt ?? postedAt,
+              }),
+            ],
+          };
+        }
       }
-    }
-  });
+    },
+  );
   return answer ?? { kind: 'stop' };
 }

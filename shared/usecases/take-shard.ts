@@ -1,5 +1,11 @@
 import type { TakeShardInput, TakeShardOutput } from '../contracts/durable.ts';
-import { chooseForLane, type RunView, type ShardRow, SHARD_ATTEMPTS, type Stored } from '../domain/run-record.ts';
+import {
+  chooseForLane,
+  type RunView,
+  SHARD_ATTEMPTS,
+  type ShardRow,
+  type Stored,
+} from '../domain/run-record.ts';
 import type { RunWrite } from '../ports/run-store.ts';
 import type { Loader } from './loader.ts';
 import { change, decideAsPart, pauseMs } from './part-commit.ts';
@@ -20,28 +26,52 @@ export async function takeShard(loader: Loader, input: TakeShardInput): Promise<
   const { definition } = await readSnapshot(loader, runId);
   const answer = await decideAsPart<TakeShardOutput>(loader, { runId, epoch, part }, ({ view, me, etag }) => {
     if (me.endedAt !== null) return { answer: { kind: 'stop' }, me: null };
-    if (etag !== null && me.turn > turn) return { answer: { kind: 'wait', waitMs: FIRST_PAUSE_MS }, me: null };
+    if (etag !== null && me.turn > turn)
+      return { answer: { kind: 'wait', waitMs: FIRST_PAUSE_MS }, me: null };
     if (etag !== null && me.turn === turn && me.holds !== null) {
       const held = view.shards.find(({ value }) => value.shard === me.holds);
-      if (held !== undefined && held.value.heldBy === part && held.value.epoch === epoch && held.value.state === 'claimed') {
+      if (
+        held !== undefined &&
+        held.value.heldBy === part &&
+        held.value.epoch === epoch &&
+        held.value.state === 'claimed'
+      ) {
         return { answer: shardAnswer(held.value), me: null };
       }
     }
     const done = markPosted(loader, view, part, finished);
-    const after: RunView = done === null ? view : { ...view, shards: view.shards.map((shard) => (shard === done.shard ? done.after : shard)) };
+    const after: RunView =
+      done === null
+        ? view
+        : { ...view, shards: view.shards.map((shard) => (shard === done.shard ? done.after : shard)) };
     const writes: RunWrite[] = done === null ? [] : [{ value: done.after.value, etag: done.shard.etag }];
     const choice = chooseForLane(after, part, definition.concurrency.maxInFlight);
     switch (choice.choice) {
       case 'stop':
-        return { answer: { kind: 'stop' }, me: { turn, holds: null, endedAt: loader.now().toISOString() }, writes };
+        return {
+          answer: { kind: 'stop' },
+          me: { turn, holds: null, endedAt: loader.now().toISOString() },
+          writes,
+        };
       case 'wait': {
-        const waitMs = pauseMs(loader, view.parts.some(({ value }) => value.part === 'planner' && value.turn > 0) ? PAUSE_MS : FIRST_PAUSE_MS);
+        const waitMs = pauseMs(
+          loader,
+          view.parts.some(({ value }) => value.part === 'planner' && value.turn > 0)
+            ? PAUSE_MS
+            : FIRST_PAUSE_MS,
+        );
         return { answer: { kind: 'wait', waitMs }, me: { turn, holds: null }, writes };
       }
       case 'shard': {
         const { shard } = choice;
         const again = shard.value.state === 'claimed' && shard.value.epoch === epoch;
-        const claim = change(shard, { state: 'claimed', heldBy: part, epoch, turn, attempt: again ? shard.value.attempt + 1 : 1 });
+        const claim = change(shard, {
+          state: 'claimed',
+          heldBy: part,
+          epoch,
+          turn,
+          attempt: again ? shard.value.attempt + 1 : 1,
+        });
         return {
           answer: shardAnswer(claim.value as ShardRow),
           me: { turn, holds: shard.value.shard },

@@ -1,5 +1,5 @@
 import { partInstanceId, runInstanceId, scheduledRunId, shardInstanceId } from '../domain/run-id.ts';
-import { type PartRow, type RunView, silentPartSince, type Stored } from '../domain/run-record.ts';
+import { type PartRow, type RunView, type Stored, silentPartSince } from '../domain/run-record.ts';
 import { latestDue } from '../domain/schedule.ts';
 import { LoaderError, toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
@@ -25,8 +25,12 @@ export const MOST_EPOCHS = 5;
  * locks that an end left behind, and starts what is due. One load's trouble doesn't keep it from the others.
  */
 export async function tick(loader: Loader, orchestrations: Orchestrations): Promise<void> {
-  await allOf(await loader.loads.listLocks(), 8, (lock) => guarded(loader, lock.load, () => lookAfterRun(loader, orchestrations, lock)));
-  await allOf(await listLoads(loader), 8, (entry) => guarded(loader, entry.definition.name, () => startWhatIsDue(loader, orchestrations, entry)));
+  await allOf(await loader.loads.listLocks(), 8, (lock) =>
+    guarded(loader, lock.load, () => lookAfterRun(loader, orchestrations, lock)),
+  );
+  await allOf(await listLoads(loader), 8, (entry) =>
+    guarded(loader, entry.definition.name, () => startWhatIsDue(loader, orchestrations, entry)),
+  );
 }
 
 async function guarded(loader: Loader, load: string, work: () => Promise<void>): Promise<void> {
@@ -59,7 +63,11 @@ async function lookAfterRun(loader: Loader, orchestrations: Orchestrations, lock
 }
 
 /** The load may have been deleted behind its lock: then nothing can begin. */
-async function completeStart(loader: Loader, orchestrations: Orchestrations, { load, request }: Lock): Promise<void> {
+async function completeStart(
+  loader: Loader,
+  orchestrations: Orchestrations,
+  { load, request }: Lock,
+): Promise<void> {
   try {
     await beginRun(loader, orchestrations, request);
   } catch (thrown) {
@@ -78,13 +86,20 @@ async function watchSilence(loader: Loader, orchestrations: Orchestrations, view
   const silentSince = silentPartSince(view);
   const isSilent = now.getTime() - silentSince.getTime() > loader.timing.staleAfterMs;
   if (!isSilent) {
-    if (run.value.silentSince !== null) await loader.runs.commit(run.value.runId, [change(run, { silentSince: null, silentSeenBy: null })]);
+    if (run.value.silentSince !== null)
+      await loader.runs.commit(run.value.runId, [change(run, { silentSince: null, silentSeenBy: null })]);
     return;
   }
-  events.runSilent(loader.logger, { runId: run.value.runId, epoch: run.value.epoch, silentSince: silentSince.toISOString() });
+  events.runSilent(loader.logger, {
+    runId: run.value.runId,
+    epoch: run.value.epoch,
+    silentSince: silentSince.toISOString(),
+  });
   const sameStart = run.value.silentSeenBy === loader.hostStart && run.value.silentSince !== null;
   if (!sameStart) {
-    await loader.runs.commit(run.value.runId, [change(run, { silentSince: now.toISOString(), silentSeenBy: loader.hostStart })]);
+    await loader.runs.commit(run.value.runId, [
+      change(run, { silentSince: now.toISOString(), silentSeenBy: loader.hostStart }),
+    ]);
     return;
   }
   if (now.getTime() - Date.parse(run.value.silentSince!) < loader.takeoverAfterMs) return;
@@ -131,7 +146,9 @@ async function endInstances(loader: Loader, orchestrations: Orchestrations, view
   const instances = [
     runInstanceId({ runId, epoch }),
     ...parts.map((part) => partInstanceId({ runId, epoch, part })),
-    ...shards.map(({ value }) => shardInstanceId({ runId, epoch, shard: value.shard, attempt: value.attempt })),
+    ...shards.map(({ value }) =>
+      shardInstanceId({ runId, epoch, shard: value.shard, attempt: value.attempt }),
+    ),
   ];
   for (const instance of instances) await orchestrations.terminate(instance, 'taken over');
 }
@@ -140,7 +157,11 @@ function names(kind: string, count: number): readonly string[] {
   return Array.from({ length: count }, (_, index) => `${kind}-${index}`);
 }
 
-async function startWhatIsDue(loader: Loader, orchestrations: Orchestrations, { definition, generation }: CatalogEntry): Promise<void> {
+async function startWhatIsDue(
+  loader: Loader,
+  orchestrations: Orchestrations,
+  { definition, generation }: CatalogEntry,
+): Promise<void> {
   const load = definition.name;
   const scheduled = await noteDue(loader, definition);
   if ((await loader.loads.readLock(load)) !== null) return;
@@ -148,14 +169,17 @@ async function startWhatIsDue(loader: Loader, orchestrations: Orchestrations, { 
     await startScheduled(loader, orchestrations, load, scheduled);
     return;
   }
-  const pending = definition.events ? await loader.loads.readPending({ load, generation }, { afterKey: null, limit: 1 }) : [];
+  const pending = definition.events
+    ? await loader.loads.readPending({ load, generation }, { afterKey: null, limit: 1 })
+    : [];
   if (pending.length > 0) {
     await startUnlessBusy(loader, orchestrations, { load, trigger: 'events' });
     return;
   }
   const now = loader.now().toISOString();
   const unsettled = await loader.loads.listUnsettled(load);
-  if (unsettled.some(({ fenceAt }) => fenceAt <= now)) await startUnlessBusy(loader, orchestrations, { load, trigger: 'settle' });
+  if (unsettled.some(({ fenceAt }) => fenceAt <= now))
+    await startUnlessBusy(loader, orchestrations, { load, trigger: 'settle' });
 }
 
 /** Writes down the latest instant that fell due, so that it is neither lost nor started twice; returns what waits. */
@@ -170,19 +194,33 @@ async function noteDue(loader: Loader, { name, schedule }: CatalogEntry['definit
   }
   const due = latestDue(schedule, new Date(before.checkedUntil), now);
   const waiting = due?.toISOString() ?? before.waiting;
-  if (!(await loader.loads.writeSchedule(name, { checkedUntil: now.toISOString(), waiting, etag: before.etag }))) return null;
+  if (
+    !(await loader.loads.writeSchedule(name, { checkedUntil: now.toISOString(), waiting, etag: before.etag }))
+  )
+    return null;
   return waiting === null ? null : new Date(waiting);
 }
 
-async function startScheduled(loader: Loader, orchestrations: Orchestrations, load: string, scheduledFor: Date): Promise<void> {
+async function startScheduled(
+  loader: Loader,
+  orchestrations: Orchestrations,
+  load: string,
+  scheduledFor: Date,
+): Promise<void> {
   const runId = scheduledRunId(load, scheduledFor);
   const alreadyRun = (await loader.runs.readControl(runId)) !== null;
-  if (!alreadyRun && !(await startUnlessBusy(loader, orchestrations, { load, trigger: 'schedule', runId }))) return;
+  if (!alreadyRun && !(await startUnlessBusy(loader, orchestrations, { load, trigger: 'schedule', runId })))
+    return;
   const state = await loader.loads.readSchedule(load);
-  if (state !== null && state.waiting === scheduledFor.toISOString()) await loader.loads.writeSchedule(load, { ...state, waiting: null });
+  if (state !== null && state.waiting === scheduledFor.toISOString())
+    await loader.loads.writeSchedule(load, { ...state, waiting: null });
 }
 
-async function startUnlessBusy(loader: Loader, orchestrations: Orchestrations, input: Parameters<typeof startRun>[2]): Promise<boolean> {
+async function startUnlessBusy(
+  loader: Loader,
+  orchestrations: Orchestrations,
+  input: Parameters<typeof startRun>[2],
+): Promise<boolean> {
   try {
     await startRun(loader, orchestrations, input);
     return true;
@@ -193,7 +231,11 @@ async function startUnlessBusy(loader: Loader, orchestrations: Orchestrations, i
 }
 
 /** What waited for the lock of a load is started as soon as it is free, not only with the next tick. */
-export async function startWaiting(loader: Loader, orchestrations: Orchestrations, load: string): Promise<void> {
+export async function startWaiting(
+  loader: Loader,
+  orchestrations: Orchestrations,
+  load: string,
+): Promise<void> {
   await guarded(loader, load, async () => {
     const entry = (await listLoads(loader)).find(({ definition }) => definition.name === load);
     if (entry !== undefined) await startWhatIsDue(loader, orchestrations, entry);

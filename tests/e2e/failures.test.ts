@@ -6,7 +6,10 @@ let under: StackUnderTest;
 
 beforeAll(async () => {
   under = await startStackUnderTest({
-    settings: { S3_CREDENTIALS__WRONG__ACCESS_KEY_ID: 'local-access-key', S3_CREDENTIALS__WRONG__SECRET_ACCESS_KEY: 'not-the-secret' },
+    settings: {
+      S3_CREDENTIALS__WRONG__ACCESS_KEY_ID: 'local-access-key',
+      S3_CREDENTIALS__WRONG__SECRET_ACCESS_KEY: 'not-the-secret',
+    },
   });
   await under.createTable('T');
 }, 60_000);
@@ -16,7 +19,10 @@ afterAll(() => under.stop());
 describe('objects', () => {
   test('one that fails does not keep the others', async () => {
     await under.createTable('Mixed');
-    await under.upload([...jsonObjects('mixed', 30), { key: 'mixed/broken.json.gz', body: Buffer.from('this is not gzip') }]);
+    await under.upload([
+      ...jsonObjects('mixed', 30),
+      { key: 'mixed/broken.json.gz', body: Buffer.from('this is not gzip') },
+    ]);
     await under.putLoad('mixed', { destination: { table: 'Mixed' } });
     const { runId, summary } = await under.run('mixed');
     expect(summary).toMatchObject({ state: 'completedWithFailures', objects: { ingested: 30, failed: 1 } });
@@ -42,9 +48,24 @@ describe('a run that can not be', () => {
     ['a wrong secret', 'wrong-secret', { source: { credentials: 'wrong' } }, 'sourceAccessDenied'],
     ['a missing bucket', 'missing-bucket', { source: { bucket: 'no-such-bucket' } }, 'bucketNotFound'],
     ['a missing table', 'missing-table', { destination: { table: 'NoSuchTable' } }, 'tableNotFound'],
-    ['a missing mapping', 'missing-mapping', { destination: { mapping: 'no_such_mapping' } }, 'mappingNotFound'],
-    ['a missing database', 'missing-database', { destination: { database: 'no_such_database' } }, 'databaseNotFound'],
-    ['unknown credentials', 'unknown-credentials', { source: { credentials: 'nobody' } }, 'credentialsNotFound'],
+    [
+      'a missing mapping',
+      'missing-mapping',
+      { destination: { mapping: 'no_such_mapping' } },
+      'mappingNotFound',
+    ],
+    [
+      'a missing database',
+      'missing-database',
+      { destination: { database: 'no_such_database' } },
+      'databaseNotFound',
+    ],
+    [
+      'unknown credentials',
+      'unknown-credentials',
+      { source: { credentials: 'nobody' } },
+      'credentialsNotFound',
+    ],
   ])('%s fails it at once, with a remedy', async (_, name, changes, code) => {
     await under.putLoad(name, changes);
     const { state, summary } = await under.run(name);
@@ -55,11 +76,19 @@ describe('a run that can not be', () => {
   });
 
   test('an invalid definition is refused with all its problems', async () => {
-    const answer = await under.app.request('PUT', '/api/loads/invalid', { source: { bucket: 'UPPER', sufix: '.x' }, format: { type: 'jsn' } });
+    const answer = await under.app.request('PUT', '/api/loads/invalid', {
+      source: { bucket: 'UPPER', sufix: '.x' },
+      format: { type: 'jsn' },
+    });
     expect(answer.status).toBe(400);
     expect(answer.headers.get('content-type')).toBe('application/problem+json');
     expect(answer.body).toMatchObject({ code: 'invalidDefinition', status: 400 });
-    expect(answer.body.problems.map(({ field }: { field: string }) => field).sort()).toEqual(['destination', 'format.type', 'source.bucket', 'source.sufix']);
+    expect(answer.body.problems.map(({ field }: { field: string }) => field).sort()).toEqual([
+      'destination',
+      'format.type',
+      'source.bucket',
+      'source.sufix',
+    ]);
   });
 });
 
@@ -74,7 +103,8 @@ describe('the API', () => {
     await under.createTable('Busy');
     await under.upload(jsonObjects('busy', 5));
     await under.putLoad('busy', { destination: { table: 'Busy' } });
-    const start = (key: string, body: unknown = {}) => under.app.request('POST', '/api/loads/busy/runs', body, { 'idempotency-key': key });
+    const start = (key: string, body: unknown = {}) =>
+      under.app.request('POST', '/api/loads/busy/runs', body, { 'idempotency-key': key });
     const [first, second] = await Promise.all([start('one'), start('one')]);
     expect([first.status, second.status]).toEqual([202, 202]);
     expect(second.body.runId).toBe(first.body.runId);
@@ -83,7 +113,10 @@ describe('the API', () => {
 
     const busy = await start('two');
     expect(busy).toMatchObject({ status: 409, body: { code: 'loadBusy', runId: first.body.runId } });
-    expect(await start('one', { prefix: 'busy/0' })).toMatchObject({ status: 422, body: { code: 'idempotencyMismatch' } });
+    expect(await start('one', { prefix: 'busy/0' })).toMatchObject({
+      status: 422,
+      body: { code: 'idempotencyMismatch' },
+    });
     await under.waitForEnd(first.body.runId);
     expect(await under.kusto.countRows('Busy')).toBe(5);
     expect((await start('one')).body.runId).toBe(first.body.runId);
@@ -93,16 +126,25 @@ describe('the API', () => {
     await under.createTable('Narrow');
     await under.upload(jsonObjects('narrow', 20));
     await under.putLoad('narrow', { destination: { table: 'Narrow' } });
-    expect((await under.run('narrow', { prefix: 'narrow/0001' })).summary).toMatchObject({ plan: { listed: 10 }, objects: { ingested: 10 } });
-    expect(await under.app.request('POST', '/api/loads/narrow/runs', { prefix: 'elsewhere/' })).toMatchObject({ status: 400, body: { code: 'invalidRequest' } });
+    expect((await under.run('narrow', { prefix: 'narrow/0001' })).summary).toMatchObject({
+      plan: { listed: 10 },
+      objects: { ingested: 10 },
+    });
+    expect(await under.app.request('POST', '/api/loads/narrow/runs', { prefix: 'elsewhere/' })).toMatchObject(
+      { status: 400, body: { code: 'invalidRequest' } },
+    );
   });
 
   test('cancels a run: what is in flight is settled, nothing more is started', async () => {
     await under.createTable('Cancelled');
     await under.upload(jsonObjects('cancelled', 400));
-    await under.putLoad('cancelled', { destination: { table: 'Cancelled' }, concurrency: { lanes: 1, objectsPerActivity: 25, maxInFlight: 100 } });
+    await under.putLoad('cancelled', {
+      destination: { table: 'Cancelled' },
+      concurrency: { lanes: 1, objectsPerActivity: 25, maxInFlight: 100 },
+    });
     const runId = await under.app.startRun('cancelled');
-    while ((await under.app.readRun(runId)).progress.objectsPosted === 0) await new Promise((resolve) => setTimeout(resolve, 50));
+    while ((await under.app.readRun(runId)).progress.objectsPosted === 0)
+      await new Promise((resolve) => setTimeout(resolve, 50));
     expect((await under.app.request('POST', `/api/runs/${runId}/cancel`)).status).toBe(202);
     const { state, summary } = await under.waitForEnd(runId);
     expect(state).toBe('cancelled');
@@ -113,7 +155,10 @@ describe('the API', () => {
     expect(await under.kusto.countRows('Cancelled')).toBe(ingested);
     expect((await under.app.request('POST', `/api/runs/${runId}/cancel`)).status).toBe(202);
 
-    expect((await under.run('cancelled')).summary).toMatchObject({ state: 'completed', objects: { ingested: notStarted } });
+    expect((await under.run('cancelled')).summary).toMatchObject({
+      state: 'completed',
+      objects: { ingested: notStarted },
+    });
     expect(await under.kusto.countRows('Cancelled')).toBe(400);
   });
 
@@ -125,16 +170,36 @@ describe('the API', () => {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     const first = await under.app.request('GET', '/api/runs?load=listed&limit=2');
-    const second = await under.app.request('GET', `/api/runs?load=listed&limit=2&after=${encodeURIComponent(first.body.next)}`);
-    expect([...first.body.runs, ...second.body.runs].map((run: { runId: string }) => run.runId)).toEqual(runIds);
+    const second = await under.app.request(
+      'GET',
+      `/api/runs?load=listed&limit=2&after=${encodeURIComponent(first.body.next)}`,
+    );
+    expect([...first.body.runs, ...second.body.runs].map((run: { runId: string }) => run.runId)).toEqual(
+      runIds,
+    );
   });
 
   test('answers 404 and 400 with problems', async () => {
-    expect(await under.app.request('GET', '/api/runs/nothing')).toMatchObject({ status: 404, body: { code: 'runNotFound' } });
-    expect(await under.app.request('GET', '/api/loads/nothing')).toMatchObject({ status: 404, body: { code: 'loadNotFound' } });
-    expect(await under.app.request('POST', '/api/loads/nothing/runs')).toMatchObject({ status: 404, body: { code: 'loadNotFound' } });
-    expect(await under.app.request('PUT', '/api/loads/broken', '{')).toMatchObject({ status: 400, body: { code: 'invalidRequest' } });
-    expect(await under.app.request('GET', '/api/runs?limit=0')).toMatchObject({ status: 400, body: { code: 'invalidRequest' } });
+    expect(await under.app.request('GET', '/api/runs/nothing')).toMatchObject({
+      status: 404,
+      body: { code: 'runNotFound' },
+    });
+    expect(await under.app.request('GET', '/api/loads/nothing')).toMatchObject({
+      status: 404,
+      body: { code: 'loadNotFound' },
+    });
+    expect(await under.app.request('POST', '/api/loads/nothing/runs')).toMatchObject({
+      status: 404,
+      body: { code: 'loadNotFound' },
+    });
+    expect(await under.app.request('PUT', '/api/loads/broken', '{')).toMatchObject({
+      status: 400,
+      body: { code: 'invalidRequest' },
+    });
+    expect(await under.app.request('GET', '/api/runs?limit=0')).toMatchObject({
+      status: 400,
+      body: { code: 'invalidRequest' },
+    });
   });
 
   test('deletes a load; its name begins anew', async () => {

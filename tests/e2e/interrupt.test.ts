@@ -15,7 +15,10 @@ function markedProcesses(mark: string): readonly number[] {
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {
       try {
-        return readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`${MARK}=${mark}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
+        return (
+          readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`${MARK}=${mark}`) &&
+          !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'))
+        );
       } catch {
         return false;
       }
@@ -51,19 +54,23 @@ test.runIf(process.platform === 'linux').each([
   ['while the parts start', 1500, 'npm'],
   ['while it seeds', 3500, 'group'],
   ['while the loads run', 9000, 'npm'],
-] as const)('an interruption %s stops everything that npm start has started', async (_, afterMs, to) => {
-  const mark = randomUUID();
-  const folders = temporaryFolders();
-  const child = start(mark);
-  let ended = false;
-  child.on('exit', () => {
-    ended = true;
-  });
-  await new Promise((resolve) => setTimeout(resolve, afterMs));
-  expect(ended).toBe(false);
-  // Ctrl-C reaches the whole group; `kill` by hand only npm.
-  process.kill(to === 'group' ? -child.pid! : child.pid!, 'SIGINT');
-  expect(await within(20_000, () => ended)).toBe(true);
-  expect(await within(5000, () => markedProcesses(mark).length === 0)).toBe(true);
-  expect([...temporaryFolders()].filter((name) => !folders.has(name))).toEqual([]);
-}, 60_000);
+] as const)(
+  'an interruption %s stops everything that npm start has started',
+  async (_, afterMs, to) => {
+    const mark = randomUUID();
+    const folders = temporaryFolders();
+    const child = start(mark);
+    let ended = false;
+    child.on('exit', () => {
+      ended = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, afterMs));
+    expect(ended).toBe(false);
+    // Ctrl-C reaches the whole group; `kill` by hand only npm.
+    process.kill(to === 'group' ? -child.pid! : child.pid!, 'SIGINT');
+    expect(await within(20_000, () => ended)).toBe(true);
+    expect(await within(5000, () => markedProcesses(mark).length === 0)).toBe(true);
+    expect([...temporaryFolders()].filter((name) => !folders.has(name))).toEqual([]);
+  },
+  60_000,
+);

@@ -24,7 +24,10 @@ beforeAll(async () => {
 afterAll(() => under.stop());
 
 test('a host that is killed in the middle of a run loses no row and doubles none', async () => {
-  await under.putLoad('killed', { destination: { table: 'Killed' }, concurrency: { lanes: 2, objectsPerActivity: 25 } });
+  await under.putLoad('killed', {
+    destination: { table: 'Killed' },
+    concurrency: { lanes: 2, objectsPerActivity: 25 },
+  });
   const runId = await under.app.startRun('killed');
   // In the middle of the posts: messages are in the queue, and lanes are at work on others.
   const queued = () => under.kusto.countRows('Killed').catch(() => 0);
@@ -47,7 +50,9 @@ test('a host that is killed in the middle of a run loses no row and doubles none
   // What was between intent and record is settled, or loaded again behind the fence, by a run that starts by itself.
   const until = Date.now() + 90_000;
   const openRuns = async () => {
-    const { runs } = (await under.app.request('GET', '/api/runs?load=killed')).body as { runs: { runId: string; finalState: string | null }[] };
+    const { runs } = (await under.app.request('GET', '/api/runs?load=killed')).body as {
+      runs: { runId: string; finalState: string | null }[];
+    };
     return runs.filter(({ finalState }) => finalState === null).length;
   };
   while ((await under.kusto.countRows('Killed')) < OBJECTS || (await openRuns()) > 0) {

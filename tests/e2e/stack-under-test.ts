@@ -51,7 +51,11 @@ export async function startStackUnderTest(options: StackUnderTestOptions = {}): 
     inMemory: true,
     buckets: [TEST_BUCKET],
     batchingTimeScale: TIME_SCALE,
-    settings: { LOADER_TIME_SCALE: String(TIME_SCALE), LOADER_LOADS_FOLDER: 'no-such-folder', ...options.settings },
+    settings: {
+      LOADER_TIME_SCALE: String(TIME_SCALE),
+      LOADER_LOADS_FOLDER: 'no-such-folder',
+      ...options.settings,
+    },
     host: { logLevel: 'error', ...options.host },
   });
   const endpoint = String(stack.kusto.settings.endpoint);
@@ -88,13 +92,20 @@ export async function startStackUnderTest(options: StackUnderTestOptions = {}): 
     },
     putLoad: async (name, { source, destination, ...changes } = {}) => {
       const definition = {
-        source: { bucket: TEST_BUCKET, prefix: `${name}/`, endpoint: stack.s3.settings.endpoint, pathStyle: true, ...source },
+        source: {
+          bucket: TEST_BUCKET,
+          prefix: `${name}/`,
+          endpoint: stack.s3.settings.endpoint,
+          pathStyle: true,
+          ...source,
+        },
         format: { type: 'json' },
         destination: { cluster: endpoint, database, table: 'T', ...destination },
         ...changes,
       };
       const answer = await app.request('PUT', `/api/loads/${name}`, definition);
-      if (answer.status >= 300) throw new Error(`PUT ${name}: ${answer.status} ${JSON.stringify(answer.body)}`);
+      if (answer.status >= 300)
+        throw new Error(`PUT ${name}: ${answer.status} ${JSON.stringify(answer.body)}`);
     },
     run: async (load, body) => waitForEnd(await app.startRun(load, body)),
     stop: async () => {

@@ -15,12 +15,27 @@ beforeAll(async () => {
 
 afterAll(() => under.stop());
 
-const send = (message: unknown) => queue.sendMessage(Buffer.from(typeof message === 'string' ? message : JSON.stringify(message)).toString('base64'));
+const send = (message: unknown) =>
+  queue.sendMessage(
+    Buffer.from(typeof message === 'string' ? message : JSON.stringify(message)).toString('base64'),
+  );
 
 const s3Event = (key: string) => ({
-  Records: [{ eventName: 'ObjectCreated:Put', s3: { bucket: { name: TEST_BUCKET }, object: { key: encodeURIComponent(key).replaceAll('%20', '+'), size: 1, eTag: 'x' } } }],
+  Records: [
+    {
+      eventName: 'ObjectCreated:Put',
+      s3: {
+        bucket: { name: TEST_BUCKET },
+        object: { key: encodeURIComponent(key).replaceAll('%20', '+'), size: 1, eTag: 'x' },
+      },
+    },
+  ],
 });
-const snsEvent = (key: string) => ({ Type: 'Notification', TopicArn: 'arn:aws:sns:us-east-1:1:t', Message: JSON.stringify(s3Event(key)) });
+const snsEvent = (key: string) => ({
+  Type: 'Notification',
+  TopicArn: 'arn:aws:sns:us-east-1:1:t',
+  Message: JSON.stringify(s3Event(key)),
+});
 const eventBridgeEvent = (key: string) => ({
   source: 'aws.s3',
   'detail-type': 'Object Created',
@@ -38,7 +53,9 @@ async function eventually(check: () => Promise<boolean>, timeoutMs = 60_000): Pr
 describe('S3 events', () => {
   test('load what they announce, once, however often and in whatever shape they come', async () => {
     await under.createTable('Announced');
-    const objects = jsonObjects('announced', 6).map((object, index) => (index === 0 ? { ...object, key: 'announced/a file + 100%.json' } : object));
+    const objects = jsonObjects('announced', 6).map((object, index) =>
+      index === 0 ? { ...object, key: 'announced/a file + 100%.json' } : object,
+    );
     await under.upload(objects);
     await under.putLoad('announced', { destination: { table: 'Announced' }, events: true });
     for (const [index, { key }] of objects.entries()) {
@@ -53,9 +70,18 @@ describe('S3 events', () => {
     // The same again, and a listing over the same keys: nothing is loaded twice.
     for (const { key } of objects) await send(s3Event(key));
     await send(s3Event('announced/deleted-meanwhile.json'));
-    const runs = async () => (await under.app.request('GET', '/api/runs?load=announced')).body.runs as { runId: string; finalState: string | null }[];
-    await eventually(async () => (await runs()).length >= 2 && (await runs()).every(({ finalState }) => finalState !== null));
-    expect((await under.run('announced')).summary).toMatchObject({ objects: { ingested: 0 }, plan: { skipped: { unchanged: 6 } } });
+    const runs = async () =>
+      (await under.app.request('GET', '/api/runs?load=announced')).body.runs as {
+        runId: string;
+        finalState: string | null;
+      }[];
+    await eventually(
+      async () => (await runs()).length >= 2 && (await runs()).every(({ finalState }) => finalState !== null),
+    );
+    expect((await under.run('announced')).summary).toMatchObject({
+      objects: { ingested: 0 },
+      plan: { skipped: { unchanged: 6 } },
+    });
     expect(await under.kusto.countRows('Announced')).toBe(6);
     // A burst is not a run per event.
     expect((await runs()).length).toBeLessThanOrEqual(6);
@@ -64,7 +90,11 @@ describe('S3 events', () => {
   test('that can not be read end in the poison queue', async () => {
     await send('this is no event');
     const poison = new QueueClient(under.stack.azurite.connectionString, `${EVENT_QUEUE}-poison`);
-    await eventually(async () => (await poison.exists()) && ((await poison.getProperties()).approximateMessagesCount ?? 0) === 1, 90_000);
+    await eventually(
+      async () =>
+        (await poison.exists()) && ((await poison.getProperties()).approximateMessagesCount ?? 0) === 1,
+      90_000,
+    );
   }, 120_000);
 });
 
@@ -72,8 +102,16 @@ describe('a schedule', () => {
   test('starts the load when it is due, and each instant once', async () => {
     await under.createTable('Scheduled');
     await under.upload(jsonObjects('scheduled', 3));
-    await under.putLoad('scheduled', { destination: { table: 'Scheduled' }, schedule: { cron: '*/5 * * * * *' } });
-    const runs = async () => (await under.app.request('GET', '/api/runs?load=scheduled')).body.runs as { runId: string; trigger: string; finalState: string | null }[];
+    await under.putLoad('scheduled', {
+      destination: { table: 'Scheduled' },
+      schedule: { cron: '*/5 * * * * *' },
+    });
+    const runs = async () =>
+      (await under.app.request('GET', '/api/runs?load=scheduled')).body.runs as {
+        runId: string;
+        trigger: string;
+        finalState: string | null;
+      }[];
     await eventually(async () => (await runs()).filter(({ finalState }) => finalState !== null).length >= 3);
     await under.app.request('DELETE', '/api/loads/scheduled');
     const started = await runs();

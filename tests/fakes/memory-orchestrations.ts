@@ -44,7 +44,12 @@ export interface DriveOptions {
 /**
  * Carries a run out as the orchestrators do, part by part in one thread, moving the clock on when every part waits.
  */
-export async function drive(loader: Loader, clock: TestClock, input: LoadRunInput, options: DriveOptions = {}): Promise<RunSummary | null> {
+export async function drive(
+  loader: Loader,
+  clock: TestClock,
+  input: LoadRunInput,
+  options: DriveOptions = {},
+): Promise<RunSummary | null> {
   const { v, runId, epoch } = input;
   const ref = { v, runId, epoch };
   const call = async <Output>(activity: () => Promise<Output>): Promise<Output> => {
@@ -79,9 +84,15 @@ export async function drive(loader: Loader, clock: TestClock, input: LoadRunInpu
       if (answer.kind === 'stop') return null;
       if (answer.kind === 'wait') return answer.waitMs;
       const { shard, units } = answer;
-      const outputs = await Promise.all(Array.from({ length: units }, (_, unit) => call(() => ingestUnit(loader, { ...ref, shard, unit }))));
+      const outputs = await Promise.all(
+        Array.from({ length: units }, (_, unit) => call(() => ingestUnit(loader, { ...ref, shard, unit }))),
+      );
       const failed = outputs.find((output) => !output.ok);
-      finished = { shard, ok: failed === undefined, code: failed === undefined || failed.ok ? null : failed.code };
+      finished = {
+        shard,
+        ok: failed === undefined,
+        code: failed === undefined || failed.ok ? null : failed.code,
+      };
       return 0;
     };
   };
@@ -98,7 +109,9 @@ export async function drive(loader: Loader, clock: TestClock, input: LoadRunInpu
   };
 
   const range = (count: number) => Array.from({ length: count }, (_, index) => index);
-  let parts = [planner(), ...range(input.lanes).map(lane), ...range(input.settlers).map(settler)].map((step) => ({ step, wakeAt: 0 }));
+  let parts = [planner(), ...range(input.lanes).map(lane), ...range(input.settlers).map(settler)].map(
+    (step) => ({ step, wakeAt: 0 }),
+  );
   let idle = 0;
   while (parts.length > 0) {
     const due = parts.filter(({ wakeAt }) => wakeAt <= clock.now().getTime());

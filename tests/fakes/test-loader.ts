@@ -1,8 +1,12 @@
-import type { LoadDefinition } from '../../shared/contracts/load-definition.ts';
 import { createMemoryState } from '../../shared/adapters/state/memory-state.ts';
+import type { LoadDefinition } from '../../shared/contracts/load-definition.ts';
 import type { Timing } from '../../shared/domain/settle-timing.ts';
 import type { Loader } from '../../shared/usecases/loader.ts';
-import { createMemoryIngestion, type MemoryIngestion, type MemoryIngestionOptions } from './memory-ingestion.ts';
+import {
+  createMemoryIngestion,
+  type MemoryIngestion,
+  type MemoryIngestionOptions,
+} from './memory-ingestion.ts';
 import { createMemorySource, type MemorySource } from './memory-source.ts';
 
 /** A clock that stands until a test moves it. */
@@ -55,7 +59,9 @@ export function createTestLoader(options: MemoryIngestionOptions = {}): TestLoad
     timeScale: 1,
     takeoverAfterMs: 3 * 60_000,
     ...state,
-    logger: { log: (level, message, fields) => void logged.push(`${level} ${message} ${JSON.stringify(fields)}`) },
+    logger: {
+      log: (level, message, fields) => void logged.push(`${level} ${message} ${JSON.stringify(fields)}`),
+    },
     now: clock.now,
     randomSuffix: () => String((suffix += 1)).padStart(4, '0'),
     hostStart: 'host-1',

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import type { OrchestrationContext } from 'durable-functions';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { lane } from '../../functions/orchestrators/lane.ts';
@@ -29,14 +29,31 @@ interface Answer {
 const START = new Date('2026-01-31T12:00:00.000Z');
 
 /** Runs an orchestrator from its beginning with the first `answers` of a history; the actions that it comes to. */
-function replay(orchestrator: (context: OrchestrationContext) => Orchestration, input: unknown, answers: readonly Answer[]): readonly Action[] {
+function replay(
+  orchestrator: (context: OrchestrationContext) => Orchestration,
+  input: unknown,
+  answers: readonly Answer[],
+): readonly Action[] {
   const actions: Action[] = [];
   const df = {
     currentUtcDateTime: START,
     getInput: () => structuredClone(input),
-    callActivity: (name: string, of: unknown): Action => ({ kind: 'activity', name, input: structuredClone(of) }),
-    callActivityWithRetry: (name: string, _retry: unknown, of: unknown): Action => ({ kind: 'activity', name, input: structuredClone(of) }),
-    callSubOrchestrator: (name: string, of: unknown, instanceId: string): Action => ({ kind: 'subOrchestration', name, input: structuredClone(of), instanceId }),
+    callActivity: (name: string, of: unknown): Action => ({
+      kind: 'activity',
+      name,
+      input: structuredClone(of),
+    }),
+    callActivityWithRetry: (name: string, _retry: unknown, of: unknown): Action => ({
+      kind: 'activity',
+      name,
+      input: structuredClone(of),
+    }),
+    callSubOrchestrator: (name: string, of: unknown, instanceId: string): Action => ({
+      kind: 'subOrchestration',
+      name,
+      input: structuredClone(of),
+      instanceId,
+    }),
     createTimer: (fireAt: Date): Action => ({ kind: 'timer', fireAt: fireAt.toISOString() }),
     continueAsNew: (of: unknown) => void actions.push({ kind: 'continueAsNew', input: structuredClone(of) }),
     Task: { all: (tasks: readonly Action[]): Action => ({ kind: 'all', tasks }) },
@@ -57,7 +74,11 @@ function replay(orchestrator: (context: OrchestrationContext) => Orchestration, 
 }
 
 /** The law: replaying any beginning of a history gives the beginning of the same actions. */
-function expectDeterministic(orchestrator: (context: OrchestrationContext) => Orchestration, input: unknown, answers: readonly Answer[]): readonly Action[] {
+function expectDeterministic(
+  orchestrator: (context: OrchestrationContext) => Orchestration,
+  input: unknown,
+  answers: readonly Answer[],
+): readonly Action[] {
   const whole = replay(orchestrator, input, answers);
   for (let length = 0; length <= answers.length; length += 1) {
     const part = replay(orchestrator, input, answers.slice(0, length));
@@ -70,10 +91,15 @@ const ref = { v: 1 as const, runId: 'flights-20260131T120000Z-abcd', epoch: 2 };
 
 function answersOf(values: fc.Arbitrary<unknown>, mostTurns = 2 * TURNS_PER_EXECUTION + 5) {
   return fc
-    .array(fc.record({ value: values, fails: fc.constant(false), afterMs: fc.integer({ min: 0, max: 60_000 }) }), { minLength: 0, maxLength: mostTurns })
+    .array(
+      fc.record({ value: values, fails: fc.constant(false), afterMs: fc.integer({ min: 0, max: 60_000 }) }),
+      { minLength: 0, maxLength: mostTurns },
+    )
     .map((turns) => {
       let at = START.getTime();
-      return turns.map(({ value, fails, afterMs }): Answer => ({ value, fails, at: new Date((at += afterMs)) }));
+      return turns.map(
+        ({ value, fails, afterMs }): Answer => ({ value, fails, at: new Date((at += afterMs)) }),
+      );
     });
 }
 
@@ -83,37 +109,84 @@ const stop = fc.constant({ kind: 'stop' });
 describe('orchestrators replay to the same actions', () => {
   test('planner', () => {
     const answer = fc.oneof(
-      { weight: 6, arbitrary: fc.record({ kind: fc.constant('page'), next: fc.integer({ min: 1, max: 99 }) }) },
+      {
+        weight: 6,
+        arbitrary: fc.record({ kind: fc.constant('page'), next: fc.integer({ min: 1, max: 99 }) }),
+      },
       { weight: 3, arbitrary: wait },
-      { weight: 3, arbitrary: fc.record({ kind: fc.constant('retry'), waitMs: fc.integer({ min: 1, max: 60_000 }), code: fc.constant('sourceUnavailable') }) },
+      {
+        weight: 3,
+        arbitrary: fc.record({
+          kind: fc.constant('retry'),
+          waitMs: fc.integer({ min: 1, max: 60_000 }),
+          code: fc.constant('sourceUnavailable'),
+        }),
+      },
       { weight: 1, arbitrary: stop },
     );
-    fc.assert(fc.property(answersOf(answer), (answers) => void expectDeterministic(planner, { ...ref, page: 0 }, answers)));
+    fc.assert(
+      fc.property(
+        answersOf(answer),
+        (answers) => void expectDeterministic(planner, { ...ref, page: 0 }, answers),
+      ),
+    );
   });
 
   test('lane', () => {
-    const shard = fc.record({ kind: fc.constant('shard'), shard: fc.constant('0000-001'), units: fc.integer({ min: 1, max: 100 }), attempt: fc.constant(1), ok: fc.boolean(), code: fc.constant(null) });
-    const answer = fc.oneof({ weight: 6, arbitrary: shard }, { weight: 3, arbitrary: wait }, { weight: 1, arbitrary: stop });
-    fc.assert(fc.property(answersOf(answer), (answers) => void expectDeterministic(lane, { ...ref, lane: 3, turn: 0, finished: null }, answers)));
+    const shard = fc.record({
+      kind: fc.constant('shard'),
+      shard: fc.constant('0000-001'),
+      units: fc.integer({ min: 1, max: 100 }),
+      attempt: fc.constant(1),
+      ok: fc.boolean(),
+      code: fc.constant(null),
+    });
+    const answer = fc.oneof(
+      { weight: 6, arbitrary: shard },
+      { weight: 3, arbitrary: wait },
+      { weight: 1, arbitrary: stop },
+    );
+    fc.assert(
+      fc.property(
+        answersOf(answer),
+        (answers) => void expectDeterministic(lane, { ...ref, lane: 3, turn: 0, finished: null }, answers),
+      ),
+    );
   });
 
   test('settler', () => {
     const settle = fc.record({ kind: fc.constant('settle'), shard: fc.constant('0000-001') });
-    const answer = fc.oneof({ weight: 6, arbitrary: settle }, { weight: 3, arbitrary: wait }, { weight: 1, arbitrary: stop });
-    fc.assert(fc.property(answersOf(answer), (answers) => void expectDeterministic(settler, { ...ref, settler: 0, turn: 0 }, answers)));
+    const answer = fc.oneof(
+      { weight: 6, arbitrary: settle },
+      { weight: 3, arbitrary: wait },
+      { weight: 1, arbitrary: stop },
+    );
+    fc.assert(
+      fc.property(
+        answersOf(answer),
+        (answers) => void expectDeterministic(settler, { ...ref, settler: 0, turn: 0 }, answers),
+      ),
+    );
   });
 
   test('load-shard', () => {
-    const outputs = fc.array(fc.oneof(fc.constant({ ok: true }), fc.constant({ ok: false, code: 'sourceUnavailable' })), { minLength: 1, maxLength: 5 });
+    const outputs = fc.array(
+      fc.oneof(fc.constant({ ok: true }), fc.constant({ ok: false, code: 'sourceUnavailable' })),
+      { minLength: 1, maxLength: 5 },
+    );
     fc.assert(
       fc.property(outputs, fc.boolean(), (value, fails) => {
-        const actions = expectDeterministic(loadShard, { ...ref, shard: '0000-001', units: value.length }, [{ value, fails, at: START }]);
+        const actions = expectDeterministic(loadShard, { ...ref, shard: '0000-001', units: value.length }, [
+          { value, fails, at: START },
+        ]);
         const ok = !fails && value.every((output) => output.ok);
         expect(actions.at(-1)).toMatchObject({ kind: 'return', input: { shard: '0000-001', ok } });
       }),
     );
     // A fan-out of nothing would throw in the Durable SDK.
-    expect(replay(loadShard, { ...ref, shard: 's', units: 0 }, [])).toEqual([{ kind: 'return', input: { shard: 's', ok: true, code: null } }]);
+    expect(replay(loadShard, { ...ref, shard: 's', units: 0 }, [])).toEqual([
+      { kind: 'return', input: { shard: 's', ok: true, code: null } },
+    ]);
   });
 
   test('load-run starts each part once, under an id that another epoch can end', () => {
@@ -122,7 +195,9 @@ describe('orchestrators replay to the same actions', () => {
       { value: { state: 'completed' }, fails: false, at: START },
     ]);
     expect(actions[0]!.tasks!.map(({ instanceId }) => instanceId)).toEqual(
-      ['planner', 'lane-0', 'lane-1', 'lane-2', 'lane-3', 'settler-0'].map((part) => `${ref.runId}-e2-${part}`),
+      ['planner', 'lane-0', 'lane-1', 'lane-2', 'lane-3', 'settler-0'].map(
+        (part) => `${ref.runId}-e2-${part}`,
+      ),
     );
     expect(actions.slice(1)).toMatchObject([{ kind: 'activity', name: 'finishRun' }, { kind: 'return' }]);
   });
@@ -133,10 +208,18 @@ describe('orchestrators replay to the same actions', () => {
       { value: { shard: `s${index}`, ok: true, code: null }, fails: false, at: START },
     ]).flat();
     const actions = replay(lane, { ...ref, lane: 0, turn: 7, finished: null }, turns);
-    const inputs = actions.filter(({ name }) => name === 'takeShard').map(({ input }) => input as { turn: number; finished: { shard: string } | null });
+    const inputs = actions
+      .filter(({ name }) => name === 'takeShard')
+      .map(({ input }) => input as { turn: number; finished: { shard: string } | null });
     expect(inputs.map(({ turn }) => turn)).toEqual(inputs.map((_, index) => 7 + index));
-    expect(inputs.map(({ finished }) => finished?.shard)).toEqual([undefined, ...inputs.slice(1).map((_, index) => `s${index}`)]);
-    expect(actions.at(-2)).toMatchObject({ kind: 'continueAsNew', input: { turn: 7 + TURNS_PER_EXECUTION, finished: { shard: `s${TURNS_PER_EXECUTION - 1}` } } });
+    expect(inputs.map(({ finished }) => finished?.shard)).toEqual([
+      undefined,
+      ...inputs.slice(1).map((_, index) => `s${index}`),
+    ]);
+    expect(actions.at(-2)).toMatchObject({
+      kind: 'continueAsNew',
+      input: { turn: 7 + TURNS_PER_EXECUTION, finished: { shard: `s${TURNS_PER_EXECUTION - 1}` } },
+    });
   });
 
   test('payloads stay far below the 16 KiB at which histories grow heavy', () => {

@@ -7,7 +7,8 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { checkBundle } from '../../scripts/check-bundle.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-const SDKS = '"@aws-sdk/" "AWS4-HMAC-SHA256" "KustoConnectionStringBuilder" "ManagedIdentityCredential" "x-ms-blob-type" "visibilitytimeout" "data-tables"';
+const SDKS =
+  '"@aws-sdk/" "AWS4-HMAC-SHA256" "KustoConnectionStringBuilder" "ManagedIdentityCredential" "x-ms-blob-type" "visibilitytimeout" "data-tables"';
 
 /** A repository with these files; without problems unless they are changed. */
 function repository(changes: Record<string, string> = {}): string {
@@ -40,10 +41,26 @@ describe('checkBundle', () => {
   });
 
   test.each<[string, Record<string, string>, string]>([
-    ['an SDK in the entry', { 'dist/main.js': 'import("./chunks/sdk.js");"ManagedIdentityCredential"' }, '@azure/identity is in'],
-    ['an SDK behind a static import', { 'dist/chunks/a.js': 'export{b}from"./b.js"', 'dist/chunks/b.js': '"@aws-sdk/core"' }, '@aws-sdk is in'],
-    ['an SDK behind an import for its effect', { 'dist/chunks/a.js': 'import"./b.js"', 'dist/chunks/b.js': '"data-tables"' }, '@azure/data-tables is in'],
-    ['an SDK that lost its mark', { 'dist/chunks/sdk.js': SDKS.replace('KustoConnectionStringBuilder', '') }, 'no chunk holds "KustoConnectionStringBuilder"'],
+    [
+      'an SDK in the entry',
+      { 'dist/main.js': 'import("./chunks/sdk.js");"ManagedIdentityCredential"' },
+      '@azure/identity is in',
+    ],
+    [
+      'an SDK behind a static import',
+      { 'dist/chunks/a.js': 'export{b}from"./b.js"', 'dist/chunks/b.js': '"@aws-sdk/core"' },
+      '@aws-sdk is in',
+    ],
+    [
+      'an SDK behind an import for its effect',
+      { 'dist/chunks/a.js': 'import"./b.js"', 'dist/chunks/b.js': '"data-tables"' },
+      '@azure/data-tables is in',
+    ],
+    [
+      'an SDK that lost its mark',
+      { 'dist/chunks/sdk.js': SDKS.replace('KustoConnectionStringBuilder', '') },
+      'no chunk holds "KustoConnectionStringBuilder"',
+    ],
     ['a large eager graph', { 'dist/chunks/a.js': 'x'.repeat(750_000) }, 'eager (2 files) has'],
     ['a large package', { 'dist/chunks/c.js': 'x'.repeat(6_000_000) }, 'package (6 files) has'],
     ['tests in the package', { '.funcignore': '.funcignore\n' }, '"tests" would be deployed'],
@@ -58,7 +75,12 @@ describe('checkBundle', () => {
   });
 
   // Not built on a fresh clone; the check itself builds first.
-  test.runIf(existsSync(path.join(ROOT, 'dist', 'main.js')))('finds nothing wrong with the build of this app', () => {
-    expect(checkBundle(ROOT).problems.filter((problem) => !problem.includes('would be deployed'))).toEqual([]);
-  });
+  test.runIf(existsSync(path.join(ROOT, 'dist', 'main.js')))(
+    'finds nothing wrong with the build of this app',
+    () => {
+      expect(checkBundle(ROOT).problems.filter((problem) => !problem.includes('would be deployed'))).toEqual(
+        [],
+      );
+    },
+  );
 });

@@ -21,37 +21,63 @@ const NOTES = new Set(['$schema', 'title', 'description', 'default', 'definition
 function violations(schema: Schema, json: unknown, at = ''): string[] {
   const isObject = typeof json === 'object' && json !== null && !Array.isArray(json);
   const fields = isObject ? (json as Record<string, unknown>) : {};
-  const failing = (alternatives: unknown) => (alternatives as Schema[]).filter((one) => violations(one, json, at).length > 0).length;
+  const failing = (alternatives: unknown) =>
+    (alternatives as Schema[]).filter((one) => violations(one, json, at).length > 0).length;
   const unless = (holds: boolean, problem: string) => (holds ? [] : [`${at || '(root)'}: ${problem}`]);
   return Object.entries(schema).flatMap(([keyword, value]): string[] => {
     if (NOTES.has(keyword)) return [];
     switch (keyword) {
       case 'type': {
-        const type = Array.isArray(json) ? 'array' : json === null ? 'null' : Number.isInteger(json) && value === 'integer' ? 'integer' : typeof json;
+        const type = Array.isArray(json)
+          ? 'array'
+          : json === null
+            ? 'null'
+            : Number.isInteger(json) && value === 'integer'
+              ? 'integer'
+              : typeof json;
         return unless(type === value, `is ${type}, not ${value}`);
       }
       case 'properties':
-        return Object.entries(value as Record<string, Schema>).flatMap(([name, inner]) => (name in fields ? violations(inner, fields[name], `${at}/${name}`) : []));
+        return Object.entries(value as Record<string, Schema>).flatMap(([name, inner]) =>
+          name in fields ? violations(inner, fields[name], `${at}/${name}`) : [],
+        );
       case 'required':
         return (value as string[]).flatMap((name) => unless(!isObject || name in fields, `lacks ${name}`));
       case 'additionalProperties':
         expect(value).toBe(false);
-        return Object.keys(fields).flatMap((name) => unless(name in (schema['properties'] as object), `has ${name}`));
+        return Object.keys(fields).flatMap((name) =>
+          unless(name in (schema['properties'] as object), `has ${name}`),
+        );
       case 'items':
-        return Array.isArray(json) ? json.flatMap((item, index) => violations(value as Schema, item, `${at}/${index}`)) : [];
+        return Array.isArray(json)
+          ? json.flatMap((item, index) => violations(value as Schema, item, `${at}/${index}`))
+          : [];
       case 'anyOf':
         return unless(failing(value) < (value as Schema[]).length, 'fits none of several');
       case 'oneOf':
-        return unless(failing(value) === (value as Schema[]).length - 1, 'does not fit exactly one of several');
+        return unless(
+          failing(value) === (value as Schema[]).length - 1,
+          'does not fit exactly one of several',
+        );
       case 'enum':
-        return unless((value as unknown[]).includes(json), `is not one of ${(value as unknown[]).join(', ')}`);
+        return unless(
+          (value as unknown[]).includes(json),
+          `is not one of ${(value as unknown[]).join(', ')}`,
+        );
       case 'const':
         return unless(json === value, `is not ${String(value)}`);
       case 'pattern':
-        return unless(typeof json !== 'string' || new RegExp(value as string, 'u').test(json), `does not match ${String(value)}`);
+        return unless(
+          typeof json !== 'string' || new RegExp(value as string, 'u').test(json),
+          `does not match ${String(value)}`,
+        );
       case 'format':
         expect(['uri', 'date-time']).toContain(value);
-        return unless(typeof json !== 'string' || (value === 'uri' ? URL.canParse(json) : !Number.isNaN(Date.parse(json))), `is no ${String(value)}`);
+        return unless(
+          typeof json !== 'string' ||
+            (value === 'uri' ? URL.canParse(json) : !Number.isNaN(Date.parse(json))),
+          `is no ${String(value)}`,
+        );
       case 'minLength':
         return unless(typeof json !== 'string' || json.length >= (value as number), 'is too short');
       case 'minimum':
@@ -80,7 +106,8 @@ test('the published schema is that of the app; npm run schema writes it', () => 
 describe('the published schema', () => {
   test('needs no more than what has no default', () => {
     expect(violations(published, SMALLEST)).toEqual([]);
-    for (const field of Object.keys(SMALLEST)) expect(violations(published, { ...SMALLEST, [field]: undefined })).not.toEqual([]);
+    for (const field of Object.keys(SMALLEST))
+      expect(violations(published, { ...SMALLEST, [field]: undefined })).not.toEqual([]);
   });
 
   test('takes what the app makes of a definition', () => {
@@ -100,19 +127,24 @@ describe('the published schema', () => {
   });
 
   test('takes the name of an app setting for a text of a certain form', () => {
-    expect(violations(published, { ...SMALLEST, source: { bucket: '%BUCKET%', endpoint: '%DEV_S3_ENDPOINT%' } })).toEqual([]);
+    expect(
+      violations(published, { ...SMALLEST, source: { bucket: '%BUCKET%', endpoint: '%DEV_S3_ENDPOINT%' } }),
+    ).toEqual([]);
   });
 
   test('describes every field to editors, but for those that explain themselves', () => {
-    const silent = Object.entries(published['properties'] as Record<string, Schema>).flatMap(([name, field]) =>
-      JSON.stringify(field).includes('"description"') ? [] : [name],
+    const silent = Object.entries(published['properties'] as Record<string, Schema>).flatMap(
+      ([name, field]) => (JSON.stringify(field).includes('"description"') ? [] : [name]),
     );
     expect(silent).toEqual(['description']);
   });
 });
 
 /** Any value will do that has the form of what the setting is for. */
-const SETTINGS = new Proxy<Record<string, string>>({}, { get: (_, name) => (/ENDPOINT|CLUSTER|URL/.test(String(name)) ? 'http://127.0.0.1:9000' : 'demo') });
+const SETTINGS = new Proxy<Record<string, string>>(
+  {},
+  { get: (_, name) => (/ENDPOINT|CLUSTER|URL/.test(String(name)) ? 'http://127.0.0.1:9000' : 'demo') },
+);
 
 describe('the definitions of the repository', () => {
   const folder = path.join(ROOT, 'dev', 'data', 'loads');
@@ -121,7 +153,9 @@ describe('the definitions of the repository', () => {
   test.each(files)('%s fits the schema and is a definition', (file) => {
     const json: unknown = JSON.parse(readFileSync(path.join(folder, file), 'utf8'));
     expect(violations(published, json)).toEqual([]);
-    expect(parseDefinition(expandSettings(json, SETTINGS), path.basename(file, '.json')).name).toBe(path.basename(file, '.json'));
+    expect(parseDefinition(expandSettings(json, SETTINGS), path.basename(file, '.json')).name).toBe(
+      path.basename(file, '.json'),
+    );
   });
 
   const documents = ['README.md', 'docs/REFERENCE.md'].filter((file) => existsSync(path.join(ROOT, file)));
@@ -132,10 +166,13 @@ describe('the definitions of the repository', () => {
       .map((text) => [file, text] as const),
   );
 
-  test.runIf(examples.length > 0).each(examples)('an example in %s fits the schema and is a definition', (_, text) => {
-    const json: unknown = JSON.parse(text);
-    expect(violations(published, json)).toEqual([]);
-    const { name } = json as { readonly name?: string };
-    expect(parseDefinition(expandSettings(json, SETTINGS), name ?? 'example').path).toBe('direct');
-  });
+  test.runIf(examples.length > 0).each(examples)(
+    'an example in %s fits the schema and is a definition',
+    (_, text) => {
+      const json: unknown = JSON.parse(text);
+      expect(violations(published, json)).toEqual([]);
+      const { name } = json as { readonly name?: string };
+      expect(parseDefinition(expandSettings(json, SETTINGS), name ?? 'example').path).toBe('direct');
+    },
+  );
 });

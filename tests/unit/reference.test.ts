@@ -15,7 +15,9 @@ test('the reference lists the error codes; npm run docs:reference writes them', 
 });
 
 /** Rows of the table of settings: name and default. */
-const rows = [...sectionOf(reference, 'app settings').content.matchAll(/^\| `([^`]+)` \| (.*?) \| (.+) \|$/gm)].map(([, name, fallback, meaning]) => ({
+const rows = [
+  ...sectionOf(reference, 'app settings').content.matchAll(/^\| `([^`]+)` \| (.*?) \| (.+) \|$/gm),
+].map(([, name, fallback, meaning]) => ({
   name: name!,
   fallback: fallback!,
   meaning: meaning!,
@@ -23,12 +25,17 @@ const rows = [...sectionOf(reference, 'app settings').content.matchAll(/^\| `([^
 const names = rows.map(({ name }) => name);
 
 /** Credentials have a name of their own in the middle. */
-const general = (name: string) => name.replace(/^S3_CREDENTIALS__[A-Z0-9_]+?__(?=[A-Z])/, 'S3_CREDENTIALS__<NAME>__');
+const general = (name: string) =>
+  name.replace(/^S3_CREDENTIALS__[A-Z0-9_]+?__(?=[A-Z])/, 'S3_CREDENTIALS__<NAME>__');
 
 /** Names that the code takes from the environment. */
 function settingsReadIn(source: string): readonly string[] {
-  const byName = [...source.matchAll(/\b(?:text|duration|needed)\(\s*'(\w+)'|\benv(?:\.|\[')(\w+)/g)].map(([, text, env]) => (text ?? env)!);
-  const credentials = [...source.matchAll(/\$\{prefix\}__([A-Z_]+)/g)].map(([, part]) => `S3_CREDENTIALS__<NAME>__${part}`);
+  const byName = [...source.matchAll(/\b(?:text|duration|needed)\(\s*'(\w+)'|\benv(?:\.|\[')(\w+)/g)].map(
+    ([, text, env]) => (text ?? env)!,
+  );
+  const credentials = [...source.matchAll(/\$\{prefix\}__([A-Z_]+)/g)].map(
+    ([, part]) => `S3_CREDENTIALS__<NAME>__${part}`,
+  );
   return [...byName, ...credentials];
 }
 
@@ -38,7 +45,9 @@ const sources = ['functions', 'shared'].flatMap((folder) =>
     .map((file) => read(path.join(folder, file))),
 );
 const inCode = new Set(sources.flatMap(settingsReadIn));
-const inSample = Object.keys((JSON.parse(read('local.settings.sample.json')) as { Values: object }).Values).map(general);
+const inSample = Object.keys(
+  (JSON.parse(read('local.settings.sample.json')) as { Values: object }).Values,
+).map(general);
 
 describe('the table of app settings', () => {
   test('names every setting once', () => {
@@ -58,7 +67,9 @@ describe('the table of app settings', () => {
   });
 
   test('states the true defaults', () => {
-    const { timing, appId, statePrefix, loadsFolder, timeScale } = readSettings({ AzureWebJobsStorage: 'UseDevelopmentStorage=true' });
+    const { timing, appId, statePrefix, loadsFolder, timeScale } = readSettings({
+      AzureWebJobsStorage: 'UseDevelopmentStorage=true',
+    });
     const hours = (ms: number) => `\`${ms / 3_600_000}h\``;
     const minutes = (ms: number) => `\`${ms / 60_000}m\``;
     expect(Object.fromEntries(rows.map(({ name, fallback }) => [name, fallback]))).toMatchObject({
@@ -76,6 +87,8 @@ describe('the table of app settings', () => {
 
   test('the sample settings are those of the table, with valid values', () => {
     const { Values } = JSON.parse(read('local.settings.sample.json')) as { Values: Record<string, string> };
-    expect(readSettings(Values).timing).toEqual(readSettings({ AzureWebJobsStorage: 'UseDevelopmentStorage=true' }).timing);
+    expect(readSettings(Values).timing).toEqual(
+      readSettings({ AzureWebJobsStorage: 'UseDevelopmentStorage=true' }).timing,
+    );
   });
 });

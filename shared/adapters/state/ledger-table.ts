@@ -71,7 +71,11 @@ export function ledgerTable(table: EntityTable): Ledger {
    *
    * @returns whether the whole span was read.
    */
-  const readSpan = async (partitionKey: string, keys: readonly string[], add: (entity: StoredEntity) => void): Promise<boolean> => {
+  const readSpan = async (
+    partitionKey: string,
+    keys: readonly string[],
+    add: (entity: StoredEntity) => void,
+  ): Promise<boolean> => {
     const rowKeys = keys.map(objectRowKey).sort();
     let pages = 0;
     for await (const page of table.query({ partitionKey, from: rowKeys[0]!, to: rowKeys.at(-1)! })) {

@@ -59,7 +59,9 @@ describe('layOutShards', () => {
       const units = shards.flat().length;
       expect(shards.length).toBeGreaterThanOrEqual(Math.min(lanes, units));
     });
-    expect(layOutShards(objectsOf(5), { lanes: 4, objectsPerActivity: 1, maxInFlight: 20_000 })).toHaveLength(4);
+    expect(layOutShards(objectsOf(5), { lanes: 4, objectsPerActivity: 1, maxInFlight: 20_000 })).toHaveLength(
+      4,
+    );
   });
 
   test("takes at most a lane's share of the objects in flight, unless one unit is more", () => {
@@ -92,7 +94,11 @@ describe('layOutShards', () => {
   });
 
   test('a page of 50,000 objects has full units in shards of even size', () => {
-    const shards = layOutShards(objectsOf(50_000), { lanes: 4, objectsPerActivity: 100, maxInFlight: 20_000 });
+    const shards = layOutShards(objectsOf(50_000), {
+      lanes: 4,
+      objectsPerActivity: 100,
+      maxInFlight: 20_000,
+    });
     expect(shards.map((units) => units.length)).toEqual(Array.from({ length: 10 }, () => 50));
   });
 });

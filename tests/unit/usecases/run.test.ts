@@ -4,7 +4,12 @@ import { putLoad } from '../../../shared/usecases/load-catalog.ts';
 import { listObjects, readRunStatus } from '../../../shared/usecases/read-run.ts';
 import { startRun } from '../../../shared/usecases/start-run.ts';
 import { tick } from '../../../shared/usecases/tick.ts';
-import { createMemoryOrchestrations, drive, type DriveOptions, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
+import {
+  createMemoryOrchestrations,
+  type DriveOptions,
+  drive,
+  type MemoryOrchestrations,
+} from '../../fakes/memory-orchestrations.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
 
 let test_: TestLoader;
@@ -21,7 +26,12 @@ async function run(options: DriveOptions & { readonly retryFailed?: boolean } = 
   const { runId } = await startRun(loader, orchestrations, {
     load: 'flights',
     trigger: 'manual',
-    options: { prefix: null, modifiedAfter: null, modifiedBefore: null, retryFailed: options.retryFailed ?? false },
+    options: {
+      prefix: null,
+      modifiedAfter: null,
+      modifiedBefore: null,
+      retryFailed: options.retryFailed ?? false,
+    },
   });
   return driveRun(runId, { whenIdle: () => void ingestion.settleAll(), ...options });
 }
@@ -33,7 +43,8 @@ async function driveRun(runId: string, options: DriveOptions) {
 }
 
 function putObjects(count: number, prefix = 'in/'): void {
-  for (let index = 0; index < count; index += 1) test_.source.put({ key: `${prefix}${String(index).padStart(5, '0')}.json`, sizeBytes: 10 });
+  for (let index = 0; index < count; index += 1)
+    test_.source.put({ key: `${prefix}${String(index).padStart(5, '0')}.json`, sizeBytes: 10 });
 }
 
 describe('a run', () => {
@@ -41,12 +52,20 @@ describe('a run', () => {
     putObjects(300);
     await putLoad(test_.loader, 'flights', definitionOf());
     const first = await run();
-    expect(first).toMatchObject({ state: 'completed', objects: { ingested: 300, failed: 0, unknown: 0 }, bytesIngested: 3000 });
+    expect(first).toMatchObject({
+      state: 'completed',
+      objects: { ingested: 300, failed: 0, unknown: 0 },
+      bytesIngested: 3000,
+    });
     expect(new Set(test_.ingestion.messages.map(({ url }) => url)).size).toBe(300);
     expect(test_.ingestion.messages).toHaveLength(300);
 
     const second = await run();
-    expect(second).toMatchObject({ state: 'completed', objects: { ingested: 0 }, plan: { listed: 300, selected: 0, skipped: { unchanged: 300 } } });
+    expect(second).toMatchObject({
+      state: 'completed',
+      objects: { ingested: 0 },
+      plan: { listed: 300, selected: 0, skipped: { unchanged: 300 } },
+    });
     expect(test_.ingestion.messages).toHaveLength(300);
   });
 
@@ -65,7 +84,10 @@ describe('a run', () => {
     await run();
     test_.source.put({ key: 'in/00003.json', sizeBytes: 11 });
     test_.source.put({ key: 'in/new.json', sizeBytes: 11 });
-    expect(await run()).toMatchObject({ objects: { ingested: 1 }, plan: { skipped: { unchanged: 9, changed: 1 } } });
+    expect(await run()).toMatchObject({
+      objects: { ingested: 1 },
+      plan: { skipped: { unchanged: 9, changed: 1 } },
+    });
 
     await putLoad(test_.loader, 'flights', definitionOf({ changed: 'reload' }));
     expect(await run()).toMatchObject({ objects: { ingested: 1 }, plan: { skipped: { unchanged: 10 } } });
@@ -76,16 +98,28 @@ describe('a run', () => {
     await putLoad(test_.loader, 'flights', definitionOf());
     const failOne = () => {
       const bad = test_.ingestion.messages.find(({ url }) => url.includes('00007'));
-      if (bad !== undefined) test_.ingestion.setStatus(bad.sourceId, { status: 'Failed', errorCode: 'Stream_WrongNumberOfFields', failureStatus: 'Permanent' });
+      if (bad !== undefined)
+        test_.ingestion.setStatus(bad.sourceId, {
+          status: 'Failed',
+          errorCode: 'Stream_WrongNumberOfFields',
+          failureStatus: 'Permanent',
+        });
       test_.ingestion.settleAll();
     };
     const first = await run({ whenIdle: failOne });
     expect(first).toMatchObject({ state: 'completedWithFailures', objects: { ingested: 39, failed: 1 } });
     expect(first.failures.formatMismatch).toMatchObject({ count: 1, examples: [{ key: 'in/00007.json' }] });
-    const { objects } = await listObjects(test_.loader, first.runId, { state: 'failed', limit: 10, after: null });
+    const { objects } = await listObjects(test_.loader, first.runId, {
+      state: 'failed',
+      limit: 10,
+      after: null,
+    });
     expect(objects).toMatchObject([{ key: 'in/00007.json', code: 'formatMismatch' }]);
 
-    expect(await run()).toMatchObject({ objects: { ingested: 0 }, plan: { skipped: { unchanged: 39, failedBefore: 1 } } });
+    expect(await run()).toMatchObject({
+      objects: { ingested: 0 },
+      plan: { skipped: { unchanged: 39, failedBefore: 1 } },
+    });
     expect(await run({ retryFailed: true })).toMatchObject({ state: 'completed', objects: { ingested: 1 } });
   });
 
@@ -97,14 +131,21 @@ describe('a run', () => {
     expect(test_.ingestion.messages).toHaveLength(5);
 
     const second = await run({ whenIdle: () => undefined });
-    expect(second).toMatchObject({ objects: { ingested: 0, deferred: 5 }, plan: { skipped: { unsettled: 5 } } });
+    expect(second).toMatchObject({
+      objects: { ingested: 0, deferred: 5 },
+      plan: { skipped: { unsettled: 5 } },
+    });
     expect(test_.ingestion.messages).toHaveLength(5);
 
     test_.clock.advance(8 * 3_600_000);
     await tick(test_.loader, orchestrations);
     const settleRun = [...orchestrations.started.keys()].at(-1)!.replace(/-e1$/, '');
     const third = await driveRun(settleRun, { whenIdle: () => void test_.ingestion.settleAll() });
-    expect(third).toMatchObject({ trigger: 'settle', state: 'completedWithDiscrepancy', objects: { ingested: 5 } });
+    expect(third).toMatchObject({
+      trigger: 'settle',
+      state: 'completedWithDiscrepancy',
+      objects: { ingested: 5 },
+    });
     expect(test_.ingestion.messages).toHaveLength(10);
     expect(third.repostedUnproven).toHaveLength(5);
 
@@ -125,7 +166,9 @@ describe('a run', () => {
 
   test('never posts an ambiguous object a second time within the fence', async () => {
     putObjects(20);
-    test_.ingestion.endPosts((_, attempt) => (attempt === 3 ? 'ambiguousArrived' : attempt === 4 ? 'ambiguousLost' : 'accepted'));
+    test_.ingestion.endPosts((_, attempt) =>
+      attempt === 3 ? 'ambiguousArrived' : attempt === 4 ? 'ambiguousLost' : 'accepted',
+    );
     await putLoad(test_.loader, 'flights', definitionOf());
     const summary = await run();
     expect(summary.objects).toMatchObject({ ingested: 19, unknown: 1 });
@@ -147,10 +190,17 @@ describe('a run', () => {
     putObjects(12_000);
     await putLoad(test_.loader, 'flights', definitionOf());
     const summary = await run();
-    expect(summary).toMatchObject({ state: 'completed', objects: { ingested: 12_000 }, plan: { listed: 12_000 } });
+    expect(summary).toMatchObject({
+      state: 'completed',
+      objects: { ingested: 12_000 },
+      plan: { listed: 12_000 },
+    });
     expect(test_.ingestion.messages).toHaveLength(12_000);
     const status = await readRunStatus(test_.loader, summary.runId);
-    expect(status).toMatchObject({ state: 'completed', progress: { objectsTotal: 12_000, objectsDone: 12_000, bytesDone: 120_000, bytesTotal: 120_000 } });
+    expect(status).toMatchObject({
+      state: 'completed',
+      progress: { objectsTotal: 12_000, objectsDone: 12_000, bytesDone: 120_000, bytesTotal: 120_000 },
+    });
     let listed = 0;
     for (let after: string | null = null; ; ) {
       const page = await listObjects(test_.loader, summary.runId, { state: null, limit: 1000, after });

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
+import { planPage } from '../../../shared/usecases/plan-page.ts';
 import { startRun } from '../../../shared/usecases/start-run.ts';
 import { takeShard } from '../../../shared/usecases/take-shard.ts';
-import { planPage } from '../../../shared/usecases/plan-page.ts';
 import { tick } from '../../../shared/usecases/tick.ts';
 import { createMemoryOrchestrations, drive } from '../../fakes/memory-orchestrations.ts';
 import { createTestLoader, definitionOf } from '../../fakes/test-loader.ts';
@@ -19,7 +19,9 @@ test('a run that stands still is taken over after two sights, and the new epoch 
 
   // The first epoch plans and claims a shard, then its host is gone.
   await planPage(loader, { v: 1, runId, epoch: 1, page: 0, attempt: 0 });
-  expect(await takeShard(loader, { v: 1, runId, epoch: 1, lane: 0, turn: 0, finished: null })).toMatchObject({ kind: 'shard' });
+  expect(await takeShard(loader, { v: 1, runId, epoch: 1, lane: 0, turn: 0, finished: null })).toMatchObject({
+    kind: 'shard',
+  });
   clock.advance(11 * MINUTE);
   await tick(loader, orchestrations);
   clock.advance(MINUTE);
@@ -28,13 +30,29 @@ test('a run that stands still is taken over after two sights, and the new epoch 
   clock.advance(3 * MINUTE);
   await tick(loader, orchestrations);
   expect(orchestrations.started.has(`${runId}-e2`)).toBe(true);
-  expect(orchestrations.terminated).toEqual(expect.arrayContaining([`${runId}-e1`, `${runId}-e1-planner`, `${runId}-e1-lane-0`, `${runId}-e1-settler-0`]));
+  expect(orchestrations.terminated).toEqual(
+    expect.arrayContaining([
+      `${runId}-e1`,
+      `${runId}-e1-planner`,
+      `${runId}-e1-lane-0`,
+      `${runId}-e1-settler-0`,
+    ]),
+  );
 
   // The old epoch has nothing to say any more.
-  expect(await takeShard(loader, { v: 1, runId, epoch: 1, lane: 1, turn: 0, finished: null })).toEqual({ kind: 'stop' });
+  expect(await takeShard(loader, { v: 1, runId, epoch: 1, lane: 1, turn: 0, finished: null })).toEqual({
+    kind: 'stop',
+  });
 
-  const summary = await drive(loader, clock, orchestrations.started.get(`${runId}-e2`)!, { whenIdle: () => void ingestion.settleAll() });
-  expect(summary).toMatchObject({ state: 'completed', epochs: 2, plan: { selected: 120 }, objects: { ingested: 120, notStarted: 0 } });
+  const summary = await drive(loader, clock, orchestrations.started.get(`${runId}-e2`)!, {
+    whenIdle: () => void ingestion.settleAll(),
+  });
+  expect(summary).toMatchObject({
+    state: 'completed',
+    epochs: 2,
+    plan: { selected: 120 },
+    objects: { ingested: 120, notStarted: 0 },
+  });
   expect(ingestion.messages).toHaveLength(120);
 });
 
