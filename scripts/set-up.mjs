@@ -93,10 +93,8 @@ if (program === undefined) {
 
 // npm writes this file last: an installation that was cut off has none.
 if (changedAt('node_modules', '.package-lock.json') < changedAt('package-lock.json')) {
-  // Not `npm ci`: it refuses a lock file that leaves out the binaries of other platforms.
   await step('Installing dependencies...', isWindows ? 'npm.cmd' : 'npm', [
-    'install',
-    '--no-save',
+    'ci',
     '--no-audit',
     '--no-fund',
     '--loglevel=error',

@@ -17,7 +17,7 @@ export interface InvocationResult {
 }
 
 /** The invocation ran longer than host.json's `functionTimeout`. */
-export class FunctionTimeoutError extends Error {
+class FunctionTimeoutError extends Error {
   constructor(name: string, timeoutMs: number) {
     super(`Timeout value of ${timeoutMs} ms was exceeded by function: ${name}`);
     this.name = 'FunctionTimeoutError';

@@ -17,7 +17,7 @@ export interface CommandLine {
   readonly graceMs: number;
 }
 
-export const usage = `Usage: node dev/functions-host/main.ts --app DIR --state FILE [options]
+const usage = `Usage: node dev/functions-host/main.ts --app DIR --state FILE [options]
   --app DIR               folder with package.json and host.json
   --state FILE            SQLite file that keeps instances, keys and timers; made when absent
   --port N                port on 127.0.0.1; 0 (default) for any free one

@@ -52,7 +52,7 @@ async function createQueue(connection: string | undefined, queueName: string): P
 }
 
 /** Message text as it goes over the wire. */
-export function encodeMessage(text: string, encoding: 'base64' | 'none'): string {
+function encodeMessage(text: string, encoding: 'base64' | 'none'): string {
   return encoding === 'base64' ? Buffer.from(text, 'utf8').toString('base64') : text;
 }
 

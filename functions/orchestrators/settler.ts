@@ -2,7 +2,6 @@ import type { OrchestrationContext } from 'durable-functions';
 
 import {
   ACTIVITIES,
-  ORCHESTRATORS,
   type SettlerInput,
   type SettleShardInput,
   type SettleShardOutput,

@@ -1,4 +1,4 @@
-import type { ControlRow, PartRow, RunRow, RunView, ShardRow, Stored } from '../domain/run-record.ts';
+import type { ControlRow, PartRow, RunRow, RunView, ShardRow } from '../domain/run-record.ts';
 
 export type RunRowValue = RunRow | ControlRow | PartRow | ShardRow;
 
@@ -47,5 +47,3 @@ export interface RunStore {
     readonly after?: string | null;
   }): Promise<RunPage>;
 }
-
-export type { Stored };

@@ -24,8 +24,8 @@ export interface FoundPage {
  * Keys of one plan page. Large, so that the ledger's range queries (one per partition) are shared by many keys; the
  * first page is smaller, so that the lanes have work early.
  */
-export const PAGE_KEYS = 50_000;
-export const FIRST_PAGE_KEYS = 5000;
+const PAGE_KEYS = 50_000;
+const FIRST_PAGE_KEYS = 5000;
 
 /** A page of pending objects: each costs a HEAD request. */
 const PENDING_KEYS = 2000;

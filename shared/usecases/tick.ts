@@ -18,7 +18,7 @@ import { beginRun, settlersFor, startInstance, startRun } from './start-run.ts';
 const START_GRACE_MS = 30_000;
 
 /** A run that was taken over this often is given up. */
-export const MOST_EPOCHS = 5;
+const MOST_EPOCHS = 5;
 
 /**
  * Looks after all loads, once a minute: completes starts that were cut off, takes over runs that stand still, frees

@@ -15,7 +15,7 @@ export interface TestClock {
   advance(ms: number): void;
 }
 
-export function createTestClock(start = '2026-01-31T12:00:00.000Z'): TestClock {
+function createTestClock(start = '2026-01-31T12:00:00.000Z'): TestClock {
   let at = Date.parse(start);
   return {
     now: () => new Date(at),
@@ -34,7 +34,7 @@ export interface TestLoader {
 }
 
 /** The product's own waiting times. */
-export const TIMING: Timing = {
+const TIMING: Timing = {
   urlLifetimeMs: 6 * 3_600_000,
   downloadGraceMs: 3_600_000,
   settleDeadlineMs: 30 * 60_000,

@@ -188,7 +188,7 @@ function readEntry(entry: unknown, index: number, kind: 'csv' | 'json' | 'parque
 }
 
 /** `$`, `.name`, `['na me']`, `["na me"]`, `[0]`; nothing else of JSONPath. */
-export function parsePath(path: string): readonly PathStep[] {
+function parsePath(path: string): readonly PathStep[] {
   const steps: PathStep[] = [];
   const step = /\.([^.[\]'"]+)|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]/y;
   step.lastIndex = 1;

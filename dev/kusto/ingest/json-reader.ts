@@ -8,7 +8,7 @@ const LONG_NUMBER = /\d{16}|\d\.\d{15}/;
 export type RecordHandler = (record: unknown, lineNumber: number) => void;
 
 /** Numbers that a JavaScript number can't hold become `JSON.rawJSON` objects. */
-export function parseJsonExactly(text: string): unknown {
+function parseJsonExactly(text: string): unknown {
   if (!LONG_NUMBER.test(text)) return JSON.parse(text);
   return (
     JSON.parse as (

@@ -236,7 +236,7 @@ export function formatSchema(columns: readonly { name: string; type: ColumnType 
 }
 
 /** Bare when Kusto allows it, else `['a b']`. */
-export function quoteName(name: string): string {
+function quoteName(name: string): string {
   return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
     ? name
     : `['${name.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}']`;

@@ -6,7 +6,7 @@ import type { RequestCounters } from './request-counters.ts';
 /** Path that no bucket can have: names of buckets begin with a letter or a digit. */
 export const controlPath = '/-/control';
 /** Header that has to hold the endpoint's access key id. */
-export const controlKeyHeader = 'x-local-access-key';
+const controlKeyHeader = 'x-local-access-key';
 const maxBodyBytes = 64 * 1024;
 
 export interface ControlTargets {

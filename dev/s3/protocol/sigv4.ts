@@ -3,7 +3,7 @@ import type { QueryParameter } from './request-target.ts';
 import { encodeForSignature } from './uri.ts';
 
 export const signatureAlgorithm = 'AWS4-HMAC-SHA256';
-export const emptySha256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
+const emptySha256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
 /** What follows the access key id in a credential: `20260131/us-east-1/s3/aws4_request`. */
 export interface CredentialScope {
@@ -12,7 +12,7 @@ export interface CredentialScope {
   readonly region: string;
 }
 
-export function formatScope(scope: CredentialScope): string {
+function formatScope(scope: CredentialScope): string {
   return `${scope.date}/${scope.region}/s3/aws4_request`;
 }
 
@@ -101,7 +101,7 @@ export function buildTrailerStringToSign(trailer: {
   ].join('\n');
 }
 
-export function sha256Hex(data: string | Buffer): string {
+function sha256Hex(data: string | Buffer): string {
   return createHash('sha256').update(data).digest('hex');
 }
 

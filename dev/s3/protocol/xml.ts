@@ -45,6 +45,7 @@ const namedEntities: Readonly<Record<string, string>> = {
 
 function escapeText(value: string): string {
   return value.replace(
+    // oxlint-disable-next-line no-control-regex -- control characters are what is escaped here
     /[&<>"\u0000-\u001f\u007f-\u009f\u2028\ufffe\uffff]/g,
     (character) => namedEntities[character] ?? `&#x${character.charCodeAt(0).toString(16)};`,
   );

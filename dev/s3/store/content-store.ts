@@ -6,7 +6,7 @@ import { type ChecksumAlgorithm, createChecksum } from '../protocol/checksums.ts
 import type { Segment } from './object-version.ts';
 
 /** Bodies up to this size lie in the index: a file each would make 100,000 tiny objects slow. */
-export const maxInlineBytes = 16_384;
+const maxInlineBytes = 16_384;
 const readChunkBytes = 256 * 1024;
 
 /** Bytes that have arrived and are not part of any object yet. */

@@ -14,7 +14,7 @@ export interface SourceUnderTest {
 }
 
 /** Keys that are easily damaged on the way: by URL encoding, XML, or sorting in UTF-16. */
-export const ODD_KEYS = [
+const ODD_KEYS = [
   'a b+c%20d.json',
   "it's (1) ~!*.csv",
   'line\nbreak\tand\rmore',

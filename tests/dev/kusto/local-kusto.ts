@@ -21,7 +21,7 @@ export interface SourceServer {
   stop(): Promise<void>;
 }
 
-export async function startSourceServer(): Promise<SourceServer> {
+async function startSourceServer(): Promise<SourceServer> {
   const answers = new Map<string, SourceAnswer>();
   const requests: string[] = [];
   const server: Server = createServer((request, response) => {
