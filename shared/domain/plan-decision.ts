@@ -16,6 +16,9 @@ export type PlanDecision =
   | { readonly plan: 'load'; readonly reason: LoadReason }
   | { readonly plan: 'skip'; readonly reason: SkipReason };
 
+/** The code of objects that no queue of ADX took: nothing is wrong with the object, so the next run tries it again. */
+const NEVER_POSTED = 'queueRefused';
+
 const load = (reason: LoadReason): PlanDecision => ({ plan: 'load', reason });
 const skip = (reason: SkipReason): PlanDecision => ({ plan: 'skip', reason });
 
@@ -35,7 +38,7 @@ export function decidePlan(object: S3Object, entry: LedgerEntry | null, policy: 
       return policy.changed === 'reload' ? load('changed') : skip('changed');
     case 'failed':
       if (!sameVersion) return load('changed');
-      return policy.retryFailed ? load('retry') : skip('failedBefore');
+      return policy.retryFailed || entry.errorCode === NEVER_POSTED ? load('retry') : skip('failedBefore');
     case 'undone':
       return load('retry');
     default:

@@ -34,6 +34,10 @@ export interface RunRequest {
 export interface RunRow extends RunRequest {
   readonly row: 'run';
   readonly epoch: number;
+  /** When the present epoch began; ISO 8601, UTC. */
+  readonly epochAt: string;
+  /** How many parts each epoch has: the planner, the lanes and the settlers. */
+  readonly partCount: number;
   readonly generation: number;
   /** `null` until the run has ended. */
   readonly finalState: FinalRunState | null;
@@ -210,18 +214,17 @@ function isHeldByOther(shard: ShardRow, settler: string, epoch: number, now: Dat
   return now.getTime() < lookTime(shard) + SETTLER_HOLD_MS;
 }
 
-/** Since when a run stands still: the latest sign of life of its most silent part without an end. */
+/**
+ * Since when a run stands still: the latest sign of life of its most silent part without an end. A part without a row
+ * has been silent since the epoch began; when all have ended, only the finish is left, and the last end counts.
+ */
 export function silentPartSince(view: RunView): Date {
-  const { epoch, createdAt } = view.run.value;
-  const parts = view.parts.filter(({ value }) => value.epoch === epoch && value.endedAt === null);
-  const signs = parts.map(({ value }) => Date.parse(value.heartbeatAt));
-  const allEnded = parts.length === 0 && view.parts.some(({ value }) => value.epoch === epoch);
-  if (allEnded) {
-    // Only the finish is left: its silence counts from the end of the last part.
-    const ends = view.parts
-      .filter(({ value }) => value.epoch === epoch)
-      .map(({ value }) => Date.parse(value.endedAt!));
-    return new Date(Math.max(...ends));
-  }
-  return new Date(signs.length > 0 ? Math.min(...signs) : Date.parse(createdAt));
+  const { epoch, epochAt, partCount } = view.run.value;
+  const rows = view.parts.map(({ value }) => value).filter((part) => part.epoch === epoch);
+  const signs = rows
+    .filter(({ endedAt }) => endedAt === null)
+    .map(({ heartbeatAt }) => Date.parse(heartbeatAt));
+  if (rows.length < partCount) signs.push(Date.parse(epochAt));
+  if (signs.length > 0) return new Date(Math.min(...signs));
+  return new Date(Math.max(...rows.map(({ endedAt }) => Date.parse(endedAt!))));
 }

@@ -160,7 +160,7 @@ export const ERROR_KINDS = {
     false,
     503,
     'Every ingestion queue refused the message',
-    'Start a run with {"retryFailed": true} when the cluster is healthy.',
+    'Nothing to do: the next run of the load tries the object again. Look at the health of the cluster if it goes on.',
   ),
   notPosted: system(
     false,

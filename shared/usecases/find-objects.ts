@@ -6,7 +6,7 @@ import { EMPTY_PLAN, type PlanTotals } from '../domain/run-summary.ts';
 import type { S3Object } from '../domain/s3-object.ts';
 import { compileSelection, type SkipReason } from '../domain/selection.ts';
 import type { PlannedObject } from '../domain/shard-layout.ts';
-import type { PendingObject } from '../ports/load-state.ts';
+import type { PendingObject, Unsettled } from '../ports/load-state.ts';
 import type { Source } from '../ports/source.ts';
 import { allOf } from './bounded.ts';
 import type { Loader } from './loader.ts';
@@ -73,15 +73,38 @@ async function findUnsettled(
   // A new generation has a new table or ledger: what the old one left open is not its business.
   if (unsettled.generation !== snapshot.generation)
     return { objects: [], totals: EMPTY_PLAN, next, pending: [] };
-  const document = await loader.documents.get(unsettled.manifest);
-  const lines =
-    document === null ? [] : readNdjson<{ key: string; version: string; sizeBytes: number }>(document.body);
-  const objects = lines.map(
-    ({ key, version, sizeBytes }): PlannedObject => ({ key, version, sizeBytes, reason: 'recheck' }),
-  );
+  const before = await openKeys(loader, snapshot, facts.unsettled.slice(0, index));
+  const objects = (await readOpen(loader, unsettled))
+    .filter(({ key }) => !before.has(key))
+    .map(({ key, version, sizeBytes }): PlannedObject => ({ key, version, sizeBytes, reason: 'recheck' }));
   const bytes = objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const totals = { ...EMPTY_PLAN, selected: objects.length, selectedBytes: bytes };
   return { objects, totals, next, pending: [] };
+}
+
+interface OpenObject {
+  readonly key: string;
+  readonly version: string;
+  readonly sizeBytes: number;
+}
+
+async function readOpen({ documents }: Loader, { manifest }: Unsettled): Promise<readonly OpenObject[]> {
+  const document = await documents.get(manifest);
+  return document === null ? [] : readNdjson<OpenObject>(document.body);
+}
+
+/** Keys that this run looks at again already, as earlier runs had handed them on. A run may have handed on another's. */
+async function openKeys(
+  loader: Loader,
+  { generation }: RunSnapshot,
+  unsettled: readonly Unsettled[],
+): Promise<ReadonlySet<string>> {
+  const documents = await allOf(
+    unsettled.filter((one) => one.generation === generation),
+    4,
+    (one) => readOpen(loader, one),
+  );
+  return new Set(documents.flat().map(({ key }) => key));
 }
 
 async function findKeys(loader: Loader, task: FindTask, after: string | null): Promise<FoundPage> {
@@ -102,12 +125,12 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
   });
 
   const entries = await readEntries(loader, snapshot, selected);
-  const settledHere = new Set(task.facts.unsettled.map(({ runId }) => runId));
+  const lookedAtAgain = await openKeys(loader, snapshot, task.facts.unsettled);
   const policy = { changed: snapshot.definition.changed, retryFailed: snapshot.request.options.retryFailed };
   const objects: PlannedObject[] = [];
   for (const object of selected) {
     const entry = entries.get(object.key)?.value ?? null;
-    if (isOrphan(entry, settledHere, snapshot.request.runId)) {
+    if (isOrphan(entry, lookedAtAgain, snapshot.request.runId)) {
       objects.push({ key: entry.key, version: entry.version, sizeBytes: entry.sizeBytes, reason: 'recheck' });
       continue;
     }
@@ -140,10 +163,10 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
 /** Unsettled, but in no document of unsettled objects: the run that wrote the entry could not finish. */
 function isOrphan(
   entry: LedgerEntry | null,
-  settledHere: ReadonlySet<string>,
+  lookedAtAgain: ReadonlySet<string>,
   runId: string,
 ): entry is LedgerEntry {
-  return entry !== null && isUnsettled(entry.state) && entry.runId !== runId && !settledHere.has(entry.runId);
+  return entry !== null && isUnsettled(entry.state) && entry.runId !== runId && !lookedAtAgain.has(entry.key);
 }
 
 function selectionOf({ definition: { source, format }, request: { options } }: RunSnapshot) {

@@ -67,7 +67,7 @@ async function makeSummary(
   const endedAt = loader.now();
   const startedAt = new Date(request.createdAt);
   const durationMs = Math.max(1, endedAt.getTime() - startedAt.getTime());
-  const digest = withNotStarted(digestOfRun(view), view);
+  const digest = withLeftShards(digestOfRun(view), view);
   const problem = problemOf(view, givenUp);
   const rows = await countRows(loader, snapshot, digest);
   const { stop } = view.control.value;
@@ -110,10 +110,21 @@ export function planOfRun(view: Pick<RunView, 'parts'>): PlanTotals {
   return view.parts.reduce((totals, { value }) => addPlanTotals(totals, value.progress.plan), EMPTY_PLAN);
 }
 
-/** Shards that no lane took, because the run was stopped or given up. */
-function withNotStarted(digest: OutcomeDigest, view: RunView): OutcomeDigest {
-  const left = view.shards.reduce((sum, { value }) => sum + value.objects, 0);
-  return { ...digest, objects: { ...digest.objects, notStarted: digest.objects.notStarted + left } };
+/** Shards that no lane took have not begun; those that no settler could close may hold objects that ADX has. */
+function withLeftShards(digest: OutcomeDigest, view: RunView): OutcomeDigest {
+  const objectsOf = (isPlanned: boolean) =>
+    view.shards
+      .filter(({ value }) => (value.state === 'planned') === isPlanned)
+      .reduce((sum, { value }) => sum + value.objects, 0);
+  const { notStarted, unknown } = digest.objects;
+  return {
+    ...digest,
+    objects: {
+      ...digest.objects,
+      notStarted: notStarted + objectsOf(true),
+      unknown: unknown + objectsOf(false),
+    },
+  };
 }
 
 function problemOf(view: RunView, givenUp: boolean): RunProblem | null {

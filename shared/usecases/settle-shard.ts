@@ -1,5 +1,5 @@
 import type { SettleShardInput, SettleShardOutput } from '../contracts/durable.ts';
-import { fenceOf, type LedgerEntry } from '../domain/ledger-entry.ts';
+import { fenceOf, isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
 import { isOnErrorReached } from '../domain/on-error.ts';
 import type { ControlRow, PartRow, RunView, ShardRow, Stored } from '../domain/run-record.ts';
 import {
@@ -36,14 +36,23 @@ interface Item {
   readonly stored: Stored<LedgerEntry> | null;
 }
 
+export interface SettleOptions {
+  /** Nobody will look again: what has no report becomes `unknown` before its deadline, also if it was never handed to a settler. */
+  readonly isLastLook?: boolean;
+}
+
 /**
  * Makes one pass over a posted shard: reads ADX's reports, writes them into the ledger, and either says when to look
  * again or, when every object is settled or past its deadline, writes the shard's outcomes once.
  */
-export async function settleShard(loader: Loader, input: SettleShardInput): Promise<SettleShardOutput> {
+export async function settleShard(
+  loader: Loader,
+  input: SettleShardInput,
+  options: SettleOptions = {},
+): Promise<SettleShardOutput> {
   const { runId, epoch, shard } = input;
   try {
-    return await passOver(loader, input);
+    return await passOver(loader, input, options);
   } catch (thrown) {
     const error = toLoaderError(thrown);
     events.settlingFailed(loader.logger, { runId, epoch, shard, error });
@@ -52,12 +61,18 @@ export async function settleShard(loader: Loader, input: SettleShardInput): Prom
   }
 }
 
-async function passOver(loader: Loader, input: SettleShardInput): Promise<SettleShardOutput> {
+async function passOver(
+  loader: Loader,
+  input: SettleShardInput,
+  options: SettleOptions,
+): Promise<SettleShardOutput> {
   const { runId, epoch, shard } = input;
   const view = await loader.runs.readRun(runId);
   const row = view?.shards.find(({ value }) => value.shard === shard)?.value;
-  if (view === null || row === undefined || row.postedAt === null || view.run.value.epoch !== epoch)
+  if (view === null || row === undefined || view.run.value.epoch !== epoch)
     return { ok: true, settled: true };
+  const isForGood = options.isLastLook === true;
+  if (row.postedAt === null && !isForGood) return { ok: true, settled: true };
   const snapshot = await readSnapshot(loader, runId);
   const ledger: LedgerName = { load: snapshot.request.load, generation: snapshot.generation };
 
@@ -68,7 +83,8 @@ async function passOver(loader: Loader, input: SettleShardInput): Promise<Settle
   );
   const items: Item[] = objects.map((object) => ({ object, stored: entries.get(object.key) ?? null }));
 
-  const isLastLook = loader.now().getTime() >= Date.parse(row.postedAt) + loader.timing.settleDeadlineMs;
+  const isLastLook =
+    isForGood || loader.now().getTime() >= Date.parse(row.postedAt!) + loader.timing.settleDeadlineMs;
   const ingestion = await loader.ingestion(snapshot.definition.destination.cluster);
   const settled = await settleItems(loader, { ledger, ingestion, items, runId, isLastLook });
 
@@ -238,6 +254,7 @@ async function closeShard(
     shard,
     items.map((item) => outcomeOf(item, runId, row, control)),
   );
+  await lookAtKeysAgain(loader, snapshot, items);
   const digest = digestOutcomes(outcomes, (key) => fences.get(key) ?? null);
   await decideAsPart(loader, { runId, epoch, part: `settler-${settler}` }, ({ view, me }) => {
     const stored = view.shards.find(({ value }) => value.shard === shard);
@@ -257,6 +274,25 @@ async function closeShard(
       writes: [settled, ...stopOnError(loader, view.control, snapshot, seen)],
     };
   });
+}
+
+/**
+ * An event for an object whose earlier message was open could not be acted upon. Now that its fate is known the key is
+ * put before the load's next run, which finds a newer version if there is one.
+ */
+async function lookAtKeysAgain(
+  loader: Loader,
+  { request, generation, definition }: RunSnapshot,
+  items: readonly Item[],
+): Promise<void> {
+  if (!definition.events) return;
+  const keys = items
+    .filter(
+      ({ object, stored }) =>
+        object.reason === 'recheck' && stored !== null && !isUnsettled(stored.value.state),
+    )
+    .map(({ object }) => object.key);
+  if (keys.length > 0) await loader.loads.addPending({ load: request.load, generation }, keys);
 }
 
 /** Progress of all parts, those of earlier epochs too. */

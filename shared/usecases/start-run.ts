@@ -75,8 +75,7 @@ export async function startRun(
   const { load, trigger, options = NO_OPTIONS, idempotencyKey = null } = input;
   await getLoad(loader, load);
   const createdAt = loader.now();
-  const runId = input.runId ?? manualRunId(load, createdAt, loader.randomSuffix());
-  const request: RunRequest = { runId, load, trigger, options, createdAt: createdAt.toISOString() };
+  let runId = input.runId ?? manualRunId(load, createdAt, loader.randomSuffix());
 
   if (idempotencyKey !== null) {
     const fingerprint = createHash('sha256')
@@ -90,13 +89,19 @@ export async function startRun(
         { facts: { runId: claim.runId } },
       );
     }
-    if (!claim.isNew) return { runId: claim.runId, isNew: false };
+    // The first request may have been cut off between key and lock: this one then starts the run that it announced.
+    if (!claim.isNew && (await loader.runs.readControl(claim.runId)) !== null)
+      return { runId: claim.runId, isNew: false };
+    runId = claim.runId;
   }
 
+  const request: RunRequest = { runId, load, trigger, options, createdAt: createdAt.toISOString() };
   const lock = await loader.loads.acquireLock({ load, request, acquiredAt: createdAt.toISOString() });
   if (!lock.acquired) {
-    if (idempotencyKey !== null) await loader.loads.dropIdempotencyKey(load, idempotencyKey);
     const busy = lock.heldBy.request.runId;
+    // Its twin holds the lock, and starts the run or has the next tick start it.
+    if (busy === runId) return { runId, isNew: false };
+    if (idempotencyKey !== null) await loader.loads.dropIdempotencyKey(load, idempotencyKey);
     throw new LoaderError('loadBusy', `The load "${load}" is being run by ${busy}`, {
       facts: { runId: busy },
     });
@@ -117,6 +122,8 @@ export async function beginRun(
     row: 'run',
     ...request,
     epoch: 1,
+    epochAt: loader.now().toISOString(),
+    partCount: partCountOf(snapshot.definition.concurrency.lanes),
     generation: snapshot.generation,
     finalState: null,
     endedAt: null,
@@ -141,6 +148,10 @@ export function startInstance(
     lanes,
     settlers: settlersFor(lanes),
   });
+}
+
+function partCountOf(lanes: number): number {
+  return 1 + lanes + settlersFor(lanes);
 }
 
 /** A settler looks at a shard in seconds, and a lane posts one in seconds to minutes: one settler serves four lanes. */

@@ -1,3 +1,4 @@
+import { PAYLOAD_VERSION } from '../contracts/durable.ts';
 import { partInstanceId, runInstanceId, scheduledRunId, shardInstanceId } from '../domain/run-id.ts';
 import { type PartRow, type RunView, type Stored, silentPartSince } from '../domain/run-record.ts';
 import { latestDue } from '../domain/schedule.ts';
@@ -12,10 +13,14 @@ import { type CatalogEntry, listLoads } from './load-catalog.ts';
 import type { Loader } from './loader.ts';
 import { change, newPart } from './part-commit.ts';
 import { readSnapshot } from './run-documents.ts';
+import { settleShard } from './settle-shard.ts';
 import { beginRun, settlersFor, startInstance, startRun } from './start-run.ts';
 
 /** A start that is under way right now is not completed by the tick. */
 const START_GRACE_MS = 30_000;
+
+/** Events and open objects do not start a run sooner after one that failed: its cause may need somebody's hand. */
+const PAUSE_AFTER_FAILURE_MS = 10 * 60_000;
 
 /** A run that was taken over this often is given up. */
 const MOST_EPOCHS = 5;
@@ -116,11 +121,14 @@ async function takeOver(loader: Loader, orchestrations: Orchestrations, view: Ru
   if (epoch >= MOST_EPOCHS) {
     events.runGivenUp(loader.logger, { runId, epoch });
     await endInstances(loader, orchestrations, view);
-    await finishRun(loader, { v: 1, runId, epoch }, { givenUp: true });
+    await settleForGood(loader, view);
+    await finishRun(loader, { v: PAYLOAD_VERSION, runId, epoch }, { givenUp: true });
     return;
   }
   const now = loader.now().toISOString();
-  const writes: RunWrite[] = [change(view.run, { epoch: epoch + 1, silentSince: null, silentSeenBy: null })];
+  const writes: RunWrite[] = [
+    change(view.run, { epoch: epoch + 1, epochAt: now, silentSince: null, silentSeenBy: null }),
+  ];
   for (const part of view.parts.filter(({ value }) => value.epoch === epoch)) {
     writes.push(change(part, { endedAt: part.value.endedAt ?? now }));
     if (part.value.part === 'planner') writes.push({ value: heirOf(part, epoch + 1, now), etag: null });
@@ -129,6 +137,15 @@ async function takeOver(loader: Loader, orchestrations: Orchestrations, view: Ru
   events.runTakenOver(loader.logger, { runId, epoch: epoch + 1 });
   await endInstances(loader, orchestrations, view);
   await startInstance(orchestrations, await readSnapshot(loader, runId), epoch + 1);
+}
+
+/** Accounts for what a given-up run has posted: what ADX has not reported by now is `unknown`. */
+async function settleForGood(loader: Loader, { run, shards }: RunView): Promise<void> {
+  const { runId, epoch } = run.value;
+  for (const { value } of shards.filter((shard) => shard.value.state !== 'planned')) {
+    const input = { v: PAYLOAD_VERSION, runId, epoch, settler: 0, shard: value.shard } as const;
+    await settleShard(loader, input, { isLastLook: true });
+  }
 }
 
 /** The new planner goes on where the old one stood; the progress stays with the old row, and sums count both. */
@@ -169,6 +186,7 @@ async function startWhatIsDue(
     await startScheduled(loader, orchestrations, load, scheduled);
     return;
   }
+  if (await hasJustFailed(loader, load)) return;
   const pending = definition.events
     ? await loader.loads.readPending({ load, generation }, { afterKey: null, limit: 1 })
     : [];
@@ -180,6 +198,12 @@ async function startWhatIsDue(
   const unsettled = await loader.loads.listUnsettled(load);
   if (unsettled.some(({ fenceAt }) => fenceAt <= now))
     await startUnlessBusy(loader, orchestrations, { load, trigger: 'settle' });
+}
+
+async function hasJustFailed(loader: Loader, load: string): Promise<boolean> {
+  const [latest] = (await loader.runs.listRuns({ load, limit: 1 })).runs;
+  if (latest === undefined || latest.finalState !== 'failed' || latest.endedAt === null) return false;
+  return loader.now().getTime() - Date.parse(latest.endedAt) < PAUSE_AFTER_FAILURE_MS / loader.timeScale;
 }
 
 /** Writes down the latest instant that fell due, so that it is neither lost nor started twice; returns what waits. */

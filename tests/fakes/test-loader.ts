@@ -45,6 +45,9 @@ const TIMING: Timing = {
   longestTimerMs: 60_000,
 };
 
+/** Ids of runs are unique in the world, as they are in production: documents of runs are kept in memory by id. */
+let suffix = 0;
+
 /** A loader whose bucket, cluster, state and clock are in memory. */
 export function createTestLoader(options: MemoryIngestionOptions = {}): TestLoader {
   const clock = createTestClock();
@@ -52,7 +55,6 @@ export function createTestLoader(options: MemoryIngestionOptions = {}): TestLoad
   const ingestion = createMemoryIngestion({ now: clock.now, ...options });
   const state = createMemoryState();
   const logged: string[] = [];
-  let suffix = 0;
   const loader: Loader = {
     appId: 'test',
     timing: TIMING,

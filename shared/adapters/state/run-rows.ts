@@ -26,6 +26,8 @@ const RUN: FieldKinds<RunRow> = {
   options: 'json',
   createdAt: 'plain',
   epoch: 'plain',
+  epochAt: 'plain',
+  partCount: 'plain',
   generation: 'plain',
   finalState: 'plain',
   endedAt: 'plain',

@@ -37,6 +37,8 @@ export function runOf(runId: string, changes: Partial<RunRow> = {}): RunRow {
     options: { ...NO_OPTIONS, prefix: "it's/a prefix" },
     createdAt: AT,
     epoch: 1,
+    epochAt: AT,
+    partCount: 6,
     generation: 1,
     finalState: null,
     endedAt: null,

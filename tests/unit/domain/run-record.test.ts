@@ -207,7 +207,7 @@ describe('silentPartSince', () => {
     partRow(name, { heartbeatAt: at(heartbeat), ...changes });
 
   test.each<[string, Parameters<typeof runView>[0], string]>([
-    ['no part yet: the start of the run', { run: { createdAt: at(2) } }, at(2)],
+    ['no part yet: the start of the epoch', { run: { epochAt: at(2), partCount: 6 } }, at(2)],
     ['the most silent part', { parts: [part('planner', 9), part('lane-0', 3), part('settler-0', 8)] }, at(3)],
     [
       'parts that have ended are not silent',
@@ -221,7 +221,15 @@ describe('silentPartSince', () => {
     ],
     [
       'only parts of an earlier epoch',
-      { run: { epoch: 2, createdAt: at(2) }, parts: [part('lane-0', 7)] },
+      { run: { epoch: 2, epochAt: at(2), partCount: 6 }, parts: [part('lane-0', 7)] },
+      at(2),
+    ],
+    [
+      'a lane without a row: the start of the epoch',
+      {
+        run: { epochAt: at(2), partCount: 3 },
+        parts: [part('planner', 1, { endedAt: at(1) }), part('settler-0', 9)],
+      },
       at(2),
     ],
     [

@@ -90,6 +90,8 @@ export function runView(rows: {
       options: { prefix: null, modifiedAfter: null, modifiedBefore: null, retryFailed: false },
       createdAt: '2026-03-01T00:00:00.000Z',
       epoch: 1,
+      epochAt: '2026-03-01T00:00:00.000Z',
+      partCount: 0,
       generation: 1,
       finalState: null,
       endedAt: null,

@@ -1,15 +1,15 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 
+import { NO_OPTIONS } from '../../../shared/domain/run-record.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
 import { listObjects, readRunStatus } from '../../../shared/usecases/read-run.ts';
-import { startRun } from '../../../shared/usecases/start-run.ts';
 import { tick } from '../../../shared/usecases/tick.ts';
 import {
   createMemoryOrchestrations,
   type DriveOptions,
-  drive,
   type MemoryOrchestrations,
 } from '../../fakes/memory-orchestrations.ts';
+import { driveRun, runLoad } from '../../fakes/run-load.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
 
 let test_: TestLoader;
@@ -21,25 +21,8 @@ beforeEach(() => {
 });
 
 async function run(options: DriveOptions & { readonly retryFailed?: boolean } = {}) {
-  const { loader, clock, ingestion } = test_;
-  clock.advance(1000);
-  const { runId } = await startRun(loader, orchestrations, {
-    load: 'flights',
-    trigger: 'manual',
-    options: {
-      prefix: null,
-      modifiedAfter: null,
-      modifiedBefore: null,
-      retryFailed: options.retryFailed ?? false,
-    },
-  });
-  return driveRun(runId, { whenIdle: () => void ingestion.settleAll(), ...options });
-}
-
-async function driveRun(runId: string, options: DriveOptions) {
-  const input = orchestrations.started.get(`${runId}-e1`)!;
-  const summary = await drive(test_.loader, test_.clock, input, options);
-  return summary!;
+  const { retryFailed = false, ...driving } = options;
+  return runLoad(test_, orchestrations, { options: { ...NO_OPTIONS, retryFailed }, ...driving });
 }
 
 function putObjects(count: number, prefix = 'in/'): void {
@@ -140,7 +123,7 @@ describe('a run', () => {
     test_.clock.advance(8 * 3_600_000);
     await tick(test_.loader, orchestrations);
     const settleRun = [...orchestrations.started.keys()].at(-1)!.replace(/-e1$/, '');
-    const third = await driveRun(settleRun, { whenIdle: () => void test_.ingestion.settleAll() });
+    const third = await driveRun(test_, orchestrations, settleRun);
     expect(third).toMatchObject({
       trigger: 'settle',
       state: 'completedWithDiscrepancy',

@@ -1,8 +1,11 @@
 import { expect, test } from 'vitest';
 
+import { ingestUnit } from '../../../shared/usecases/ingest-unit.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
 import { planPage } from '../../../shared/usecases/plan-page.ts';
+import { readRunStatus } from '../../../shared/usecases/read-run.ts';
 import { startRun } from '../../../shared/usecases/start-run.ts';
+import { takePosted } from '../../../shared/usecases/take-posted.ts';
 import { takeShard } from '../../../shared/usecases/take-shard.ts';
 import { tick } from '../../../shared/usecases/tick.ts';
 import { createMemoryOrchestrations, drive } from '../../fakes/memory-orchestrations.ts';
@@ -70,4 +73,47 @@ test('a run is given up after five epochs, and its lock is free', async () => {
   const view = await loader.runs.readRun(runId);
   expect(view!.run.value).toMatchObject({ finalState: 'failed', epoch: 5 });
   expect(await loader.loads.readLock('flights')).toBeNull();
+});
+
+test('a run whose lanes never came to their first turn is taken over, although its settler lives', async () => {
+  const { loader, clock, source } = createTestLoader();
+  const orchestrations = createMemoryOrchestrations();
+  source.put({ key: 'in/1' });
+  await putLoad(loader, 'flights', definitionOf());
+  const { runId } = await startRun(loader, orchestrations, { load: 'flights', trigger: 'manual' });
+  expect(await planPage(loader, { v: 1, runId, epoch: 1, page: 0, attempt: 0 })).toEqual({ kind: 'stop' });
+  for (let minute = 0; minute < 14; minute += 1) {
+    clock.advance(MINUTE);
+    expect(await takePosted(loader, { v: 1, runId, epoch: 1, settler: 0, turn: minute })).toMatchObject({
+      kind: 'wait',
+    });
+    await tick(loader, orchestrations);
+  }
+  expect(orchestrations.started.has(`${runId}-e2`)).toBe(true);
+});
+
+test('a run that is given up says of what it has posted that its fate is unknown, and hands it on', async () => {
+  const { loader, clock, source, ingestion } = createTestLoader();
+  const orchestrations = createMemoryOrchestrations();
+  for (let index = 0; index < 50; index += 1) source.put({ key: `in/${String(index).padStart(3, '0')}` });
+  await putLoad(loader, 'flights', definitionOf({ concurrency: { lanes: 2, objectsPerActivity: 25 } }));
+  const { runId } = await startRun(loader, orchestrations, { load: 'flights', trigger: 'manual' });
+  const ref = { v: 1, runId, epoch: 1 } as const;
+  await planPage(loader, { ...ref, page: 0, attempt: 0 });
+  const taken = await takeShard(loader, { ...ref, lane: 0, turn: 0, finished: null });
+  if (taken.kind !== 'shard') throw new Error('No shard');
+  await ingestUnit(loader, { ...ref, shard: taken.shard, unit: 0 });
+  expect(ingestion.messages).toHaveLength(25);
+  // ADX reports ten of the 25; nothing of the run moves any more.
+  for (const { sourceId } of ingestion.messages.slice(0, 10))
+    ingestion.setStatus(sourceId, { status: 'Succeeded' });
+  for (let minute = 0; minute < 90; minute += 1) {
+    clock.advance(MINUTE);
+    await tick(loader, orchestrations);
+  }
+  expect(await readRunStatus(loader, runId)).toMatchObject({
+    state: 'failed',
+    summary: { objects: { ingested: 10, unknown: 15, notStarted: 25 } },
+  });
+  expect(await loader.loads.listUnsettled('flights')).toMatchObject([{ runId, objects: 15 }]);
 });
