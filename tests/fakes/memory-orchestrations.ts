@@ -36,9 +36,18 @@ export function createMemoryOrchestrations(): MemoryOrchestrations {
 export interface DriveOptions {
   /** Runs each activity twice, at the same time, and goes on with the first answer. */
   readonly twice?: boolean;
+  /** The host that the activities run on, if it can die. */
+  readonly host?: MortalHost;
   /** Called whenever every part waits, before the clock moves on. */
   readonly whenIdle?: () => void;
   readonly mostIdle?: number;
+}
+
+/** A host that dies: whatever its activities answer then, nobody hears it, and they run again after the restart. */
+export interface MortalHost {
+  /** How often it has died. */
+  deaths(): number;
+  restart(): void;
 }
 
 /**
@@ -52,10 +61,22 @@ export async function drive(
 ): Promise<RunSummary | null> {
   const { v, runId, epoch } = input;
   const ref = { v, runId, epoch };
+  const inFlight = new Set<Promise<unknown>>();
   const call = async <Output>(activity: () => Promise<Output>): Promise<Output> => {
-    if (options.twice !== true) return activity();
-    const [first] = await Promise.all([activity(), activity()]);
-    return first;
+    for (;;) {
+      const deaths = options.host?.deaths();
+      const work = Promise.allSettled(options.twice === true ? [activity(), activity()] : [activity()]);
+      inFlight.add(work);
+      const [first] = await work;
+      inFlight.delete(work);
+      if (options.host?.deaths() === deaths) {
+        if (first!.status === 'rejected') throw first!.reason;
+        return first!.value;
+      }
+      // The other activities die with the host; none of them outlives it.
+      await Promise.allSettled(inFlight);
+      options.host?.restart();
+    }
   };
 
   /** A part answers with the time it wants to wait, or `null` when it has ended. */

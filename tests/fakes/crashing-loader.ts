@@ -1,0 +1,70 @@
+import type { Loader } from '../../shared/usecases/loader.ts';
+import type { MortalHost } from './memory-orchestrations.ts';
+
+/** Whether the side effect at which the host dies has been done. */
+export type CrashMoment = 'before' | 'after';
+
+export interface CrashingLoader extends MortalHost {
+  readonly loader: Loader;
+}
+
+/** What the code of a dying host sees; it can change nothing any more. */
+export class Crash extends Error {}
+
+/** Methods that change something, by port. */
+const SIDE_EFFECTS = {
+  documents: ['put'],
+  ledger: ['write'],
+  runs: ['createRun', 'commit'],
+  loads: [
+    'acquireLock',
+    'releaseLock',
+    'addUnsettled',
+    'removeUnsettled',
+    'addPending',
+    'removePending',
+    'writeSchedule',
+  ],
+} as const;
+
+/**
+ * A loader on a host that dies once, at its `number`th side effect (from 0), before or after that is done. From then to
+ * the restart nothing can be changed, so what a handler of errors does then leaves no trace either.
+ */
+export function crashAt(loader: Loader, number: number, moment: CrashMoment): CrashingLoader {
+  let seen = 0;
+  let deaths = 0;
+  let isDead = false;
+  function guard<Port extends object>(port: Port, methods: readonly string[]): Port {
+    return new Proxy(port, {
+      get(target, name, receiver) {
+        const value: unknown = Reflect.get(target, name, receiver);
+        if (typeof value !== 'function' || !methods.includes(String(name))) return value;
+        return async (...args: unknown[]) => {
+          if (isDead) throw new Crash(`dead before ${String(name)}`);
+          const isIt = seen === number;
+          seen += 1;
+          if (!isIt) return value.apply(target, args) as unknown;
+          isDead = true;
+          deaths += 1;
+          if (moment === 'after') await value.apply(target, args);
+          throw new Crash(`${moment} ${String(name)}`);
+        };
+      },
+    });
+  }
+  return {
+    deaths: () => deaths,
+    restart: () => {
+      isDead = false;
+    },
+    loader: {
+      ...loader,
+      documents: guard(loader.documents, SIDE_EFFECTS.documents),
+      ledger: guard(loader.ledger, SIDE_EFFECTS.ledger),
+      runs: guard(loader.runs, SIDE_EFFECTS.runs),
+      loads: guard(loader.loads, SIDE_EFFECTS.loads),
+      ingestion: async (cluster) => guard(await loader.ingestion(cluster), ['post']),
+    },
+  };
+}
