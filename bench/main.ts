@@ -1,0 +1,165 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { type MeasuredBench, readBaseline, saveBaseline } from './baseline.ts';
+import type { Bench, BenchResult, Stoppable } from './bench.ts';
+import { fanOut } from './fan-out.ts';
+import { importApp } from './import.ts';
+import { listing } from './listing.ts';
+import { describeMachine } from './machine.ts';
+import { isWithinBound, machineText, resultText } from './report.ts';
+import { window } from './window.ts';
+
+const BENCHES: readonly Bench[] = [
+  {
+    name: 'fan-out',
+    about: 'CPU and memory of runs of 100, 1,000 and 10,000 objects on the local functions host (3 min)',
+    isLong: false,
+    run: fanOut,
+  },
+  {
+    name: 'import',
+    about: 'CPU to load the built app, beside the same app unbundled (1 min)',
+    isLong: false,
+    run: importApp,
+  },
+  {
+    name: 'listing',
+    about: 'S3 and table requests to plan 100,000 unchanged objects (3 min)',
+    isLong: false,
+    run: listing,
+  },
+  {
+    name: 'window',
+    about: "wall time of 2,000 objects with ADX's batching window of 5 minutes, on the whole stack (7 min)",
+    isLong: true,
+    run: window,
+  },
+];
+
+const HELP = `Measures the app and holds it to its bounds.
+
+usage: npm run bench [-- NAME...] [-- options]
+
+  NAME             benches to run; default: all but the long ones
+  --all            the long ones, too
+  --json FILE      write machine and figures as JSON
+  --save-baseline  keep the figures in bench/baseline.json, which later runs are compared with
+  --list           names and subjects
+  --help           this text
+
+Ends with code 1 when a stated bound is broken. Figures hold for the machine they were measured on; the bounds are
+ratios, or counts of requests, that hold for any.`;
+
+const interruption = new AbortController();
+const interrupted = new Promise<never>((_, reject) => {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      interruption.abort();
+      reject(new Interrupted());
+    });
+  }
+});
+interrupted.catch(() => {});
+
+class Interrupted extends Error {}
+
+process.exit(await main(process.argv.slice(2)));
+
+async function main(args: readonly string[]): Promise<number> {
+  const options = readOptions(args);
+  if (typeof options === 'string') {
+    console.error(`${options}\n\n${HELP}`);
+    return 2;
+  }
+  if (options.help) console.log(HELP);
+  if (options.list) for (const { name, about } of BENCHES) console.log(`${name.padEnd(10)} ${about}`);
+  if (options.help || options.list) return 0;
+
+  const machine = describeMachine();
+  console.log(`${machineText(machine)}\n`);
+  const baseline = await readBaseline();
+  const measured: Record<string, MeasuredBench> = {};
+  let code = 0;
+  for (const bench of options.benches) {
+    try {
+      const result = await runBench(bench);
+      console.log(resultText(bench.name, result, baseline[bench.name]));
+      measured[bench.name] = { measuredAt: new Date().toISOString(), machine, figures: result.figures };
+      if (!result.figures.every(isWithinBound)) code = 1;
+    } catch (error) {
+      if (error instanceof Interrupted) return 130;
+      console.error(`${bench.name} could not be measured:`, error);
+      code = 1;
+    }
+  }
+  if (options.json !== null) await writeFile(options.json, `${JSON.stringify(measured, null, 2)}\n`);
+  if (options.savesBaseline) console.error(`Saved ${await saveBaseline(measured)}.`);
+  console.log(code === 0 ? 'All bounds hold.' : 'A bound is broken, or a bench could not be measured.');
+  return code;
+}
+
+interface Options {
+  readonly help: boolean;
+  readonly list: boolean;
+  readonly json: string | null;
+  readonly savesBaseline: boolean;
+  readonly benches: readonly Bench[];
+}
+
+/** The command line, or what is wrong with it. */
+function readOptions(args: readonly string[]): Options | string {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        all: { type: 'boolean', default: false },
+        json: { type: 'string' },
+        'save-baseline': { type: 'boolean', default: false },
+        list: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    const unknown = positionals.find((name) => !BENCHES.some((bench) => bench.name === name));
+    if (unknown !== undefined) {
+      return `There is no bench "${unknown}"; there are ${BENCHES.map(({ name }) => name).join(', ')}.`;
+    }
+    const isWanted = ({ name, isLong }: Bench) =>
+      values.all || (positionals.length > 0 ? positionals.includes(name) : !isLong);
+    return {
+      help: values.help,
+      list: values.list,
+      json: values.json ?? null,
+      savesBaseline: values['save-baseline'],
+      benches: BENCHES.filter(isWanted),
+    };
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/** Runs one bench, then stops what it started and removes what it wrote, however it ended. */
+async function runBench(bench: Bench): Promise<BenchResult> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), `s3-adx-loader-bench-${bench.name}-`));
+  const started: Promise<Stoppable>[] = [];
+  try {
+    const work = bench.run({
+      folder,
+      signal: interruption.signal,
+      say: (line) => console.error(`${bench.name}: ${line}`),
+      start: (starting) => {
+        started.push(starting);
+        return starting;
+      },
+    });
+    // After an interruption its parts are stopped under its hands; what it throws then is of no interest.
+    work.catch(() => {});
+    return await Promise.race([work, interrupted]);
+  } finally {
+    for (const starting of started.reverse()) await (await starting.catch(() => null))?.stop();
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
