@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 
@@ -17,8 +17,7 @@ import type { Loader } from '../shared/usecases/loader.ts';
  */
 let built: Promise<Omit<Loader, 'logger'>> | null = null;
 
-/** Tells this start of the host from earlier ones. */
-const HOST_START = randomUUID();
+const STARTED_AT = new Date();
 
 /** The loader for one invocation: shared adapters, and log lines that belong to the invocation. */
 export async function loaderFor(context: InvocationContext): Promise<Loader> {
@@ -63,7 +62,7 @@ async function build(logger: Logger): Promise<Omit<Loader, 'logger'>> {
     loads: state.loads,
     now: () => new Date(),
     randomSuffix: () => randomBytes(2).toString('hex'),
-    hostStart: HOST_START,
+    startedAt: STARTED_AT,
     source: (definition) =>
       once(sources, sourceIdentity(definition), () => openSource(definition, readS3Keys)),
     ingestion: (cluster) =>

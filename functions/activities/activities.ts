@@ -6,6 +6,7 @@ import {
   type IngestUnitInput,
   type PlanPageInput,
   type RunRef,
+  runOutput,
   type SettleShardInput,
   type TakePostedInput,
   type TakeShardInput,
@@ -55,7 +56,7 @@ activity(
     ]);
     const summary = await finishRun(loader, input);
     if (summary !== null) await startWaiting(loader, orchestrationsOf(context), summary.load);
-    return summary;
+    return summary === null ? null : runOutput(summary);
   },
   { extraInputs: [df.input.durableClient()] },
 );

@@ -1,3 +1,6 @@
+import type { RunSummary } from '../domain/run-summary.ts';
+import type { ErrorCode } from '../errors/loader-error.ts';
+
 /**
  * Names and payloads that cross the durable boundary.
  *
@@ -114,3 +117,23 @@ export interface SettleShardInput extends RunRef {
 export type SettleShardOutput =
   | { readonly ok: true; readonly settled: boolean }
   | { readonly ok: false; readonly code: string };
+
+/** What the orchestration of a run returns: its summary without keys and messages, which stand in blob storage. */
+export type LoadRunOutput = Omit<RunSummary, 'failures' | 'slowest' | 'repostedUnproven' | 'problem'> & {
+  readonly problem: ErrorCode | null;
+  /** Objects by error code. */
+  readonly failures: Readonly<Partial<Record<ErrorCode, number>>>;
+  /** Objects that were posted again without proof; at most as many as the summary names. */
+  readonly repostedUnproven: number;
+};
+
+export function runOutput(summary: RunSummary): LoadRunOutput {
+  const { slowest: _, failures, repostedUnproven, problem, ...figures } = summary;
+  const counts = Object.entries(failures).map(([code, { count }]) => [code, count]);
+  return {
+    ...figures,
+    problem: problem?.code ?? null,
+    failures: Object.fromEntries(counts) as LoadRunOutput['failures'],
+    repostedUnproven: repostedUnproven.length,
+  };
+}

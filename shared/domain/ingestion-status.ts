@@ -56,10 +56,10 @@ const CODES: ReadonlyMap<string, ErrorCode> = new Map(
 /**
  * The one table from ADX's answers to outcomes.
  *
- * @param urlExpiresAt - end of the presigned URL's life: `Download_Forbidden` after it means an expired URL, before
+ * @param urlExpiresAt - end of the presigned URL's life, `null` for none: `Download_Forbidden` after it means an expired URL, before
  *   it that ADX may not read the object.
  */
-export function settleStatus(status: IngestionStatus | null, urlExpiresAt: Date): SettledAs {
+export function settleStatus(status: IngestionStatus | null, urlExpiresAt: Date | null): SettledAs {
   if (status === null) return { settled: 'no' };
   switch (status.status) {
     case 'Succeeded':
@@ -76,7 +76,7 @@ export function settleStatus(status: IngestionStatus | null, urlExpiresAt: Date)
   }
 }
 
-function settleFailure(status: IngestionStatus, urlExpiresAt: Date): SettledAs {
+function settleFailure(status: IngestionStatus, urlExpiresAt: Date | null): SettledAs {
   const said = status.errorCode ?? '';
   // A second copy of the message in one batch; the first one is being ingested and decides.
   if (said === 'BlobAlreadyReceived_BlobAlreadyFoundInBatch') return { settled: 'ingested' };
@@ -88,7 +88,7 @@ function settleFailure(status: IngestionStatus, urlExpiresAt: Date): SettledAs {
     .slice(0, 500);
   if (said === 'Download_Forbidden') {
     const failedAt = status.updatedAt === null ? Number.NaN : Date.parse(status.updatedAt);
-    const expired = failedAt >= urlExpiresAt.getTime();
+    const expired = urlExpiresAt !== null && failedAt >= urlExpiresAt.getTime();
     return { settled: 'failed', code: expired ? 'urlExpired' : 'objectAccessDenied', message };
   }
   const exhausted = status.failureStatus === 'Exhausted';

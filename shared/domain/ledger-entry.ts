@@ -27,6 +27,15 @@ export function isUnsettled(state: LedgerState): boolean {
   return state === 'intent' || state === 'queued' || state === 'unknown';
 }
 
+/** `true` once an unsettled object may be posted again. */
+export function isBehindFence(
+  entry: Pick<LedgerEntry, 'urlExpiresAt'>,
+  { now, downloadGraceMs }: { readonly now: Date; readonly downloadGraceMs: number },
+): boolean {
+  const fence = fenceOf(entry, downloadGraceMs);
+  return fence !== null && now >= fence;
+}
+
 /** The ledger's entry for one object of a load generation. Times are ISO 8601, UTC; `null` is "not yet". */
 export interface LedgerEntry {
   readonly key: string;
@@ -45,8 +54,8 @@ export interface LedgerEntry {
   readonly intentAt: string;
   readonly queuedAt: string | null;
   readonly settledAt: string | null;
-  /** End of the presigned URL's life: part of the fence. */
-  readonly urlExpiresAt: string;
+  /** End of the presigned URL's life: part of the fence. `null`: it works for ever, and so there is no fence. */
+  readonly urlExpiresAt: string | null;
   readonly errorCode: ErrorCode | null;
   /** What ADX or S3 said, without secrets, cut at 500 characters. */
   readonly errorMessage: string | null;
@@ -56,8 +65,8 @@ export interface LedgerEntry {
 
 /**
  * From when on an unsettled object may be posted again: nobody can download its URL any more, and a download that
- * began in time has ended. Before that a second message could make a second set of rows.
+ * began in time has ended. Before that a second message could make a second set of rows. `null`: never.
  */
-export function fenceOf(entry: Pick<LedgerEntry, 'urlExpiresAt'>, downloadGraceMs: number): Date {
-  return new Date(Date.parse(entry.urlExpiresAt) + downloadGraceMs);
+export function fenceOf(entry: Pick<LedgerEntry, 'urlExpiresAt'>, downloadGraceMs: number): Date | null {
+  return entry.urlExpiresAt === null ? null : new Date(Date.parse(entry.urlExpiresAt) + downloadGraceMs);
 }

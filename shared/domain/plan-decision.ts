@@ -1,4 +1,5 @@
-import { isUnsettled, type LedgerEntry } from './ledger-entry.ts';
+import type { ErrorCode } from '../errors/loader-error.ts';
+import { isBehindFence, isUnsettled, type LedgerEntry } from './ledger-entry.ts';
 import type { S3Object } from './s3-object.ts';
 import type { SkipReason } from './selection.ts';
 
@@ -16,8 +17,16 @@ export type PlanDecision =
   | { readonly plan: 'load'; readonly reason: LoadReason }
   | { readonly plan: 'skip'; readonly reason: SkipReason };
 
-/** The code of objects that no queue of ADX took: nothing is wrong with the object, so the next run tries it again. */
-const NEVER_POSTED = 'queueRefused';
+/**
+ * How objects failed with which nothing is wrong: no queue took them, ADX came too late to read them, or they were not
+ * there. The next run that finds them tries them again.
+ */
+const TRIED_AGAIN: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'queueRefused',
+  'urlExpired',
+  'objectGone',
+  'objectChanged',
+]);
 
 const load = (reason: LoadReason): PlanDecision => ({ plan: 'load', reason });
 const skip = (reason: SkipReason): PlanDecision => ({ plan: 'skip', reason });
@@ -38,7 +47,9 @@ export function decidePlan(object: S3Object, entry: LedgerEntry | null, policy: 
       return policy.changed === 'reload' ? load('changed') : skip('changed');
     case 'failed':
       if (!sameVersion) return load('changed');
-      return policy.retryFailed || entry.errorCode === NEVER_POSTED ? load('retry') : skip('failedBefore');
+      return policy.retryFailed || (entry.errorCode !== null && TRIED_AGAIN.has(entry.errorCode))
+        ? load('retry')
+        : skip('failedBefore');
     case 'undone':
       return load('retry');
     default:
@@ -68,6 +79,9 @@ export interface PostSituation {
  */
 export function decidePost(entry: LedgerEntry | null, situation: PostSituation): PostDecision {
   if (entry === null) return { post: 'first' };
+  // What was open when the run began has been settled since, or is another version now: nothing is left to be done.
+  if (situation.reason === 'recheck' && (!isUnsettled(entry.state) || entry.version !== situation.version))
+    return { post: 'no' };
   switch (entry.state) {
     case 'undone':
       return { post: 'again', provenNotIngested: true };
@@ -78,17 +92,16 @@ export function decidePost(entry: LedgerEntry | null, situation: PostSituation):
     case 'failed':
       // A failure of this run stays one: trying again within the run is the settler's decision, not a twin's.
       if (entry.runId === situation.runId) return { post: 'no' };
-      return entry.version !== situation.version ||
-        situation.reason === 'retry' ||
-        situation.reason === 'recheck'
+      return entry.version !== situation.version || situation.reason === 'retry'
         ? { post: 'again', provenNotIngested: true }
         : { post: 'no' };
     case 'intent':
     case 'queued':
     case 'unknown': {
       if (situation.reason !== 'recheck' || entry.runId === situation.runId) return { post: 'no' };
-      const fence = Date.parse(entry.urlExpiresAt) + situation.downloadGraceMs;
-      return situation.now.getTime() >= fence ? { post: 'again', provenNotIngested: false } : { post: 'no' };
+      // ADX may have ingested every message that it never reported: one more is sent by itself, others on request.
+      if (entry.repostedUnproven && !situation.policy.retryFailed) return { post: 'no' };
+      return isBehindFence(entry, situation) ? { post: 'again', provenNotIngested: false } : { post: 'no' };
     }
   }
 }

@@ -42,9 +42,13 @@ export interface RunRow extends RunRequest {
   /** `null` until the run has ended. */
   readonly finalState: FinalRunState | null;
   readonly endedAt: string | null;
-  /** When a tick first saw the run stand still, and which start of a host saw it. */
+  /**
+   * Set at the end of a run that could not do what it was started for: until then events and open objects start no other,
+   * for the cause may need somebody's hand.
+   */
+  readonly pauseUntil: string | null;
+  /** When a tick first saw the run stand still. */
   readonly silentSince: string | null;
-  readonly silentSeenBy: string | null;
 }
 
 /** What people asked of the run, or its `onError` policy decided; all activities obey it. */
@@ -99,7 +103,7 @@ export interface ShardRow {
   /** How often the shard was given to a lane in this epoch. */
   readonly attempt: number;
   readonly postedAt: string | null;
-  /** When a settler should look next. */
+  /** When a settler should look next; of a claimed shard: when its lane may try it again. */
   readonly lookAt: string | null;
   readonly looks: number;
   /** Why objects of the shard could not be posted. */
@@ -146,17 +150,18 @@ export function runState(view: RunView): RunState {
 /** What a lane is told by `takeShard`, before its memory and the fences of the epoch. */
 export type LaneChoice =
   | { readonly choice: 'shard'; readonly shard: Stored<ShardRow> }
-  | { readonly choice: 'wait' }
+  /** Until something changes, or until a shard may be tried again. */
+  | { readonly choice: 'wait'; readonly until: Date | null }
   | { readonly choice: 'stop' };
 
 /** After so many attempts a shard is left to the settlers, who account for what was not posted. */
-export const SHARD_ATTEMPTS = 3;
+export const SHARD_ATTEMPTS = 5;
 
 /**
  * What a lane does next: a shard of its own that was not worked through, else the first planned one, else one that an
  * earlier epoch left behind.
  */
-export function chooseForLane(view: RunView, lane: string, maxInFlight: number): LaneChoice {
+export function chooseForLane(view: RunView, lane: string, maxInFlight: number, now: Date): LaneChoice {
   const { epoch } = view.run.value;
   if (view.control.value.stop !== null) return { choice: 'stop' };
   const mine = view.shards.find(
@@ -166,18 +171,23 @@ export function chooseForLane(view: RunView, lane: string, maxInFlight: number):
       value.heldBy === lane &&
       value.attempt < SHARD_ATTEMPTS,
   );
-  if (mine !== undefined) return { choice: 'shard', shard: mine };
+  if (mine !== undefined)
+    return lookTime(mine.value) > now.getTime()
+      ? { choice: 'wait', until: new Date(lookTime(mine.value)) }
+      : { choice: 'shard', shard: mine };
   const free = view.shards.find(
     ({ value }) => value.state === 'planned' || (value.state === 'claimed' && value.epoch < epoch),
   );
   const planner = partOf(view, 'planner');
   if (free === undefined)
-    return { choice: planner !== null && planner.value.endedAt !== null ? 'stop' : 'wait' };
+    return planner !== null && planner.value.endedAt !== null
+      ? { choice: 'stop' }
+      : { choice: 'wait', until: null };
   const inFlight = view.shards
     .filter(({ value }) => value.state === 'posted' || (value.state === 'claimed' && value.epoch === epoch))
     .reduce((sum, { value }) => sum + value.objects - value.settledObjects, 0);
   // A shard larger than the bound must still be loaded, alone.
-  if (inFlight > 0 && inFlight + free.value.objects > maxInFlight) return { choice: 'wait' };
+  if (inFlight > 0 && inFlight + free.value.objects > maxInFlight) return { choice: 'wait', until: null };
   return { choice: 'shard', shard: free };
 }
 

@@ -1,6 +1,7 @@
 import type { S3Object } from './s3-object.ts';
+import { compileWildcard } from './wildcard.ts';
 
-/** Which objects of a bucket a load is about, apart from the prefix that the listing itself is given. */
+/** Which objects of a bucket a load is about. */
 export interface SelectionRule {
   readonly prefix: string;
   /** Pattern for the part of the key behind the prefix: `*` within a folder, `**` across folders, `?` one character. */
@@ -19,6 +20,7 @@ export interface SelectionRule {
 
 /** Why an object that was listed is not loaded. Closed; the run summary counts by it. */
 export type SkipReason =
+  | 'prefix'
   | 'empty'
   | 'wildcard'
   | 'suffix'
@@ -31,7 +33,8 @@ export type SkipReason =
   | 'changed'
   | 'failedBefore'
   | 'unsettled'
-  | 'gone';
+  | 'gone'
+  | 'unreadable';
 
 /** ADX takes at most 6 GB of raw data from one object. */
 export const MAX_OBJECT_BYTES = 6 * 1024 ** 3;
@@ -40,12 +43,13 @@ const ARCHIVED_CLASSES: ReadonlySet<string> = new Set(['GLACIER', 'DEEP_ARCHIVE'
 
 /** Makes the test that tells for an object why it is skipped, or `null` when it is selected. */
 export function compileSelection(rule: SelectionRule): (object: S3Object) => SkipReason | null {
-  const pattern = rule.wildcard === null ? null : wildcardToRegExp(rule.wildcard);
+  const pattern = rule.wildcard === null ? null : compileWildcard(rule.wildcard);
   const after = rule.modifiedAfter === null ? null : Date.parse(rule.modifiedAfter);
   const before = rule.modifiedBefore === null ? null : Date.parse(rule.modifiedBefore);
   return (object) => {
     // The cheap and the most telling reasons first: an object is counted under one reason only.
-    if (pattern !== null && !pattern.test(object.key.slice(rule.prefix.length))) return 'wildcard';
+    if (!object.key.startsWith(rule.prefix)) return 'prefix';
+    if (pattern !== null && !pattern(object.key.slice(rule.prefix.length))) return 'wildcard';
     if (rule.suffixes.length > 0 && !rule.suffixes.some((suffix) => object.key.endsWith(suffix)))
       return 'suffix';
     if (object.sizeBytes === 0) return 'empty';
@@ -71,20 +75,4 @@ export function compressionByKey(key: string): 'none' | 'gzip' | 'zip' {
 
 function suffixSays(key: string, compression: SelectionRule['compression']): boolean {
   return compression === 'auto' || compressionByKey(key) === compression;
-}
-
-function wildcardToRegExp(wildcard: string): RegExp {
-  let source = '';
-  for (let at = 0; at < wildcard.length; at += 1) {
-    const char = wildcard[at]!;
-    if (char === '*' && wildcard[at + 1] === '*') {
-      // `**/` also stands for no folder at all, as people know it from shells and build tools.
-      const slash = wildcard[at + 2] === '/';
-      source += slash ? '(?:[^]*/)?' : '[^]*';
-      at += slash ? 2 : 1;
-    } else if (char === '*') source += '[^/]*';
-    else if (char === '?') source += '[^/]';
-    else source += char.replace(/[.+^${}()|[\]\\/]/g, '\\$&');
-  }
-  return new RegExp(`^${source}$`, 'u');
 }

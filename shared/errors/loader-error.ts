@@ -134,6 +134,11 @@ export const ERROR_KINDS = {
     'Split it into objects of at most 6 GB of raw data; 100 MB to 1 GB is best.',
   ),
   objectGone: user(404, 'The object was deleted before it was loaded', 'Nothing, or upload it again.'),
+  objectChanged: user(
+    409,
+    'The object was overwritten before the fate of its earlier version was known',
+    'Nothing: the next run finds the new version. Upload to new keys where each version counts.',
+  ),
   objectAccessDenied: user(
     403,
     'Azure Data Explorer may not read the object',
@@ -143,7 +148,7 @@ export const ERROR_KINDS = {
     false,
     503,
     'The presigned URL expired before the object was read',
-    'Start a run with {"retryFailed": true}; raise LOADER_URL_LIFETIME if it happens often.',
+    'Nothing to do: the next run signs it again. Raise LOADER_URL_LIFETIME if it happens often.',
   ),
   ingestionRejected: user(
     400,

@@ -91,6 +91,21 @@ export const events = {
       code: error.code,
       message: error.message,
     }),
+  openObjectsUnread: (
+    logger: Logger,
+    {
+      runId,
+      document,
+      error,
+    }: { readonly runId: string; readonly document: string; readonly error: LoaderError },
+  ) =>
+    logger.log('warn', 'open objects of an earlier run could not be read', {
+      event: 'openObjectsUnread',
+      runId,
+      document,
+      code: error.code,
+      message: error.message,
+    }),
   rowsNotCounted: (
     logger: Logger,
     { runId, error }: { readonly runId: string; readonly error: LoaderError },

@@ -1,5 +1,4 @@
 import type { RunRequest } from '../domain/run-record.ts';
-import type { LedgerName } from './ledger.ts';
 
 /** The lock of a load: held by its one run. */
 export interface Lock {
@@ -17,8 +16,11 @@ export interface Unsettled {
   /** Path of the NDJSON document that lists the objects. */
   readonly manifest: string;
   readonly objects: number;
-  /** Earliest instant at which one of them may be posted again; ISO 8601, UTC. */
-  readonly fenceAt: string;
+  /**
+   * From when on a run is worth starting for them: when the first of them may be posted again, or a while after a run
+   * that could not settle them. ISO 8601, UTC; `null` when none of them ever may: then other runs look at them.
+   */
+  readonly lookAt: string | null;
 }
 
 /** An object that an event announced, waiting for a run. */
@@ -27,8 +29,19 @@ export interface PendingObject {
   readonly etag: string;
 }
 
+/**
+ * Names the pending list of a load. It is about keys of a bucket: correcting the destination of a load, which begins a
+ * new ledger, keeps what waits.
+ */
+export interface PendingList {
+  readonly load: string;
+  readonly bucket: string;
+}
+
 /** Where a schedule stands. Times are ISO 8601, UTC. */
 export interface ScheduleState {
+  /** When the schedule that this is about was set. */
+  readonly setAt: string;
   /** Up to when due instants were looked for. */
   readonly checkedUntil: string;
   /** An instant that fell due while the load was locked; started when the lock is free. */
@@ -67,12 +80,12 @@ export interface LoadState {
   removeUnsettled(unsettled: Pick<Unsettled, 'load' | 'runId'>): Promise<void>;
 
   /** Adds objects to the pending list of a load; adding one again renews its ETag. */
-  addPending(name: LedgerName, keys: readonly string[]): Promise<void>;
+  addPending(list: PendingList, keys: readonly string[]): Promise<void>;
   /** Pending objects in ascending order of key, after the given key. */
   readPending(
-    name: LedgerName,
+    list: PendingList,
     options: { readonly afterKey: string | null; readonly limit: number },
   ): Promise<readonly PendingObject[]>;
   /** Removes those that were not renewed since they were read. */
-  removePending(name: LedgerName, pending: readonly PendingObject[]): Promise<void>;
+  removePending(list: PendingList, pending: readonly PendingObject[]): Promise<void>;
 }

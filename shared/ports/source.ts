@@ -8,7 +8,8 @@ export interface ListedPage {
 
 export interface PresignedUrl {
   readonly url: string;
-  readonly expiresAt: Date;
+  /** When nobody can begin to download by it any more; `null` when it works for ever, as in a public bucket. */
+  readonly expiresAt: Date | null;
 }
 
 /**

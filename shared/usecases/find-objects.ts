@@ -6,6 +6,7 @@ import { EMPTY_PLAN, type PlanTotals } from '../domain/run-summary.ts';
 import type { S3Object } from '../domain/s3-object.ts';
 import { compileSelection, type SkipReason } from '../domain/selection.ts';
 import type { PlannedObject } from '../domain/shard-layout.ts';
+import { LoaderError, toLoaderError } from '../errors/loader-error.ts';
 import type { PendingObject, Unsettled } from '../ports/load-state.ts';
 import type { Source } from '../ports/source.ts';
 import { allOf } from './bounded.ts';
@@ -114,7 +115,9 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
     snapshot.request.trigger === 'events'
       ? await announced(loader, source, task, after)
       : await listed(loader, source, task, after);
-  const skipped = new Map<SkipReason, number>(batch.gone > 0 ? [['gone', batch.gone]] : []);
+  const skipped = new Map<SkipReason, number>();
+  if (batch.gone > 0) skipped.set('gone', batch.gone);
+  if (batch.unreadable > 0) skipped.set('unreadable', batch.unreadable);
   const skip = (reason: SkipReason) => skipped.set(reason, (skipped.get(reason) ?? 0) + 1);
 
   const reasonToSkip = compileSelection(selectionOf(snapshot));
@@ -130,7 +133,12 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
   const objects: PlannedObject[] = [];
   for (const object of selected) {
     const entry = entries.get(object.key)?.value ?? null;
-    if (isOrphan(entry, lookedAtAgain, snapshot.request.runId)) {
+    if (lookedAtAgain.has(object.key)) {
+      // This run settles its earlier version; a newer one is for the next run, as a run loads a key once.
+      skip('unsettled');
+      continue;
+    }
+    if (isOrphan(entry, snapshot.request.runId)) {
       objects.push({ key: entry.key, version: entry.version, sizeBytes: entry.sizeBytes, reason: 'recheck' });
       continue;
     }
@@ -149,7 +157,7 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
   return {
     objects,
     totals: {
-      listed: batch.objects.length + batch.gone,
+      listed: batch.objects.length + batch.gone + batch.unreadable,
       listedBytes: sumBytes(batch.objects),
       selected: objects.length,
       selectedBytes: sumBytes(objects),
@@ -161,12 +169,8 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
 }
 
 /** Unsettled, but in no document of unsettled objects: the run that wrote the entry could not finish. */
-function isOrphan(
-  entry: LedgerEntry | null,
-  lookedAtAgain: ReadonlySet<string>,
-  runId: string,
-): entry is LedgerEntry {
-  return entry !== null && isUnsettled(entry.state) && entry.runId !== runId && !lookedAtAgain.has(entry.key);
+function isOrphan(entry: LedgerEntry | null, runId: string): entry is LedgerEntry {
+  return entry !== null && isUnsettled(entry.state) && entry.runId !== runId;
 }
 
 function selectionOf({ definition: { source, format }, request: { options } }: RunSnapshot) {
@@ -192,6 +196,7 @@ function earlier(a: string | null, b: string | null): string | null {
 interface KeyBatch {
   readonly objects: readonly S3Object[];
   readonly gone: number;
+  readonly unreadable: number;
   readonly lastKey: string | null;
   readonly isLast: boolean;
   readonly pending: readonly PendingObject[];
@@ -213,7 +218,7 @@ async function listed(
     for (const object of part.objects) objects.push(object);
     isLast = part.isLast;
   }
-  return { objects, gone: 0, lastKey: objects.at(-1)?.key ?? after, isLast, pending: [] };
+  return { objects, gone: 0, unreadable: 0, lastKey: objects.at(-1)?.key ?? after, isLast, pending: [] };
 }
 
 /** Objects that events announced, as they are now: an event may be older than the object. */
@@ -223,33 +228,52 @@ async function announced(
   { snapshot }: FindTask,
   afterKey: string | null,
 ): Promise<KeyBatch> {
-  const name = { load: snapshot.request.load, generation: snapshot.generation };
-  const pending = await loader.loads.readPending(name, { afterKey, limit: PENDING_KEYS });
-  const heads = await allOf(pending, HEADS_AT_ONCE, ({ key }) => source.head(key));
-  const objects = heads.filter((object): object is S3Object => object !== null);
+  const { bucket } = snapshot.definition.source;
+  const pending = await loader.loads.readPending(
+    { load: snapshot.request.load, bucket },
+    { afterKey, limit: PENDING_KEYS },
+  );
+  const heads = await allOf(pending, HEADS_AT_ONCE, async ({ key }) => {
+    try {
+      return await source.head(key);
+    } catch (thrown) {
+      return toLoaderError(thrown);
+    }
+  });
+  const errors = heads.filter((head) => head instanceof LoaderError);
+  // One object that can't be looked at must not keep the others; if it is all of them, it may be the bucket.
+  if (errors.length > 0 && errors.length === heads.length)
+    await source.listPage({ prefix: snapshot.definition.source.prefix, startAfter: null });
+  const objects = heads.filter((head): head is S3Object => head !== null && !(head instanceof LoaderError));
   return {
     objects,
-    gone: heads.length - objects.length,
+    gone: heads.filter((head) => head === null).length,
+    unreadable: errors.length,
     lastKey: pending.at(-1)?.key ?? afterKey,
     isLast: pending.length < PENDING_KEYS,
-    pending,
+    // What may be readable in a while stays in the list.
+    pending: pending.filter((_, index) => {
+      const head = heads[index];
+      return !(head instanceof LoaderError) || head.permanent;
+    }),
   };
 }
 
-/** A range query per partition for many keys, a look-up per key for few. */
+/**
+ * A range query per partition for many keys of a listing, between which the ledger holds no more than the listing does.
+ * Announced keys may be anywhere, so only they are looked up.
+ */
 async function readEntries(
   loader: Loader,
-  { request: { load }, generation }: RunSnapshot,
+  { request: { load, trigger }, generation }: RunSnapshot,
   objects: readonly S3Object[],
 ): Promise<ReadonlyMap<string, Stored<LedgerEntry>>> {
   const name = { load, generation };
   const first = objects[0];
   const last = objects.at(-1);
   if (first === undefined || last === undefined) return new Map();
-  if (objects.length <= LEDGER_PARTITIONS)
-    return loader.ledger.readKeys(
-      name,
-      objects.map(({ key }) => key),
-    );
+  const keys = () => objects.map(({ key }) => key);
+  if (trigger === 'events' || objects.length <= LEDGER_PARTITIONS)
+    return loader.ledger.readKeys(name, keys());
   return loader.ledger.readRange(name, first.key, last.key);
 }

@@ -1,5 +1,5 @@
 import type { RunRef } from '../contracts/durable.ts';
-import { fenceOf, isUnsettled } from '../domain/ledger-entry.ts';
+import { fenceOf, isBehindFence, isUnsettled } from '../domain/ledger-entry.ts';
 import type { RunView, ShardRow } from '../domain/run-record.ts';
 import {
   addPlanTotals,
@@ -13,10 +13,14 @@ import {
 } from '../domain/run-summary.ts';
 import { ERROR_KINDS, toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
+import type { Unsettled } from '../ports/load-state.ts';
 import type { Loader } from './loader.ts';
+import { change } from './part-commit.ts';
 import {
   type RunSnapshot,
   readFacts,
+  readManifest,
+  readNdjson,
   readOutcomes,
   readSnapshot,
   readSummary,
@@ -48,7 +52,8 @@ export async function finishRun(
     const summary =
       (await readSummary(loader, runId)) ??
       (await makeSummary(loader, snapshot, view, options.givenUp ?? false));
-    await handOnUnsettled(loader, snapshot, summary);
+    await handOnUnsettled(loader, snapshot, view);
+    await handBackAnnounced(loader, snapshot, view);
     if (!(await markEnded(loader, summary, epoch))) return null;
     const { ingested, failed } = summary.objects;
     events.runEnded(loader.logger, { runId, state: summary.state, ingested, failed });
@@ -175,13 +180,22 @@ async function countRows(
   }
 }
 
-/** Objects whose fate is still open go into a document of this run, which replaces those that it had taken over. */
-async function handOnUnsettled(loader: Loader, snapshot: RunSnapshot, summary: RunSummary): Promise<void> {
+/** After a run that could not settle what it should have, none is started for it sooner. */
+const LOOK_AGAIN_MS = 3_600_000;
+
+/**
+ * Objects whose fate is still open go into a document of this run: those that it left open itself, and those of the
+ * documents that it had taken over and that are open still. It replaces them.
+ */
+async function handOnUnsettled(loader: Loader, snapshot: RunSnapshot, view: RunView): Promise<void> {
   const { runId, load } = snapshot.request;
-  const open = await findOpen(loader, snapshot, summary);
+  const taken = (await readFacts(loader, runId))?.unsettled ?? [];
+  const { open, read } = await findOpen(loader, snapshot, view, taken);
   if (open.length > 0) {
     const manifest = unsettledPath(runId);
-    const fenceAt = open.reduce((least, { fence }) => (fence < least ? fence : least), open[0]!.fence);
+    const [first = null] = open.flatMap(({ fence }) => fence ?? []).sort();
+    const soonest = new Date(loader.now().getTime() + LOOK_AGAIN_MS / loader.timeScale).toISOString();
+    const isDue = first !== null && first <= loader.now().toISOString();
     await loader.documents.put(
       manifest,
       toNdjson(open.map(({ key, version, sizeBytes }) => ({ key, version, sizeBytes }))),
@@ -193,38 +207,100 @@ async function handOnUnsettled(loader: Loader, snapshot: RunSnapshot, summary: R
       runId,
       manifest,
       objects: open.length,
-      fenceAt,
+      lookAt: isDue ? soonest : first,
     });
   }
-  const facts = await readFacts(loader, runId);
-  const lookedAt =
-    summary.state === 'completed' ||
-    summary.state === 'completedWithFailures' ||
-    summary.state === 'completedWithDiscrepancy';
-  // A run that was stopped may not have come to all of them: they stay for the next one as well.
-  if (!lookedAt) return;
-  for (const { runId: earlier } of facts?.unsettled ?? [])
-    await loader.loads.removeUnsettled({ load, runId: earlier });
+  for (const earlier of read) {
+    if (earlier.runId !== runId) await loader.loads.removeUnsettled({ load, runId: earlier.runId });
+  }
 }
 
-async function findOpen(loader: Loader, snapshot: RunSnapshot, summary: RunSummary) {
-  if (summary.objects.unknown + summary.objects.deferred === 0) return [];
+interface OpenObject {
+  readonly key: string;
+  readonly version: string;
+  readonly sizeBytes: number;
+  /** ISO 8601, UTC. */
+  readonly fence: string | null;
+}
+
+/**
+ * What is open by the ledger, among the objects of the run (those of shards that no settler could close, too) and of the
+ * documents that it had taken over. A document that can't be read now stays for the next run.
+ */
+async function findOpen(
+  loader: Loader,
+  snapshot: RunSnapshot,
+  view: RunView,
+  taken: readonly Unsettled[],
+): Promise<{ readonly open: readonly OpenObject[]; readonly read: readonly Unsettled[] }> {
   const { runId, load } = snapshot.request;
-  const open: { key: string; version: string; sizeBytes: number; fence: string }[] = [];
+  const ledger = { load, generation: snapshot.generation };
+  const found = new Map<string, OpenObject>();
+  const collect = async (keys: readonly string[]) => {
+    const now = loader.now();
+    for (const { value } of (await loader.ledger.readKeys(ledger, keys)).values()) {
+      const { downloadGraceMs } = loader.timing;
+      // It was posted a second time, and nobody reported either: no later run would do more than look.
+      const isOver = value.repostedUnproven && isBehindFence(value, { now, downloadGraceMs });
+      if (!isUnsettled(value.state) || isOver) continue;
+      const { key, version, sizeBytes } = value;
+      found.set(key, {
+        key,
+        version,
+        sizeBytes,
+        fence: fenceOf(value, downloadGraceMs)?.toISOString() ?? null,
+      });
+    }
+  };
   for await (const shard of settledShards(loader, runId)) {
     if (shard.unsettledObjects === 0) continue;
     const outcomes = (await readOutcomes(loader, runId, shard.shard)) ?? [];
-    const keys = outcomes
-      .filter(({ state }) => state === 'unknown' || state === 'deferred')
-      .map(({ key }) => key);
-    const entries = await loader.ledger.readKeys({ load, generation: snapshot.generation }, keys);
-    for (const { value } of entries.values()) {
-      if (!isUnsettled(value.state)) continue;
-      const fence = fenceOf(value, loader.timing.downloadGraceMs).toISOString();
-      open.push({ key: value.key, version: value.version, sizeBytes: value.sizeBytes, fence });
+    await collect(
+      outcomes.filter(({ state }) => state === 'unknown' || state === 'deferred').map(({ key }) => key),
+    );
+  }
+  for (const { value } of view.shards.filter((shard) => shard.value.state !== 'planned')) {
+    await collect(((await readManifest(loader, value.manifest)) ?? []).map(({ key }) => key));
+  }
+  const read: Unsettled[] = [];
+  for (const document of taken) {
+    try {
+      await collect((await keysOf(loader, snapshot, document)).filter((key) => !found.has(key)));
+      read.push(document);
+    } catch (thrown) {
+      events.openObjectsUnread(loader.logger, {
+        runId,
+        document: document.manifest,
+        error: toLoaderError(thrown),
+      });
     }
   }
-  return open;
+  return { open: [...found.values()], read };
+}
+
+/** Keys of a document; none when it is about the ledger of another generation, or gone. */
+async function keysOf(
+  { documents }: Loader,
+  snapshot: RunSnapshot,
+  { generation, manifest }: Unsettled,
+): Promise<readonly string[]> {
+  if (generation !== snapshot.generation) return [];
+  const document = await documents.get(manifest);
+  return document === null ? [] : readNdjson<{ readonly key: string }>(document.body).map(({ key }) => key);
+}
+
+/** Events of objects that the run has planned and not begun are used up: their keys wait for the next events run. */
+async function handBackAnnounced(loader: Loader, snapshot: RunSnapshot, { shards }: RunView): Promise<void> {
+  const { request, definition } = snapshot;
+  if (request.trigger !== 'events') return;
+  const list = { load: request.load, bucket: definition.source.bucket };
+  for (const { value } of shards) {
+    const objects = (await readManifest(loader, value.manifest)) ?? [];
+    await loader.loads.addPending(
+      list,
+      objects.map(({ key }) => key),
+    );
+  }
 }
 
 async function* settledShards({ runs }: Loader, runId: string): AsyncGenerator<ShardRow> {
@@ -240,20 +316,32 @@ async function* settledShards({ runs }: Loader, runId: string): AsyncGenerator<S
   }
 }
 
-async function markEnded(
-  loader: Loader,
-  { runId, state, endedAt }: RunSummary,
-  epoch: number,
-): Promise<boolean> {
+async function markEnded(loader: Loader, summary: RunSummary, epoch: number): Promise<boolean> {
+  const { runId, state, endedAt } = summary;
+  const pauseUntil = needsPause(summary)
+    ? new Date(loader.now().getTime() + PAUSE_MS / loader.timeScale).toISOString()
+    : null;
   for (;;) {
     const now = await loader.runs.readControl(runId);
     if (now === null || now.run.value.epoch !== epoch) return false;
     if (now.run.value.finalState !== null) return true;
-    if (
-      await loader.runs.commit(runId, [
-        { value: { ...now.run.value, finalState: state, endedAt }, etag: now.run.etag },
-      ])
-    )
+    if (await loader.runs.commit(runId, [change(now.run, { finalState: state, endedAt, pauseUntil })]))
       return true;
   }
+}
+
+/** How long events and open objects start no run after one that could not do what it was started for. */
+const PAUSE_MS = 10 * 60_000;
+
+/** Otherwise the next tick would start the same run again, a minute later. */
+function needsPause({ state, objects, failures, plan }: RunSummary): boolean {
+  return (
+    state === 'failed' ||
+    state === 'cancelled' ||
+    state === 'stopped' ||
+    objects.notStarted > 0 ||
+    failures.notPosted !== undefined ||
+    failures.queueRefused !== undefined ||
+    plan.skipped.unreadable !== undefined
+  );
 }

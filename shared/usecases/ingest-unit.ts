@@ -2,10 +2,10 @@ import type { IngestUnitInput, IngestUnitOutput } from '../contracts/durable.ts'
 import type { LedgerEntry } from '../domain/ledger-entry.ts';
 import { decidePost } from '../domain/plan-decision.ts';
 import { rawSizeOf } from '../domain/raw-size.ts';
-import type { Stored } from '../domain/run-record.ts';
+import type { RunView, Stored } from '../domain/run-record.ts';
 import type { PlannedObject } from '../domain/shard-layout.ts';
 import { sourceIdOf } from '../domain/source-id.ts';
-import { type ErrorCode, toLoaderError } from '../errors/loader-error.ts';
+import { ERROR_KINDS, type ErrorCode, toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
 import type { Ingestion, PostResult } from '../ports/ingestion.ts';
 import type { LedgerName } from '../ports/ledger.ts';
@@ -22,7 +22,7 @@ const ROUND_PAUSE_MS = [1000, 3000];
 
 /** How old the knowledge of epoch and control may be when a group of objects is begun. */
 const CONTROL_AGE_MS = 1000;
-/** A unit that takes long shows that its lane lives. */
+/** Units show that their lane lives: a shard may take long. */
 const HEARTBEAT_MS = 60_000;
 
 interface UnitWork {
@@ -46,6 +46,7 @@ export async function ingestUnit(loader: Loader, input: IngestUnitInput): Promis
     const row = view?.shards.find(({ value }) => value.shard === shard)?.value;
     // A settled shard is no longer among the live ones: a late twin has nothing to do.
     if (row === undefined || view?.run.value.epoch !== epoch) return { ok: true };
+    await showLife(loader, input, view);
     const snapshot = await readSnapshot(loader, runId);
     const { source, destination, concurrency } = snapshot.definition;
     const work: UnitWork = {
@@ -73,16 +74,16 @@ async function ingestInGroups(
   size: number,
 ): Promise<void> {
   let checkedAt = 0;
-  let heartbeatAt = loader.now().getTime();
+  let lookedAt = loader.now().getTime();
   for (let at = 0; at < objects.length; at += size) {
     const now = loader.now().getTime();
     if (now - checkedAt >= CONTROL_AGE_MS / loader.timeScale) {
       if (!(await mayGoOn(loader, work.input))) return;
       checkedAt = now;
     }
-    if (now - heartbeatAt >= HEARTBEAT_MS / loader.timeScale) {
-      await showLife(loader, work.input);
-      heartbeatAt = now;
+    if (now - lookedAt >= HEARTBEAT_MS / loader.timeScale) {
+      await showLife(loader, work.input, await loader.runs.readRun(work.input.runId));
+      lookedAt = now;
     }
     await ingestGroup(loader, work, objects.slice(at, at + size));
   }
@@ -98,13 +99,21 @@ async function mayGoOn(loader: Loader, { runId, epoch }: IngestUnitInput): Promi
   );
 }
 
-/** Renews the heartbeat of the lane that holds the shard. Losing the race for its row is as good: somebody else wrote it. */
-async function showLife(loader: Loader, { runId, epoch, shard }: IngestUnitInput): Promise<void> {
-  const view = await loader.runs.readRun(runId);
+/**
+ * Renews the heartbeat of the lane that holds the shard, when it is old. Losing the race for the lane's row is as good:
+ * somebody else wrote it.
+ */
+async function showLife(
+  loader: Loader,
+  { runId, epoch, shard }: IngestUnitInput,
+  view: RunView | null,
+): Promise<void> {
   const lane = view?.shards.find(({ value }) => value.shard === shard)?.value.heldBy;
   const part = view?.parts.find(({ value }) => value.part === lane && value.epoch === epoch);
-  if (part !== undefined)
-    await loader.runs.commit(runId, [change(part, { heartbeatAt: loader.now().toISOString() })]);
+  const now = loader.now();
+  if (part === undefined) return;
+  if (now.getTime() - Date.parse(part.value.heartbeatAt) < HEARTBEAT_MS / loader.timeScale) return;
+  await loader.runs.commit(runId, [change(part, { heartbeatAt: now.toISOString() })]);
 }
 
 interface Attempt {
@@ -126,24 +135,24 @@ async function ingestGroup(loader: Loader, work: UnitWork, group: readonly Plann
         );
   const open = await settleRechecked(loader, work, group, entries);
 
-  let round: readonly { object: PlannedObject; before: Stored<LedgerEntry> | null; unproven: boolean }[] =
-    open.flatMap((object) => {
-      const before = entries.get(object.key) ?? null;
-      const decision = decidePost(before?.value ?? null, {
-        runId: work.input.runId,
-        reason: object.reason,
-        version: object.version,
-        now: loader.now(),
-        downloadGraceMs: loader.timing.downloadGraceMs,
-        policy: {
-          changed: work.snapshot.definition.changed,
-          retryFailed: work.snapshot.request.options.retryFailed,
-        },
-      });
-      if (decision.post === 'no') return [];
-      return [{ object, before, unproven: decision.post === 'again' && !decision.provenNotIngested }];
+  let round: readonly ToPost[] = open.flatMap((object) => {
+    const before = entries.get(object.key) ?? null;
+    const decision = decidePost(before?.value ?? null, {
+      runId: work.input.runId,
+      reason: object.reason,
+      version: object.version,
+      now: loader.now(),
+      downloadGraceMs: loader.timing.downloadGraceMs,
+      policy: {
+        changed: work.snapshot.definition.changed,
+        retryFailed: work.snapshot.request.options.retryFailed,
+      },
     });
+    if (decision.post === 'no') return [];
+    return [{ object, before, unproven: decision.post === 'again' && !decision.provenNotIngested }];
+  });
 
+  round = await withoutRewritten(loader, work, round);
   for (let attempt = 0; round.length > 0; attempt += 1) {
     const refused = await postRound(loader, work, round);
     if (refused.length === 0) return;
@@ -158,6 +167,53 @@ async function ingestGroup(loader: Loader, work: UnitWork, group: readonly Plann
       unproven: stored.value.repostedUnproven,
     }));
   }
+}
+
+interface ToPost {
+  readonly object: PlannedObject;
+  readonly before: Stored<LedgerEntry> | null;
+  /** An earlier message may have been ingested. */
+  readonly unproven: boolean;
+}
+
+/**
+ * Hours lie between an open object's first message and its second. By then the key may hold another object, and its URL
+ * would load that one under the old one's name: such an object has failed, and the new one is for the next run.
+ */
+async function withoutRewritten(
+  loader: Loader,
+  { source, ledger, input: { runId, epoch } }: UnitWork,
+  round: readonly ToPost[],
+): Promise<readonly ToPost[]> {
+  const present = await allOf(round, round.length, async ({ object, unproven }) =>
+    unproven ? await source.head(object.key) : null,
+  );
+  const codes = round.map(({ object, unproven }, index): ErrorCode | null => {
+    if (!unproven) return null;
+    const now = present[index] ?? null;
+    if (now === null) return 'objectGone';
+    return now.version === object.version ? null : 'objectChanged';
+  });
+  const settledAt = loader.now().toISOString();
+  await loader.ledger.write(
+    ledger,
+    round.flatMap(({ before }, index) => {
+      const errorCode = codes[index] ?? null;
+      if (errorCode === null || before === null) return [];
+      const errorMessage = ERROR_KINDS[errorCode].title;
+      const entry = {
+        ...before.value,
+        runId,
+        epoch,
+        state: 'failed',
+        settledAt,
+        errorCode,
+        errorMessage,
+      } as const;
+      return [{ entry, etag: before.etag }];
+    }),
+  );
+  return round.filter((_, index) => codes[index] === null);
 }
 
 /** Objects that an earlier run left open: what ADX has reported meanwhile settles them without a post. */
@@ -195,7 +251,7 @@ interface Refused {
 async function postRound(
   loader: Loader,
   work: UnitWork,
-  round: readonly { object: PlannedObject; before: Stored<LedgerEntry> | null; unproven: boolean }[],
+  round: readonly ToPost[],
 ): Promise<readonly Refused[]> {
   const attempts = await allOf(round, round.length, ({ object, before, unproven }) =>
     prepare(loader, work, object, before, unproven),
@@ -258,7 +314,7 @@ async function prepare(
     intentAt: loader.now().toISOString(),
     queuedAt: null,
     settledAt: null,
-    urlExpiresAt: expiresAt.toISOString(),
+    urlExpiresAt: expiresAt?.toISOString() ?? null,
     errorCode: null,
     errorMessage: null,
     repostedUnproven: unproven,

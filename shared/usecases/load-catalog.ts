@@ -11,9 +11,11 @@ export interface CatalogEntry {
   /** Counts up when the load is deleted or its bucket or destination changes: the ledger begins anew. */
   readonly generation: number;
   readonly updatedAt: string;
+  /** When the present schedule was set, or taken away: what fell due before is no business of it. */
+  readonly scheduleSince: string;
   /** A deleted load leaves this behind, so that its name never gets an old ledger back. */
   readonly deletedAt: string | null;
-  /** Hash of the file that the definition was read from; `null` when it was not from a file. */
+  /** Hash of the file that was last taken over under this name; `null` when there was none. */
   readonly fileHash: string | null;
   readonly definition: LoadDefinition;
 }
@@ -60,12 +62,16 @@ export async function putLoad(
   for (;;) {
     const stored = await read(loader, name);
     const created = stored === null || stored.entry.deletedAt !== null;
+    const now = loader.now().toISOString();
+    const keepsSchedule = !created && isSameSchedule(stored.entry.definition, definition);
     const entry: CatalogEntry = {
       v: 1,
       generation: nextGeneration(stored?.entry ?? null, definition),
-      updatedAt: loader.now().toISOString(),
+      updatedAt: now,
+      scheduleSince: keepsSchedule ? stored.entry.scheduleSince : now,
       deletedAt: null,
-      fileHash,
+      // An edit leaves the file's hash: the file wins again only when its content has changed.
+      fileHash: fileHash ?? stored?.entry.fileHash ?? null,
       definition,
     };
     if (await write(loader, name, entry, stored)) return { entry, created };
@@ -111,6 +117,10 @@ function nextGeneration(before: CatalogEntry | null, definition: LoadDefinition)
   if (before === null) return 1;
   const same = before.deletedAt === null && sameLedger(before.definition, definition);
   return same ? before.generation : before.generation + 1;
+}
+
+function isSameSchedule({ schedule: a }: LoadDefinition, { schedule: b }: LoadDefinition): boolean {
+  return a?.cron === b?.cron && a?.timeZone === b?.timeZone;
 }
 
 function sameLedger(a: LoadDefinition, b: LoadDefinition): boolean {

@@ -23,8 +23,8 @@ export interface Loader {
   readonly now: () => Date;
   /** Four characters that tell the runs of one second apart. */
   readonly randomSuffix: () => string;
-  /** Differs with every start of a host; a silent run must be seen twice by the same start. */
-  readonly hostStart: string;
+  /** When this process began: a host that was away gives its own instances time to go on before it takes a run over. */
+  readonly startedAt: Date;
   /** @throws {LoaderError} `credentialsNotFound`. */
   source(definition: LoadDefinition['source']): Promise<Source>;
   ingestion(cluster: string): Promise<Ingestion>;

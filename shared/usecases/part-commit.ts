@@ -48,6 +48,8 @@ export async function decideAsPart<Answer>(
     if (decision.me === null) return decision.answer;
     const row: PartRow = { ...me, ...decision.me, heartbeatAt: now };
     const writes: RunWrite[] = [{ value: row, etag: stored?.etag ?? null }, ...(decision.writes ?? [])];
+    // A part that has no row yet is not among those that a takeover rewrites: the row of the run stands for it.
+    if (stored === null) writes.push(change(view.run, {}));
     if (await loader.runs.commit(runId, writes)) return decision.answer;
   }
   throw new LoaderError(

@@ -60,7 +60,7 @@ export async function planPage(loader: Loader, input: PlanPageInput): Promise<Pl
     const answer = await handOver(loader, input, planned, position.inserted);
     if (planned.pending.length > 0) {
       await loader.loads.removePending(
-        { load: snapshot.request.load, generation: snapshot.generation },
+        { load: snapshot.request.load, bucket: snapshot.definition.source.bucket },
         planned.pending,
       );
     }

@@ -204,7 +204,7 @@ async function outcomesOf(loader: Loader, view: RunView, shard: ShardRow): Promi
   const { runId, finalState } = view.run.value;
   if (shard.state === 'settled') return (await readOutcomes(loader, runId, shard.shard)) ?? [];
   const { request, generation } = await readSnapshot(loader, runId);
-  const objects = await readManifest(loader, shard.manifest);
+  const objects = (await readManifest(loader, shard.manifest)) ?? [];
   const entries = await loader.ledger.readKeys(
     { load: request.load, generation },
     objects.map(({ key }) => key),
@@ -217,9 +217,16 @@ async function outcomesOf(loader: Loader, view: RunView, shard: ShardRow): Promi
       (stored.value.state === 'ingested' ||
         stored.value.state === 'failed' ||
         stored.value.state === 'unknown');
-    const outcome = outcomeOf({ object, stored }, runId, shard, {
-      stop: finalState === null ? null : 'cancel',
-    });
+    const outcome = outcomeOf(
+      { object, stored },
+      {
+        runId,
+        code: shard.code,
+        stop: finalState === null ? null : 'cancel',
+        now: loader.now(),
+        downloadGraceMs: loader.timing.downloadGraceMs,
+      },
+    );
     return finalState === null && !hasEnded
       ? { ...outcome, state: 'pending', code: null, message: null }
       : outcome;

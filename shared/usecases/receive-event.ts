@@ -13,7 +13,7 @@ import type { Loader } from './loader.ts';
 export async function receiveEvent(loader: Loader, message: unknown, dequeueCount: number): Promise<void> {
   const created = readMessage(loader, message, dequeueCount);
   if (created.length === 0) return;
-  for (const { definition, generation } of await listLoads(loader)) {
+  for (const { definition } of await listLoads(loader)) {
     const { bucket, prefix } = definition.source;
     if (!definition.events) continue;
     const keys = [
@@ -24,7 +24,7 @@ export async function receiveEvent(loader: Loader, message: unknown, dequeueCoun
       ),
     ];
     if (keys.length === 0) continue;
-    await loader.loads.addPending({ load: definition.name, generation }, keys);
+    await loader.loads.addPending({ load: definition.name, bucket }, keys);
     events.eventsReceived(loader.logger, { load: definition.name, objects: keys.length });
   }
 }

@@ -196,14 +196,13 @@ export async function readUnit(
   return parseLines(slice.toString());
 }
 
-/** All objects of a shard. */
+/** All objects of a shard; `null` when somebody has removed the manifest. */
 export async function readManifest(
   { documents }: Loader,
   manifest: string,
-): Promise<readonly PlannedObject[]> {
+): Promise<readonly PlannedObject[] | null> {
   const document = await documents.get(manifest);
-  if (document === null) throw new LoaderError('stateUnavailable', `The manifest ${manifest} is not there`);
-  return parseLines(document.body.slice(document.body.indexOf('\n') + 1));
+  return document === null ? null : parseLines(document.body.slice(document.body.indexOf('\n') + 1));
 }
 
 function parseLines(text: string): readonly PlannedObject[] {

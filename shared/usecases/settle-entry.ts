@@ -8,7 +8,7 @@ export function settleEntry(
   status: IngestionStatus | null,
   now: Date,
 ): LedgerEntry | null {
-  const settled = settleStatus(status, new Date(entry.urlExpiresAt));
+  const settled = settleStatus(status, entry.urlExpiresAt === null ? null : new Date(entry.urlExpiresAt));
   const settledAt = status?.updatedAt ?? now.toISOString();
   switch (settled.settled) {
     case 'no':

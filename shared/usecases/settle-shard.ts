@@ -1,5 +1,5 @@
 import type { SettleShardInput, SettleShardOutput } from '../contracts/durable.ts';
-import { fenceOf, isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
+import { fenceOf, isBehindFence, isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
 import { isOnErrorReached } from '../domain/on-error.ts';
 import type { ControlRow, PartRow, RunView, ShardRow, Stored } from '../domain/run-record.ts';
 import {
@@ -11,7 +11,7 @@ import {
 } from '../domain/run-summary.ts';
 import { nextLookAt } from '../domain/settle-timing.ts';
 import type { PlannedObject } from '../domain/shard-layout.ts';
-import { ERROR_KINDS, type ErrorCode, toLoaderError } from '../errors/loader-error.ts';
+import { ERROR_KINDS, type ErrorCode, LoaderError, toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
 import type { Ingestion } from '../ports/ingestion.ts';
 import type { LedgerName } from '../ports/ledger.ts';
@@ -73,28 +73,53 @@ async function passOver(
     return { ok: true, settled: true };
   const isForGood = options.isLastLook === true;
   if (row.postedAt === null && !isForGood) return { ok: true, settled: true };
+  const overdueMs = isForGood ? Number.POSITIVE_INFINITY : overdueMsOf(loader, row);
+  const isGivenUp = overdueMs >= loader.timing.lookAtMostEveryMs;
+
   const snapshot = await readSnapshot(loader, runId);
   const ledger: LedgerName = { load: snapshot.request.load, generation: snapshot.generation };
+  const closing = { snapshot, row, control: view.control.value };
+  const items = await readItems(loader, ledger, row);
+  if (items === null) {
+    if (!isGivenUp) throw new LoaderError('stateUnavailable', `The manifest ${row.manifest} is not there`);
+    await closeShard(loader, input, { ...closing, items: null });
+    return { ok: true, settled: true };
+  }
 
-  const objects = await readManifest(loader, row.manifest);
+  const isLastLook = overdueMs >= 0;
+  const open = items.filter(({ stored }) => isOpen(stored, runId));
+  const statuses =
+    open.length === 0
+      ? NO_REPORTS
+      : await readReports(loader, input, snapshot, { open, isLastLook, isGivenUp });
+  const settled = await settleItems(loader, { ledger, items, open, statuses, isLastLook });
+
+  if (settled.some(({ stored }) => isOpen(stored, runId))) {
+    await lookAgain(loader, input, snapshot, settled);
+    return { ok: true, settled: false };
+  }
+  await closeShard(loader, input, { ...closing, items: settled });
+  return { ok: true, settled: true };
+}
+
+/** How long the deadline of a shard has passed, in milliseconds; negative before it. */
+function overdueMsOf({ timing, now }: Loader, { postedAt }: ShardRow): number {
+  return now().getTime() - Date.parse(postedAt!) - timing.settleDeadlineMs;
+}
+
+/** The objects of a shard with what the ledger says of them; `null` when somebody has removed the manifest. */
+async function readItems(
+  loader: Loader,
+  ledger: LedgerName,
+  { manifest }: ShardRow,
+): Promise<readonly Item[] | null> {
+  const objects = await readManifest(loader, manifest);
+  if (objects === null) return null;
   const entries = await loader.ledger.readKeys(
     ledger,
     objects.map(({ key }) => key),
   );
-  const items: Item[] = objects.map((object) => ({ object, stored: entries.get(object.key) ?? null }));
-
-  const isLastLook =
-    isForGood || loader.now().getTime() >= Date.parse(row.postedAt!) + loader.timing.settleDeadlineMs;
-  const ingestion = await loader.ingestion(snapshot.definition.destination.cluster);
-  const settled = await settleItems(loader, { ledger, ingestion, items, runId, isLastLook });
-
-  const stillOpen = settled.filter(({ stored }) => isOpen(stored, runId));
-  if (stillOpen.length > 0) {
-    await lookAgain(loader, input, snapshot, settled);
-    return { ok: true, settled: false };
-  }
-  await closeShard(loader, input, { snapshot, row, items: settled, control: view.control.value });
-  return { ok: true, settled: true };
+  return objects.map((object) => ({ object, stored: entries.get(object.key) ?? null }));
 }
 
 /** A message of this run may be alive, and its deadline has not passed. */
@@ -108,20 +133,17 @@ function isOpen(stored: Stored<LedgerEntry> | null, runId: string): boolean {
 
 interface Settling {
   readonly ledger: LedgerName;
-  readonly ingestion: Ingestion;
   readonly items: readonly Item[];
-  readonly runId: string;
+  readonly open: readonly Item[];
+  readonly statuses: Statuses;
   readonly isLastLook: boolean;
 }
 
-/** Reads reports for open objects and writes what they settle; on the last look the rest becomes `unknown`. */
+/** Writes what the reports settle; on the last look the rest becomes `unknown`. */
 async function settleItems(
   loader: Loader,
-  { ledger, ingestion, items, runId, isLastLook }: Settling,
+  { ledger, items, open, statuses, isLastLook }: Settling,
 ): Promise<readonly Item[]> {
-  const open = items.filter(({ stored }) => isOpen(stored, runId));
-  if (open.length === 0) return items;
-  const statuses = await readReports(loader, ingestion, open, isLastLook);
   const now = loader.now();
   const changed = open.flatMap(({ stored }) => {
     const entry = settleEntryOf(stored!.value, statuses, now, isLastLook);
@@ -138,22 +160,37 @@ async function settleItems(
 }
 
 type Statuses = Awaited<ReturnType<Ingestion['readStatuses']>>;
+const NO_REPORTS: Statuses = new Map();
+
+interface Reading {
+  readonly open: readonly Item[];
+  readonly isLastLook: boolean;
+  /** The deadline has passed for so long that a run does not wait for reports that can't be read. */
+  readonly isGivenUp: boolean;
+}
 
 async function readReports(
   loader: Loader,
-  ingestion: Ingestion,
-  open: readonly Item[],
-  readAll: boolean,
+  { runId, epoch, shard }: SettleShardInput,
+  { definition }: RunSnapshot,
+  { open, isLastLook, isGivenUp }: Reading,
 ): Promise<Statuses> {
-  const ids = open.map(({ stored }) => stored!.value.sourceId);
-  const step = readAll ? 1 : Math.max(1, Math.floor(ids.length / Math.max(SAMPLE, ids.length / SAMPLE)));
-  if (step === 1) return ingestion.readStatuses(ids);
-  const sample = await ingestion.readStatuses(ids.filter((_, index) => index % step === 0));
-  const now = loader.now();
-  const anyReported = open.some(({ stored }) => settleEntryOf(stored!.value, sample, now, false) !== null);
-  if (!anyReported) return sample;
-  const rest = await ingestion.readStatuses(ids.filter((_, index) => index % step !== 0));
-  return new Map([...sample, ...rest]);
+  try {
+    const ingestion = await loader.ingestion(definition.destination.cluster);
+    const ids = open.map(({ stored }) => stored!.value.sourceId);
+    const step = isLastLook ? 1 : Math.max(1, Math.floor(ids.length / Math.max(SAMPLE, ids.length / SAMPLE)));
+    if (step === 1) return await ingestion.readStatuses(ids);
+    const sample = await ingestion.readStatuses(ids.filter((_, index) => index % step === 0));
+    const now = loader.now();
+    const anyReported = open.some(({ stored }) => settleEntryOf(stored!.value, sample, now, false) !== null);
+    if (!anyReported) return sample;
+    const rest = await ingestion.readStatuses(ids.filter((_, index) => index % step !== 0));
+    return new Map([...sample, ...rest]);
+  } catch (thrown) {
+    if (!isGivenUp) throw thrown;
+    events.settlingFailed(loader.logger, { runId, epoch, shard, error: toLoaderError(thrown) });
+    return NO_REPORTS;
+  }
 }
 
 function settleEntryOf(
@@ -231,7 +268,8 @@ async function lookLater(loader: Loader, { runId, epoch, settler, shard }: Settl
 interface Closing {
   readonly snapshot: RunSnapshot;
   readonly row: ShardRow;
-  readonly items: readonly Item[];
+  /** `null` when the shard's manifest is gone: its objects are only counted. */
+  readonly items: readonly Item[] | null;
   readonly control: ControlRow;
 }
 
@@ -239,23 +277,12 @@ interface Closing {
 async function closeShard(
   loader: Loader,
   { runId, epoch, settler, shard }: SettleShardInput,
-  closing: Closing,
+  { snapshot, row, items, control }: Closing,
 ): Promise<void> {
-  const { snapshot, row, items, control } = closing;
-  const fences = new Map(
-    items.map(({ object, stored }) => [
-      object.key,
-      stored === null ? null : fenceOf(stored.value, loader.timing.downloadGraceMs).toISOString(),
-    ]),
-  );
-  const outcomes = await writeOutcomes(
-    loader,
-    runId,
-    shard,
-    items.map((item) => outcomeOf(item, runId, row, control)),
-  );
-  await lookAtKeysAgain(loader, snapshot, items);
-  const digest = digestOutcomes(outcomes, (key) => fences.get(key) ?? null);
+  const digest =
+    items === null
+      ? { ...EMPTY_DIGEST, objects: { ...EMPTY_DIGEST.objects, unknown: row.objects } }
+      : await accountFor(loader, snapshot, row, items, control);
   await decideAsPart(loader, { runId, epoch, part: `settler-${settler}` }, ({ view, me }) => {
     const stored = view.shards.find(({ value }) => value.shard === shard);
     if (stored === undefined) return { answer: null, me: {} };
@@ -276,23 +303,62 @@ async function closeShard(
   });
 }
 
+/** Writes down how each object of a shard ended, once. */
+async function accountFor(
+  loader: Loader,
+  snapshot: RunSnapshot,
+  { shard, code }: ShardRow,
+  items: readonly Item[],
+  { stop }: ControlRow,
+): Promise<OutcomeDigest> {
+  const { runId } = snapshot.request;
+  const { downloadGraceMs } = loader.timing;
+  const fences = new Map(
+    items.map(({ object, stored }) => [
+      object.key,
+      stored === null ? null : (fenceOf(stored.value, downloadGraceMs)?.toISOString() ?? null),
+    ]),
+  );
+  const outcomes = await writeOutcomes(
+    loader,
+    runId,
+    shard,
+    items.map((item) => outcomeOf(item, { runId, code, stop, now: loader.now(), downloadGraceMs })),
+  );
+  await lookAtKeysAgain(loader, snapshot, items, outcomes);
+  return digestOutcomes(outcomes, (key) => fences.get(key) ?? null);
+}
+
+/** How objects ended that the run has not loaded although nothing is wrong with them. */
+const NOT_BEGUN: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['notPosted', 'queueRefused']);
+
 /**
- * An event for an object whose earlier message was open could not be acted upon. Now that its fate is known the key is
- * put before the load's next run, which finds a newer version if there is one.
+ * Puts keys back before the load's next events run, which finds out what they need:
+ * - announced objects that this run did not begin, for their events are used up;
+ * - objects that were open when an event for them came, now that their fate is known: there may be a newer version.
  */
 async function lookAtKeysAgain(
   loader: Loader,
-  { request, generation, definition }: RunSnapshot,
+  { request, definition }: RunSnapshot,
   items: readonly Item[],
+  outcomes: readonly ObjectOutcome[],
 ): Promise<void> {
   if (!definition.events) return;
-  const keys = items
+  const settledNow = items
     .filter(
       ({ object, stored }) =>
         object.reason === 'recheck' && stored !== null && !isUnsettled(stored.value.state),
     )
     .map(({ object }) => object.key);
-  if (keys.length > 0) await loader.loads.addPending({ load: request.load, generation }, keys);
+  const notBegun =
+    request.trigger !== 'events'
+      ? []
+      : outcomes
+          .filter(({ state, code }) => state === 'notStarted' || (code !== null && NOT_BEGUN.has(code)))
+          .map(({ key }) => key);
+  const keys = [...settledNow, ...notBegun];
+  if (keys.length > 0)
+    await loader.loads.addPending({ load: request.load, bucket: definition.source.bucket }, keys);
 }
 
 /** Progress of all parts, those of earlier epochs too. */
@@ -310,20 +376,25 @@ function stopOnError(
   return [change(control, { stop: 'onError', stopAt: loader.now().toISOString() })];
 }
 
+export interface OutcomeSituation {
+  readonly runId: string;
+  /** Why objects of the shard could not be posted. */
+  readonly code: string | null;
+  readonly stop: ControlRow['stop'];
+  readonly now: Date;
+  readonly downloadGraceMs: number;
+}
+
 /** How an object of a shard ended, by what the ledger says of it. */
-export function outcomeOf(
-  { object, stored }: Item,
-  runId: string,
-  shard: Pick<ShardRow, 'code'>,
-  control: Pick<ControlRow, 'stop'>,
-): ObjectOutcome {
+export function outcomeOf({ object, stored }: Item, situation: OutcomeSituation): ObjectOutcome {
+  const { runId } = situation;
   const base = { key: object.key, version: object.version, sizeBytes: object.sizeBytes };
   const entry = stored?.value ?? null;
   // Settled after all, between the document of unsettled objects and now.
   const settledElsewhere =
     entry !== null && object.reason === 'recheck' && (entry.state === 'ingested' || entry.state === 'failed');
   if (entry === null || (entry.runId !== runId && !settledElsewhere))
-    return { ...base, ...withoutPost(object, entry, shard, control) };
+    return { ...base, ...withoutPost(object, entry, situation) };
   const state = {
     ingested: 'ingested',
     failed: 'failed',
@@ -346,25 +417,24 @@ export function outcomeOf(
   };
 }
 
-/** The run has not posted the object: it was stopped, could not, or another run's message is still open. */
-function withoutPost(
-  object: PlannedObject,
-  entry: LedgerEntry | null,
-  shard: Pick<ShardRow, 'code'>,
-  control: Pick<ControlRow, 'stop'>,
-) {
+/** The run has not posted the object: it was stopped, could not, or an earlier run's message is still open. */
+function withoutPost(object: PlannedObject, entry: LedgerEntry | null, situation: OutcomeSituation) {
+  const { code, stop } = situation;
   const none = { sourceId: null, attempts: 0, postedAt: null, settledAt: null, repostedUnproven: false };
+  const why = code as ErrorCode | null;
   if (entry !== null && object.reason === 'recheck') {
+    // Without a fence ahead, nothing that comes by itself would tell more.
+    const hasFence = entry.urlExpiresAt !== null && !isBehindFence(entry, situation);
+    const isPutOff = stop !== null || (why === null && hasFence);
     return {
       ...none,
-      state: 'deferred' as const,
-      code: 'noReport' as const,
-      message: ERROR_KINDS.noReport.title,
+      state: isPutOff ? ('deferred' as const) : ('unknown' as const),
+      code: why ?? ('noReport' as const),
+      message: ERROR_KINDS[why ?? 'noReport'].title,
       sourceId: entry.sourceId,
     };
   }
-  if (control.stop !== null) return { ...none, state: 'notStarted' as const, code: null, message: null };
-  const why = shard.code as ErrorCode | null;
+  if (stop !== null) return { ...none, state: 'notStarted' as const, code: null, message: null };
   return {
     ...none,
     state: 'failed' as const,

@@ -127,8 +127,8 @@ export async function beginRun(
     generation: snapshot.generation,
     finalState: null,
     endedAt: null,
+    pauseUntil: null,
     silentSince: null,
-    silentSeenBy: null,
   };
   await loader.runs.createRun(run);
   if (await startInstance(orchestrations, snapshot, 1)) events.runStarted(loader.logger, request);

@@ -6,6 +6,7 @@ import {
   type ShardRow,
   type Stored,
 } from '../domain/run-record.ts';
+import { ERROR_KINDS, type ErrorCode } from '../errors/loader-error.ts';
 import type { RunWrite } from '../ports/run-store.ts';
 import type { Loader } from './loader.ts';
 import { change, decideAsPart, pauseMs } from './part-commit.ts';
@@ -14,6 +15,8 @@ import { readSnapshot } from './run-documents.ts';
 /** Pause of a lane that has nothing to do, before the first plan page and later. */
 const FIRST_PAUSE_MS = 1000;
 const PAUSE_MS = 5000;
+/** Before the second attempt at a shard; it doubles. */
+const RETRY_PAUSE_MS = 5000;
 
 /**
  * Marks the shard of a lane's last turn as posted and gives the lane the next one, in one transaction.
@@ -39,13 +42,13 @@ export async function takeShard(loader: Loader, input: TakeShardInput): Promise<
         return { answer: shardAnswer(held.value), me: null };
       }
     }
-    const done = markPosted(loader, view, part, finished);
+    const done = recordTurn(loader, view, part, finished);
     const after: RunView =
       done === null
         ? view
         : { ...view, shards: view.shards.map((shard) => (shard === done.shard ? done.after : shard)) };
     const writes: RunWrite[] = done === null ? [] : [{ value: done.after.value, etag: done.shard.etag }];
-    const choice = chooseForLane(after, part, definition.concurrency.maxInFlight);
+    const choice = chooseForLane(after, part, definition.concurrency.maxInFlight, loader.now());
     switch (choice.choice) {
       case 'stop':
         return {
@@ -54,12 +57,9 @@ export async function takeShard(loader: Loader, input: TakeShardInput): Promise<
           writes,
         };
       case 'wait': {
-        const waitMs = pauseMs(
-          loader,
-          view.parts.some(({ value }) => value.part === 'planner' && value.turn > 0)
-            ? PAUSE_MS
-            : FIRST_PAUSE_MS,
-        );
+        const idleMs = pauseMs(loader, isPlanned(view) ? PAUSE_MS : FIRST_PAUSE_MS);
+        const untilMs = choice.until === null ? idleMs : choice.until.getTime() - loader.now().getTime();
+        const waitMs = Math.max(20, Math.min(untilMs, loader.timing.longestTimerMs));
         return { answer: { kind: 'wait', waitMs }, me: { turn, holds: null }, writes };
       }
       case 'shard': {
@@ -71,6 +71,7 @@ export async function takeShard(loader: Loader, input: TakeShardInput): Promise<
           epoch,
           turn,
           attempt: again ? shard.value.attempt + 1 : 1,
+          lookAt: null,
         });
         return {
           answer: shardAnswer(claim.value as ShardRow),
@@ -88,8 +89,15 @@ function shardAnswer({ shard, units, attempt }: ShardRow): TakeShardOutput {
   return { kind: 'shard', shard, units, attempt };
 }
 
-/** A shard that was worked through, or tried often enough, goes to the settlers. */
-function markPosted(
+function isPlanned({ parts }: RunView): boolean {
+  return parts.some(({ value }) => value.part === 'planner' && value.turn > 0);
+}
+
+/**
+ * Writes down how a shard fared. One that was worked through, or can't be, goes to the settlers, who account for what was
+ * not posted; otherwise its lane tries it again after a pause.
+ */
+function recordTurn(
   loader: Loader,
   view: RunView,
   part: string,
@@ -99,15 +107,31 @@ function markPosted(
   const shard = view.shards.find(({ value }) => value.shard === finished.shard);
   if (shard === undefined || shard.value.state !== 'claimed' || shard.value.heldBy !== part) return null;
   if (shard.value.epoch !== view.run.value.epoch) return null;
-  if (!finished.ok && shard.value.attempt < SHARD_ATTEMPTS && view.control.value.stop === null) return null;
   const now = loader.now();
-  const after: ShardRow = {
-    ...shard.value,
-    state: 'posted',
-    heldBy: null,
-    code: finished.code,
-    postedAt: now.toISOString(),
-    lookAt: new Date(now.getTime() + loader.timing.firstLookMs).toISOString(),
-  };
+  const { attempt } = shard.value;
+  const isTriedAgain =
+    !finished.ok &&
+    !isPermanent(finished.code) &&
+    attempt < SHARD_ATTEMPTS &&
+    view.control.value.stop === null;
+  const lookMs = isTriedAgain
+    ? pauseMs(loader, RETRY_PAUSE_MS * 2 ** (attempt - 1))
+    : loader.timing.firstLookMs;
+  const lookAt = new Date(now.getTime() + lookMs).toISOString();
+  const after: ShardRow = isTriedAgain
+    ? { ...shard.value, lookAt }
+    : {
+        ...shard.value,
+        state: 'posted',
+        heldBy: null,
+        code: finished.code,
+        postedAt: now.toISOString(),
+        lookAt,
+      };
   return { shard, after: { value: after, etag: shard.etag } };
+}
+
+/** An error of the loader itself may be the host's, which could not carry an activity out. */
+function isPermanent(code: string | null): boolean {
+  return code !== null && code !== 'internal' && ERROR_KINDS[code as ErrorCode].permanent;
 }

@@ -19,9 +19,6 @@ import { beginRun, settlersFor, startInstance, startRun } from './start-run.ts';
 /** A start that is under way right now is not completed by the tick. */
 const START_GRACE_MS = 30_000;
 
-/** Events and open objects do not start a run sooner after one that failed: its cause may need somebody's hand. */
-const PAUSE_AFTER_FAILURE_MS = 10 * 60_000;
-
 /** A run that was taken over this often is given up. */
 const MOST_EPOCHS = 5;
 
@@ -82,8 +79,8 @@ async function completeStart(
 }
 
 /**
- * A run is taken over when a part of it has been silent for long, and two ticks of one host start have seen that some
- * minutes apart: a host that was down itself must first give its own instances time to go on.
+ * A run is taken over when a part of it has been silent for long, ticks have seen that for some minutes, and this host
+ * has been up as long: one that was down itself must first give its own instances time to go on.
  */
 async function watchSilence(loader: Loader, orchestrations: Orchestrations, view: RunView): Promise<void> {
   const run = view.run;
@@ -92,7 +89,7 @@ async function watchSilence(loader: Loader, orchestrations: Orchestrations, view
   const isSilent = now.getTime() - silentSince.getTime() > loader.timing.staleAfterMs;
   if (!isSilent) {
     if (run.value.silentSince !== null)
-      await loader.runs.commit(run.value.runId, [change(run, { silentSince: null, silentSeenBy: null })]);
+      await loader.runs.commit(run.value.runId, [change(run, { silentSince: null })]);
     return;
   }
   events.runSilent(loader.logger, {
@@ -100,14 +97,12 @@ async function watchSilence(loader: Loader, orchestrations: Orchestrations, view
     epoch: run.value.epoch,
     silentSince: silentSince.toISOString(),
   });
-  const sameStart = run.value.silentSeenBy === loader.hostStart && run.value.silentSince !== null;
-  if (!sameStart) {
-    await loader.runs.commit(run.value.runId, [
-      change(run, { silentSince: now.toISOString(), silentSeenBy: loader.hostStart }),
-    ]);
+  if (run.value.silentSince === null) {
+    await loader.runs.commit(run.value.runId, [change(run, { silentSince: now.toISOString() })]);
     return;
   }
-  if (now.getTime() - Date.parse(run.value.silentSince!) < loader.takeoverAfterMs) return;
+  const seenSince = Math.max(Date.parse(run.value.silentSince), loader.startedAt.getTime());
+  if (now.getTime() - seenSince < loader.takeoverAfterMs) return;
   await takeOver(loader, orchestrations, view);
 }
 
@@ -126,9 +121,7 @@ async function takeOver(loader: Loader, orchestrations: Orchestrations, view: Ru
     return;
   }
   const now = loader.now().toISOString();
-  const writes: RunWrite[] = [
-    change(view.run, { epoch: epoch + 1, epochAt: now, silentSince: null, silentSeenBy: null }),
-  ];
+  const writes: RunWrite[] = [change(view.run, { epoch: epoch + 1, epochAt: now, silentSince: null })];
   for (const part of view.parts.filter(({ value }) => value.epoch === epoch)) {
     writes.push(change(part, { endedAt: part.value.endedAt ?? now }));
     if (part.value.part === 'planner') writes.push({ value: heirOf(part, epoch + 1, now), etag: null });
@@ -177,51 +170,51 @@ function names(kind: string, count: number): readonly string[] {
 async function startWhatIsDue(
   loader: Loader,
   orchestrations: Orchestrations,
-  { definition, generation }: CatalogEntry,
+  entry: CatalogEntry,
 ): Promise<void> {
+  const { definition } = entry;
   const load = definition.name;
-  const scheduled = await noteDue(loader, definition);
+  const scheduled = await noteDue(loader, entry);
   if ((await loader.loads.readLock(load)) !== null) return;
   if (scheduled !== null) {
     await startScheduled(loader, orchestrations, load, scheduled);
     return;
   }
-  if (await hasJustFailed(loader, load)) return;
   const pending = definition.events
-    ? await loader.loads.readPending({ load, generation }, { afterKey: null, limit: 1 })
+    ? await loader.loads.readPending({ load, bucket: definition.source.bucket }, { afterKey: null, limit: 1 })
     : [];
-  if (pending.length > 0) {
-    await startUnlessBusy(loader, orchestrations, { load, trigger: 'events' });
-    return;
-  }
   const now = loader.now().toISOString();
-  const unsettled = await loader.loads.listUnsettled(load);
-  if (unsettled.some(({ fenceAt }) => fenceAt <= now))
-    await startUnlessBusy(loader, orchestrations, { load, trigger: 'settle' });
+  const isSettlingDue = (await loader.loads.listUnsettled(load)).some(
+    ({ lookAt }) => lookAt !== null && lookAt <= now,
+  );
+  const trigger = pending.length > 0 ? 'events' : isSettlingDue ? 'settle' : null;
+  if (trigger === null || (await isPaused(loader, load))) return;
+  await startUnlessBusy(loader, orchestrations, { load, trigger });
 }
 
-async function hasJustFailed(loader: Loader, load: string): Promise<boolean> {
+async function isPaused(loader: Loader, load: string): Promise<boolean> {
   const [latest] = (await loader.runs.listRuns({ load, limit: 1 })).runs;
-  if (latest === undefined || latest.finalState !== 'failed' || latest.endedAt === null) return false;
-  return loader.now().getTime() - Date.parse(latest.endedAt) < PAUSE_AFTER_FAILURE_MS / loader.timeScale;
+  return latest?.pauseUntil != null && loader.now().toISOString() < latest.pauseUntil;
 }
 
 /** Writes down the latest instant that fell due, so that it is neither lost nor started twice; returns what waits. */
-async function noteDue(loader: Loader, { name, schedule }: CatalogEntry['definition']): Promise<Date | null> {
+async function noteDue(
+  loader: Loader,
+  { definition: { name, schedule }, scheduleSince: setAt }: CatalogEntry,
+): Promise<Date | null> {
   if (schedule === null) return null;
   const now = loader.now();
+  const checkedUntil = now.toISOString();
   const before = await loader.loads.readSchedule(name);
-  if (before === null) {
+  if (before?.setAt !== setAt) {
     // A schedule counts from when it is first seen: what fell due before is nobody's expectation.
-    await loader.loads.writeSchedule(name, { checkedUntil: now.toISOString(), waiting: null, etag: null });
+    const fresh = { setAt, checkedUntil, waiting: null, etag: before?.etag ?? null };
+    await loader.loads.writeSchedule(name, fresh);
     return null;
   }
   const due = latestDue(schedule, new Date(before.checkedUntil), now);
   const waiting = due?.toISOString() ?? before.waiting;
-  if (
-    !(await loader.loads.writeSchedule(name, { checkedUntil: now.toISOString(), waiting, etag: before.etag }))
-  )
-    return null;
+  if (!(await loader.loads.writeSchedule(name, { ...before, checkedUntil, waiting }))) return null;
   return waiting === null ? null : new Date(waiting);
 }
 

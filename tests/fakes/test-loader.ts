@@ -1,6 +1,7 @@
 import { createMemoryState } from '../../shared/adapters/state/memory-state.ts';
 import type { LoadDefinition } from '../../shared/contracts/load-definition.ts';
 import type { Timing } from '../../shared/domain/settle-timing.ts';
+import type { Source } from '../../shared/ports/source.ts';
 import type { Loader } from '../../shared/usecases/loader.ts';
 import {
   createMemoryIngestion,
@@ -66,11 +67,19 @@ export function createTestLoader(options: MemoryIngestionOptions = {}): TestLoad
     },
     now: clock.now,
     randomSuffix: () => String((suffix += 1)).padStart(4, '0'),
-    hostStart: 'host-1',
-    source: async () => source,
+    startedAt: clock.now(),
+    source: async ({ credentials }) => (credentials === 'anonymous' ? asPublic(source) : source),
     ingestion: async () => ingestion,
   };
   return { loader, clock, source, ingestion, logged };
+}
+
+/** A public bucket: its URLs need no signature and never expire. */
+function asPublic(source: MemorySource): Source {
+  return {
+    ...source,
+    presignGet: async (input) => ({ ...(await source.presignGet(input)), expiresAt: null }),
+  };
 }
 
 /** A definition as a person would write it, with only what is needed. */

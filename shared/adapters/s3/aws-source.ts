@@ -30,7 +30,7 @@ const REQUEST_TIMEOUT_MS = 30_000;
  *   must have one version however it was found. `presignGet` takes version ids where a caller has them.
  * - `head` answers `null` for a bucket that does not exist, too: S3 tells no more without a body. Where
  *   `s3:ListBucket` is not allowed, S3 answers 403 for a missing key, and so `head` throws `sourceAccessDenied`.
- * - Anonymous: `presignGet` gives the plain URL. `expiresAt` then is only a date: the URL goes on working after it.
+ * - Anonymous: `presignGet` gives the plain URL, which never expires.
  * - Directory buckets (S3 Express One Zone) list keys in no order and are refused with `invalidDefinition`.
  */
 export function createAwsSource(options: AwsSourceOptions): Source {

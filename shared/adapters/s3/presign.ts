@@ -64,10 +64,7 @@ export async function createPresigner(options: {
     const query: Record<string, string> = versionId === null ? {} : { versionId };
     const wantedEnd = signedAt + lifetimeS * 1000;
     if (provideKeys === null) {
-      return {
-        url: formatUrl(`${base.protocol}//${base.host}`, path, query),
-        expiresAt: new Date(wantedEnd),
-      };
+      return { url: formatUrl(`${base.protocol}//${base.host}`, path, query), expiresAt: null };
     }
 
     const keys = await provideKeys();

@@ -19,7 +19,11 @@ const INSERT_TRIES = 10;
 const LOCK: FieldKinds<Lock> = { load: 'plain', request: 'json', acquiredAt: 'plain' };
 
 type ScheduleFields = Omit<ScheduleState, 'etag'>;
-const SCHEDULE: FieldKinds<ScheduleFields> = { checkedUntil: 'plain', waiting: 'plain' };
+const SCHEDULE: FieldKinds<ScheduleFields> = {
+  setAt: 'plain',
+  checkedUntil: 'plain',
+  waiting: 'plain',
+};
 
 const UNSETTLED_FIELDS: FieldKinds<Unsettled> = {
   load: 'plain',
@@ -27,7 +31,7 @@ const UNSETTLED_FIELDS: FieldKinds<Unsettled> = {
   runId: 'plain',
   manifest: 'plain',
   objects: 'plain',
-  fenceAt: 'plain',
+  lookAt: 'plain',
 };
 
 interface ClaimFields {

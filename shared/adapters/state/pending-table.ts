@@ -1,5 +1,4 @@
-import type { LedgerName } from '../../ports/ledger.ts';
-import type { LoadState } from '../../ports/load-state.ts';
+import type { LoadState, PendingList } from '../../ports/load-state.ts';
 import type { EntityOperation, EntityTable } from './entity-table.ts';
 import { readAll, TRANSACTION_OPERATIONS } from './entity-table.ts';
 import { chunk, mapLimited } from './map-limited.ts';
@@ -9,7 +8,7 @@ import { objectRowKey } from './object-row-key.ts';
 const TRANSACTIONS_AT_ONCE = 4;
 
 /**
- * Pending objects over one table: PartitionKey `{load}.{generation}`, RowKey the encoded object key. Their order is
+ * Pending objects over one table: PartitionKey `{load}.{bucket}`, RowKey the encoded object key. Their order is
  * that of the row keys: the order of the keys, but among keys too long for a row key, that of a hash.
  */
 export function pendingTable(
@@ -26,35 +25,35 @@ export function pendingTable(
   };
 
   return {
-    addPending: async (name, keys) => {
+    addPending: async (list, keys) => {
       const upserts = [...new Set(keys)].map(
         (key): EntityOperation => ({ kind: 'upsert', rowKey: objectRowKey(key), fields: { key } }),
       );
       await mapLimited(chunk(upserts, TRANSACTION_OPERATIONS), TRANSACTIONS_AT_ONCE, (some) =>
-        table.transact(partitionKeyOf(name), some),
+        table.transact(partitionKeyOf(list), some),
       );
     },
 
-    readPending: async (name, { afterKey, limit }) => {
+    readPending: async (list, { afterKey, limit }) => {
       const entities = await readAll(table, {
-        partitionKey: partitionKeyOf(name),
+        partitionKey: partitionKeyOf(list),
         limit,
         ...(afterKey === null ? {} : { after: objectRowKey(afterKey) }),
       });
       return entities.map(({ fields, etag }) => ({ key: String(fields['key']), etag }));
     },
 
-    removePending: async (name, pending) => {
+    removePending: async (list, pending) => {
       const deletes = pending.map(
         ({ key, etag }): EntityOperation => ({ kind: 'delete', rowKey: objectRowKey(key), etag }),
       );
       await mapLimited(chunk(deletes, TRANSACTION_OPERATIONS), TRANSACTIONS_AT_ONCE, (some) =>
-        remove(partitionKeyOf(name), some),
+        remove(partitionKeyOf(list), some),
       );
     },
   };
 }
 
-function partitionKeyOf({ load, generation }: LedgerName): string {
-  return `${load}.${generation}`;
+function partitionKeyOf({ load, bucket }: PendingList): string {
+  return `${load}.${bucket}`;
 }

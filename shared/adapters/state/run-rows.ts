@@ -31,8 +31,8 @@ const RUN: FieldKinds<RunRow> = {
   generation: 'plain',
   finalState: 'plain',
   endedAt: 'plain',
+  pauseUntil: 'plain',
   silentSince: 'plain',
-  silentSeenBy: 'plain',
 };
 
 const CONTROL: FieldKinds<ControlRow> = { row: 'plain', stop: 'plain', stopAt: 'plain' };

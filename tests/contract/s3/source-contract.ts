@@ -95,8 +95,8 @@ export function testSource(name: string, start: () => Promise<SourceUnderTest>):
         const before = Date.now();
         const { url, expiresAt } = await part.source.presignGet({ key, version: 'e:x', lifetimeMs: 59_001 });
         expect(new URL(url).href).toBe(url);
-        expect(expiresAt.getTime()).toBeGreaterThan(before + 59_000 - 1000);
-        expect(expiresAt.getTime()).toBeLessThanOrEqual(Date.now() + 60_000);
+        expect(expiresAt!.getTime()).toBeGreaterThan(before + 59_000 - 1000);
+        expect(expiresAt!.getTime()).toBeLessThanOrEqual(Date.now() + 60_000);
         if (part.fetchBody !== null) expect(await part.fetchBody(url)).toEqual({ status: 200, body: 'x' });
       }
     });

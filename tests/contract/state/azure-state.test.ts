@@ -142,7 +142,7 @@ describe('a write whose answer is lost is known for what it is', () => {
       true,
     );
     expect((await state.loads.claimIdempotencyKey(claim)).isNew).toBe(false);
-    const schedule = { checkedUntil: AT, waiting: null, etag: null };
+    const schedule = { setAt: AT, checkedUntil: AT, waiting: null, etag: null };
     expect(await withLostAnswer(tables, isInsert, () => state.loads.writeSchedule('daily', schedule))).toBe(
       true,
     );
@@ -164,10 +164,11 @@ describe('a write whose answer is lost is known for what it is', () => {
 
   test('pending objects that are removed', async () => {
     const state = await newState();
-    await withLostAnswer(tables, isBatch, () => state.loads.addPending(name, ['a', 'b', 'c']));
-    const pending = await state.loads.readPending(name, { afterKey: null, limit: 10 });
-    await withLostAnswer(tables, isBatch, () => state.loads.removePending(name, pending));
-    expect(await state.loads.readPending(name, { afterKey: null, limit: 10 })).toEqual([]);
+    const list = { load: 'daily', bucket: 'bucket' };
+    await withLostAnswer(tables, isBatch, () => state.loads.addPending(list, ['a', 'b', 'c']));
+    const pending = await state.loads.readPending(list, { afterKey: null, limit: 10 });
+    await withLostAnswer(tables, isBatch, () => state.loads.removePending(list, pending));
+    expect(await state.loads.readPending(list, { afterKey: null, limit: 10 })).toEqual([]);
   });
 });
 

@@ -2,8 +2,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { State } from '../../../shared/adapters/state/state.ts';
 import { NO_OPTIONS } from '../../../shared/domain/run-record.ts';
-import type { LedgerName } from '../../../shared/ports/ledger.ts';
-import type { Lock, Unsettled } from '../../../shared/ports/load-state.ts';
+import type { Lock, PendingList, Unsettled } from '../../../shared/ports/load-state.ts';
 import { AT, AWKWARD_KEYS, anyKey } from './samples.ts';
 import { countRequests, type MakeState } from './state-under-test.ts';
 
@@ -19,7 +18,7 @@ const unsettledOf = (load: string, runId: string): Unsettled => ({
   runId,
   manifest: `runs/${runId}/unsettled.ndjson`,
   objects: 12,
-  fenceAt: AT,
+  lookAt: AT,
 });
 
 const compareBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b));
@@ -27,13 +26,13 @@ const compareBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Bu
 export function loadStateSuite(makeState: MakeState): void {
   describe('LoadState', () => {
     let state: State;
-    let generation = 0;
+    let lists = 0;
     const requests = countRequests();
     beforeAll(async () => {
       state = await makeState({ onRequest: requests.onRequest });
     });
-    const newList = (): LedgerName => ({ load: 'events', generation: ++generation });
-    const pendingKeys = async (name: LedgerName, afterKey: string | null = null, limit = 10_000) =>
+    const newList = (): PendingList => ({ load: 'events', bucket: `bucket-${++lists}` });
+    const pendingKeys = async (name: PendingList, afterKey: string | null = null, limit = 10_000) =>
       (await state.loads.readPending(name, { afterKey, limit })).map(({ key }) => key);
 
     describe('locks', () => {
@@ -69,7 +68,7 @@ export function loadStateSuite(makeState: MakeState): void {
         // Names that could be taken for rows of another load.
         for (const load of ['locks', 'schedule', 'b', 'a'])
           await fresh.loads.acquireLock(lockOf(load, `${load}-1`));
-        await fresh.loads.writeSchedule('locks', { checkedUntil: AT, waiting: null, etag: null });
+        await fresh.loads.writeSchedule('locks', { setAt: AT, checkedUntil: AT, waiting: null, etag: null });
         await fresh.loads.addUnsettled(unsettledOf('locks', 'a'));
         await fresh.loads.releaseLock('b', 'b-1');
         own.take();
@@ -124,12 +123,12 @@ export function loadStateSuite(makeState: MakeState): void {
       expect(await state.loads.readSchedule('s')).toBeNull();
       const firsts = await Promise.all(
         Array.from({ length: 5 }, () =>
-          state.loads.writeSchedule('s', { checkedUntil: AT, waiting: null, etag: null }),
+          state.loads.writeSchedule('s', { setAt: AT, checkedUntil: AT, waiting: null, etag: null }),
         ),
       );
       expect(firsts.filter((written) => written).length).toBe(1);
       const read = (await state.loads.readSchedule('s'))!;
-      expect(read).toEqual({ checkedUntil: AT, waiting: null, etag: read.etag });
+      expect(read).toEqual({ setAt: AT, checkedUntil: AT, waiting: null, etag: read.etag });
       expect(await state.loads.writeSchedule('s', { ...read, waiting: AT })).toBe(true);
       expect(await state.loads.writeSchedule('s', { ...read, waiting: null })).toBe(false);
       const again = (await state.loads.readSchedule('s'))!;

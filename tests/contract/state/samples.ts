@@ -42,8 +42,8 @@ export function runOf(runId: string, changes: Partial<RunRow> = {}): RunRow {
     generation: 1,
     finalState: null,
     endedAt: null,
+    pauseUntil: null,
     silentSince: null,
-    silentSeenBy: null,
     ...changes,
   };
 }

@@ -140,11 +140,11 @@ describe('decidePost', () => {
       changed: 'skip' | 'reload',
       fencePassed: boolean,
     ): string => {
+      if (reason === 'recheck') return isUnsettled(state) && same && fencePassed ? 'again, unproven' : 'no';
       if (state === 'undone') return 'again, proven';
       if (state === 'ingested') return !same && changed === 'reload' ? 'again, proven' : 'no';
-      if (state === 'failed')
-        return !same || reason === 'retry' || reason === 'recheck' ? 'again, proven' : 'no';
-      return reason === 'recheck' && fencePassed ? 'again, unproven' : 'no';
+      if (state === 'failed') return !same || reason === 'retry' ? 'again, proven' : 'no';
+      return 'no';
     };
     for (const state of STATES) {
       for (const same of [true, false]) {
@@ -165,6 +165,26 @@ describe('decidePost', () => {
           }
         }
       }
+    }
+  });
+
+  test('posts an object once without proof, and again only on request', () => {
+    const entry = ledgerEntry({
+      state: 'unknown',
+      version: 'e:1',
+      runId: 'run-1',
+      urlExpiresAt: PASSED,
+      repostedUnproven: true,
+    });
+    expect(said(entry, { reason: 'recheck' })).toBe('no');
+    const policy = { changed: 'skip', retryFailed: true } as const;
+    expect(said(entry, { reason: 'recheck', policy })).toBe('again, unproven');
+  });
+
+  test('never posts an open object again whose URL works for ever', () => {
+    for (const state of STATES.filter(isUnsettled)) {
+      const entry = ledgerEntry({ state, version: 'e:1', runId: 'run-1', urlExpiresAt: null });
+      for (const policy of POLICIES) expect(said(entry, { reason: 'recheck', policy })).toBe('no');
     }
   });
 
@@ -198,7 +218,7 @@ describe('decidePost', () => {
     fc.assert(
       fc.property(situations, (input) => {
         const { entry, decision } = decide(input);
-        if (isUnsettled(entry.state) && NOW < fenceOf(entry, input.downloadGraceMs))
+        if (isUnsettled(entry.state) && NOW < fenceOf(entry, input.downloadGraceMs)!)
           expect(decision).toEqual({ post: 'no' });
       }),
       { numRuns: 2000 },

@@ -42,7 +42,7 @@ test('partOf finds a part of the present epoch only', () => {
 
 describe('chooseForLane', () => {
   const choose = (rows: Parameters<typeof runView>[0], maxInFlight = 100) => {
-    const choice = chooseForLane(runView(rows), 'lane-0', maxInFlight);
+    const choice = chooseForLane(runView(rows), 'lane-0', maxInFlight, new Date(at(50)));
     return choice.choice === 'shard' ? choice.shard.value.shard : choice.choice;
   };
   const planner = partRow('planner');
@@ -59,6 +59,11 @@ describe('chooseForLane', () => {
       'its own shard was not worked through',
       { shards: [shardRow('a'), shardRow('b', { state: 'claimed', heldBy: 'lane-0', attempt: 1 })] },
       'b',
+    ],
+    [
+      'its own shard may be tried again later',
+      { shards: [shardRow('b', { state: 'claimed', heldBy: 'lane-0', attempt: 1, lookAt: at(51) })] },
+      'wait',
     ],
     [
       'its own shard was tried often enough',
@@ -112,7 +117,7 @@ describe('chooseForLane', () => {
         const view = runView({
           shards: list.map((shard, index) => shardRow(String(index), { ...shard, heldBy: 'lane-1' })),
         });
-        const choice = chooseForLane(view, 'lane-0', maxInFlight);
+        const choice = chooseForLane(view, 'lane-0', maxInFlight, new Date(at(50)));
         if (choice.choice !== 'shard') return;
         expect(choice.shard.value.state).toBe('planned');
         const inFlight = list

@@ -1,0 +1,159 @@
+import { beforeEach, expect, test } from 'vitest';
+
+import { LoaderError } from '../../../shared/errors/loader-error.ts';
+import { cancelRun } from '../../../shared/usecases/cancel-run.ts';
+import { putLoad } from '../../../shared/usecases/load-catalog.ts';
+import { startRun } from '../../../shared/usecases/start-run.ts';
+import { tick } from '../../../shared/usecases/tick.ts';
+import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
+import { driveRun, runLoad } from '../../fakes/run-load.ts';
+import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const BEHIND_THE_FENCE = 8 * HOUR;
+const SILENT = { whenIdle: () => undefined };
+
+let test_: TestLoader;
+let orchestrations: MemoryOrchestrations;
+
+beforeEach(() => {
+  test_ = createTestLoader();
+  orchestrations = createMemoryOrchestrations();
+});
+
+function putObjects(count: number): void {
+  for (let index = 0; index < count; index += 1)
+    test_.source.put({ key: `in/${String(index).padStart(3, '0')}` });
+}
+
+/** Ticks once and returns the run that it started, if any. */
+async function tickOnce(): Promise<string | null> {
+  const before = orchestrations.started.size;
+  await tick(test_.loader, orchestrations);
+  return orchestrations.started.size === before
+    ? null
+    : [...orchestrations.started.keys()].at(-1)!.replace(/-e1$/, '');
+}
+
+test('a run ends, its objects unknown, when the reports can never be read again', async () => {
+  putObjects(3);
+  await putLoad(test_.loader, 'flights', definitionOf());
+  test_.ingestion.failNext('readStatuses', new LoaderError('clusterAccessDenied', 'no right'), 1_000_000);
+  const before = test_.clock.now().getTime();
+  const summary = await runLoad(test_, orchestrations, { mostIdle: 1000 });
+  expect(summary.objects).toMatchObject({ unknown: 3 });
+  expect(test_.clock.now().getTime() - before).toBeLessThan(2 * HOUR);
+});
+
+test('a cancelled run ends when the reports can never be read again', async () => {
+  putObjects(3);
+  await putLoad(test_.loader, 'flights', definitionOf());
+  test_.ingestion.failNext('readStatuses', new LoaderError('clusterUnavailable', 'deleted'), 1_000_000);
+  const { runId } = await startRun(test_.loader, orchestrations, { load: 'flights', trigger: 'manual' });
+  let looks = 0;
+  const summary = await driveRun(test_, orchestrations, runId, {
+    mostIdle: 1000,
+    whenIdle: () => {
+      looks += 1;
+      if (looks === 20) void cancelRun(test_.loader, runId);
+    },
+  });
+  expect(summary.state).toBe('cancelled');
+});
+
+test('a run ends when the manifest of a shard is gone', async () => {
+  putObjects(3);
+  await putLoad(test_.loader, 'flights', definitionOf());
+  const { loader } = test_;
+  const { get, getRange } = loader.documents;
+  const isManifest = (path: string) => path.includes('/shards/');
+  loader.documents.get = async (path) => (isManifest(path) ? null : get(path));
+  loader.documents.getRange = async (path, ...rest) => (isManifest(path) ? null : getRange(path, ...rest));
+  const summary = await runLoad(test_, orchestrations, { mostIdle: 1000 });
+  expect(summary.state).not.toBe('completed');
+});
+
+test('a settle run whose objects can not be posted is not started every minute', async () => {
+  putObjects(2);
+  await putLoad(test_.loader, 'flights', definitionOf());
+  await runLoad(test_, orchestrations, SILENT);
+  test_.clock.advance(BEHIND_THE_FENCE);
+  // Somebody removed the credentials: nothing can be signed, but a settle run lists nothing and so doesn't notice.
+  test_.loader.source = () => Promise.reject(new LoaderError('credentialsNotFound', 'gone'));
+  let runs = 0;
+  for (let minute = 0; minute < 60; minute += 1) {
+    const runId = await tickOnce();
+    if (runId !== null) {
+      runs += 1;
+      await driveRun(test_, orchestrations, runId);
+    }
+    test_.clock.advance(MINUTE);
+  }
+  expect(runs).toBeLessThanOrEqual(6);
+});
+
+test('a run that could not even look at the open objects does not call itself completed', async () => {
+  putObjects(2);
+  await putLoad(test_.loader, 'flights', definitionOf());
+  await runLoad(test_, orchestrations, SILENT);
+  test_.clock.advance(BEHIND_THE_FENCE);
+  test_.loader.source = () => Promise.reject(new LoaderError('credentialsNotFound', 'gone'));
+  const settling = await driveRun(test_, orchestrations, (await tickOnce())!);
+  expect(settling.state).not.toBe('completed');
+});
+
+test('an object that ADX rejects for good is posted once behind the fence, also where onError is stop', async () => {
+  putObjects(1);
+  await putLoad(test_.loader, 'flights', definitionOf({ onError: { policy: 'stop' } }));
+  await runLoad(test_, orchestrations, SILENT);
+  test_.clock.advance(BEHIND_THE_FENCE);
+  const reject = () =>
+    void test_.ingestion.settleAll({
+      status: 'Failed',
+      errorCode: 'Stream_WrongNumberOfFields',
+      failureStatus: 'Permanent',
+    });
+  let runs = 0;
+  for (let minute = 0; minute < 60; minute += 1) {
+    const runId = await tickOnce();
+    if (runId !== null) {
+      runs += 1;
+      // The message of the first run stays without a report.
+      await driveRun(test_, orchestrations, runId, { whenIdle: reject });
+    }
+    test_.clock.advance(MINUTE);
+  }
+  expect({ runs, messages: test_.ingestion.messages.length }).toEqual({ runs: 1, messages: 2 });
+});
+
+test('an object whose fate is never reported is not posted again without end', async () => {
+  putObjects(1);
+  await putLoad(test_.loader, 'flights', definitionOf());
+  await runLoad(test_, orchestrations, SILENT);
+  for (let day = 0; day < 30; day += 1) {
+    test_.clock.advance(24 * HOUR);
+    const runId = await tickOnce();
+    if (runId !== null) await driveRun(test_, orchestrations, runId, SILENT);
+  }
+  // The rows of every one of these messages may be in the table.
+  expect(test_.ingestion.messages.length).toBeLessThanOrEqual(5);
+});
+
+test('a settle run that was cancelled is not started again a minute later', async () => {
+  putObjects(1);
+  await putLoad(test_.loader, 'flights', definitionOf());
+  await runLoad(test_, orchestrations, SILENT);
+  test_.clock.advance(BEHIND_THE_FENCE);
+  let runs = 0;
+  for (let minute = 0; minute < 30; minute += 1) {
+    const runId = await tickOnce();
+    if (runId !== null) {
+      runs += 1;
+      await cancelRun(test_.loader, runId);
+      await driveRun(test_, orchestrations, runId);
+    }
+    test_.clock.advance(MINUTE);
+  }
+  expect(runs).toBeLessThanOrEqual(3);
+});
