@@ -33,11 +33,16 @@ export async function startCoreTools(options: FunctionsHostOptions): Promise<Fun
     });
   }
   const ended = endOf(child);
-  await waitUntilUp(url, ended, tail);
   const kill = async (signal: NodeJS.Signals) => {
     if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid!, signal);
     await ended;
   };
+  try {
+    await waitUntilUp(url, ended, tail);
+  } catch (error) {
+    await kill('SIGTERM');
+    throw error;
+  }
   return {
     name: 'host',
     url,

@@ -23,11 +23,23 @@ export function orchestrationsOf(context: InvocationContext): Orchestrations {
     status,
     startRun: async (instanceId, input) => {
       if ((await status(instanceId)) !== 'absent') return false;
-      await client.startNew(ORCHESTRATORS.loadRun, { instanceId, input });
-      return true;
+      try {
+        await client.startNew(ORCHESTRATORS.loadRun, { instanceId, input });
+        return true;
+      } catch (error) {
+        // Somebody else has started it in between.
+        if ((await status(instanceId)) !== 'absent') return false;
+        throw error;
+      }
     },
     terminate: async (instanceId, reason) => {
-      if ((await status(instanceId)) === 'active') await client.terminate(instanceId, reason);
+      if ((await status(instanceId)) !== 'active') return;
+      try {
+        await client.terminate(instanceId, reason);
+      } catch (error) {
+        // It has ended in between.
+        if ((await status(instanceId)) === 'active') throw error;
+      }
     },
   };
 }

@@ -1,22 +1,22 @@
 import type { OrchestrationContext } from 'durable-functions';
-import * as df from 'durable-functions';
 
 import {
   ACTIVITIES,
   type LaneInput,
   type LoadRunInput,
+  type LoadRunOutput,
   ORCHESTRATORS,
   type PlannerInput,
   type SettlerInput,
 } from '../../shared/contracts/durable.ts';
 import { partInstanceId } from '../../shared/domain/run-id.ts';
-import type { Orchestration } from './steps.ts';
+import { callActivity, type Orchestration } from './steps.ts';
 
 /**
  * A run: one planner, some lanes and some settlers side by side, and the finish when all have ended. The parts don't
  * throw: how they fared stands in their rows.
  */
-export function* loadRun(context: OrchestrationContext): Orchestration {
+export function* loadRun(context: OrchestrationContext): Orchestration<LoadRunOutput | null> {
   const { v, runId, epoch, lanes, settlers } = context.df.getInput<LoadRunInput>()!;
   const ref = { v, runId, epoch };
   const start = (name: string, part: string, input: PlannerInput | LaneInput | SettlerInput) =>
@@ -31,7 +31,7 @@ export function* loadRun(context: OrchestrationContext): Orchestration {
       start(ORCHESTRATORS.settler, `settler-${settler}`, { ...ref, settler, turn: 0 }),
     ),
   ]);
-  return yield context.df.callActivityWithRetry(ACTIVITIES.finishRun, new df.RetryOptions(5000, 5), ref);
+  return yield* callActivity<LoadRunOutput | null>(context, ACTIVITIES.finishRun, ref);
 }
 
 function range(count: number): number[] {

@@ -3,9 +3,16 @@ import * as df from 'durable-functions';
 /** What an orchestrator is: it yields tasks of the Durable runtime and nothing else. */
 export type Orchestration<Output = unknown> = Generator<df.Task, Output, unknown>;
 
-/** Attempts at an activity that the host itself could not carry out, such as at a restart. */
-const HOST_ATTEMPTS = 5;
-const HOST_PAUSE_MS = 5000;
+/**
+ * Attempts at an activity that the host itself could not carry out, such as at a restart, or whose storage is away: eight
+ * in four minutes, 5 s apart and then twice as far each time. A part that gives up costs its run ten silent minutes.
+ */
+function hostRetries(): df.RetryOptions {
+  const options = new df.RetryOptions(5000, 8);
+  options.backoffCoefficient = 2;
+  options.maxRetryIntervalInMilliseconds = 60_000;
+  return options;
+}
 
 /**
  * Turns of an orchestration before it continues as new. The history is replayed at every turn, so it is kept short;
@@ -19,11 +26,7 @@ export function* callActivity<Output>(
   name: string,
   input: unknown,
 ): Orchestration<Output> {
-  return (yield context.df.callActivityWithRetry(
-    name,
-    new df.RetryOptions(HOST_PAUSE_MS, HOST_ATTEMPTS),
-    input,
-  )) as Output;
+  return (yield context.df.callActivityWithRetry(name, hostRetries(), input)) as Output;
 }
 
 /** Sleeps by a durable timer. */

@@ -122,7 +122,8 @@ function readIdentity(text: Text, problem: Report): IdentitySettings {
     text('LOADER_IDENTITY') ?? (text('IDENTITY_ENDPOINT') === null ? 'azureCli' : 'managedIdentity');
   switch (kind) {
     case 'managedIdentity':
-      return { kind, clientId: text('AZURE_CLIENT_ID') };
+      // The identity that the host itself was given for its storage is the app's, too.
+      return { kind, clientId: text('AZURE_CLIENT_ID') ?? text('AzureWebJobsStorage__clientId') };
     case 'azureCli':
     case 'none':
       return { kind };

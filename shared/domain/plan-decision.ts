@@ -28,6 +28,14 @@ const TRIED_AGAIN: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'objectChanged',
 ]);
 
+/** After so many attempts a URL that always ends too soon is somebody's to look at. */
+const MOST_URLS = 5;
+
+function isTriedAgain({ errorCode, attempts }: LedgerEntry): boolean {
+  if (errorCode === null || !TRIED_AGAIN.has(errorCode)) return false;
+  return errorCode !== 'urlExpired' || attempts < MOST_URLS;
+}
+
 const load = (reason: LoadReason): PlanDecision => ({ plan: 'load', reason });
 const skip = (reason: SkipReason): PlanDecision => ({ plan: 'skip', reason });
 
@@ -47,9 +55,7 @@ export function decidePlan(object: S3Object, entry: LedgerEntry | null, policy: 
       return policy.changed === 'reload' ? load('changed') : skip('changed');
     case 'failed':
       if (!sameVersion) return load('changed');
-      return policy.retryFailed || (entry.errorCode !== null && TRIED_AGAIN.has(entry.errorCode))
-        ? load('retry')
-        : skip('failedBefore');
+      return policy.retryFailed || isTriedAgain(entry) ? load('retry') : skip('failedBefore');
     case 'undone':
       return load('retry');
     default:
@@ -92,8 +98,10 @@ export function decidePost(entry: LedgerEntry | null, situation: PostSituation):
     case 'failed':
       // A failure of this run stays one: trying again within the run is the settler's decision, not a twin's.
       if (entry.runId === situation.runId) return { post: 'no' };
-      return entry.version !== situation.version || situation.reason === 'retry'
-        ? { post: 'again', provenNotIngested: true }
+      if (entry.version !== situation.version) return { post: 'again', provenNotIngested: true };
+      // The last message has failed for certain; whether one before it did may never have been reported.
+      return situation.reason === 'retry'
+        ? { post: 'again', provenNotIngested: !entry.repostedUnproven }
         : { post: 'no' };
     case 'intent':
     case 'queued':

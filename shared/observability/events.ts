@@ -80,14 +80,22 @@ export const events = {
     }),
   eventsReceived: (logger: Logger, { load, objects }: { readonly load: string; readonly objects: number }) =>
     logger.log('info', 'S3 events received', { event: 'eventsReceived', load, objects }),
-  eventUnreadable: (
-    logger: Logger,
-    { reason, dequeueCount }: { readonly reason: string; readonly dequeueCount: number },
-  ) => logger.log('error', 'message is not an S3 event', { event: 'eventUnreadable', reason, dequeueCount }),
+  eventUnreadable: (logger: Logger, { reason }: { readonly reason: string }) =>
+    logger.log('error', 'message is not an S3 event', { event: 'eventUnreadable', reason }),
   tickFailed: (logger: Logger, { load, error }: { readonly load: string; readonly error: LoaderError }) =>
     logger.log('error', 'tick failed for a load', {
       event: 'tickFailed',
       load,
+      code: error.code,
+      message: error.message,
+    }),
+  instanceNotEnded: (
+    logger: Logger,
+    { instance, error }: { readonly instance: string; readonly error: LoaderError },
+  ) =>
+    logger.log('warn', 'instance of an earlier epoch could not be ended', {
+      event: 'instanceNotEnded',
+      instance,
       code: error.code,
       message: error.message,
     }),

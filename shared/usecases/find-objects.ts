@@ -241,8 +241,9 @@ async function announced(
     }
   });
   const errors = heads.filter((head) => head instanceof LoaderError);
-  // One object that can't be looked at must not keep the others; if it is all of them, it may be the bucket.
-  if (errors.length > 0 && errors.length === heads.length)
+  // One object that can't be looked at must not keep the others. But S3 says no more than 403, and it says that too when
+  // the credentials have ended meanwhile: then the listing fails, and nothing is taken from the list.
+  if (errors.length > 0)
     await source.listPage({ prefix: snapshot.definition.source.prefix, startAfter: null });
   const objects = heads.filter((head): head is S3Object => head !== null && !(head instanceof LoaderError));
   return {

@@ -185,21 +185,23 @@ async function withoutRewritten(
   { source, ledger, input: { runId, epoch } }: UnitWork,
   round: readonly ToPost[],
 ): Promise<readonly ToPost[]> {
-  const present = await allOf(round, round.length, async ({ object, unproven }) =>
-    unproven ? await source.head(object.key) : null,
-  );
-  const codes = round.map(({ object, unproven }, index): ErrorCode | null => {
+  const codes = await allOf(round, round.length, async ({ object, unproven }) => {
     if (!unproven) return null;
-    const now = present[index] ?? null;
-    if (now === null) return 'objectGone';
-    return now.version === object.version ? null : 'objectChanged';
+    try {
+      const now = await source.head(object.key);
+      if (now === null) return 'objectGone';
+      return now.version === object.version ? null : 'objectChanged';
+    } catch {
+      // It stays open, and must not keep the others.
+      return 'unreadable';
+    }
   });
   const settledAt = loader.now().toISOString();
   await loader.ledger.write(
     ledger,
     round.flatMap(({ before }, index) => {
       const errorCode = codes[index] ?? null;
-      if (errorCode === null || before === null) return [];
+      if (errorCode === null || errorCode === 'unreadable' || before === null) return [];
       const errorMessage = ERROR_KINDS[errorCode].title;
       const entry = {
         ...before.value,
@@ -228,17 +230,45 @@ async function settleRechecked(
     return reason === 'recheck' && (state === 'intent' || state === 'queued' || state === 'unknown');
   });
   if (open.length === 0) return group;
-  const statuses = await work.ingestion.readStatuses(open.map(({ key }) => entries.get(key)!.value.sourceId));
+  const idsOf = ({ key }: PlannedObject) => {
+    const { value } = entries.get(key)!;
+    return [value.sourceId, ...(value.repostedUnproven ? earlierIds(work, value) : [])];
+  };
+  const statuses = await work.ingestion.readStatuses(open.flatMap(idsOf));
   const settled = new Set<string>();
-  const writes = open.flatMap(({ key }) => {
+  const writes = open.flatMap((object) => {
+    const { key } = object;
     const stored = entries.get(key)!;
-    const entry = settleEntry(stored.value, statuses.get(stored.value.sourceId) ?? null, loader.now());
+    const [latest, ...earlier] = idsOf(object).map((id) => statuses.get(id) ?? null);
+    // A late success of an earlier message is one; its failure says nothing about the latest.
+    const late = earlier.find((status) => status?.status === 'Succeeded');
+    const entry =
+      settleEntry(stored.value, latest!, loader.now()) ??
+      settleEntry(stored.value, late ?? null, loader.now());
     if (entry === null) return [];
     settled.add(key);
     return [{ entry: { ...entry, runId: work.input.runId, epoch: work.input.epoch }, etag: stored.etag }];
   });
   await loader.ledger.write(work.ledger, writes);
   return group.filter(({ key }) => !settled.has(key));
+}
+
+/** How many earlier messages of an object are asked for. */
+const EARLIER_MESSAGES = 5;
+
+/** Source ids that earlier attempts at the same version had. */
+function earlierIds({ ledger, snapshot }: UnitWork, { key, version, attemptSeq }: LedgerEntry): string[] {
+  const { source, destination } = snapshot.definition;
+  return Array.from({ length: Math.min(EARLIER_MESSAGES, attemptSeq - 1) }, (_, back) =>
+    sourceIdOf({
+      ...ledger,
+      ...destination,
+      bucket: source.bucket,
+      key,
+      version,
+      attemptSeq: attemptSeq - 1 - back,
+    }),
+  );
 }
 
 interface Refused {

@@ -8,10 +8,10 @@ import type { Loader } from './loader.ts';
  * Takes one message of the event queue: every object that it announces goes to the pending list of each load that
  * wants events for its bucket and prefix. A message that comes twice changes nothing.
  *
- * @throws {LoaderError} `unreadableEvent`: the queue delivers it again and puts it aside in the end.
+ * @throws {LoaderError} `unreadableEvent`: it is to be put aside.
  */
-export async function receiveEvent(loader: Loader, message: unknown, dequeueCount: number): Promise<void> {
-  const created = readMessage(loader, message, dequeueCount);
+export async function receiveEvent(loader: Loader, message: unknown): Promise<void> {
+  const created = readMessage(loader, message);
   if (created.length === 0) return;
   for (const { definition } of await listLoads(loader)) {
     const { bucket, prefix } = definition.source;
@@ -29,12 +29,12 @@ export async function receiveEvent(loader: Loader, message: unknown, dequeueCoun
   }
 }
 
-function readMessage(loader: Loader, message: unknown, dequeueCount: number) {
+function readMessage(loader: Loader, message: unknown) {
   try {
     return parseS3Event(message);
   } catch (error) {
     if (!(error instanceof UnreadableEvent)) throw error;
-    events.eventUnreadable(loader.logger, { reason: error.message, dequeueCount });
+    events.eventUnreadable(loader.logger, { reason: error.message });
     throw new LoaderError('unreadableEvent', error.message, { cause: error });
   }
 }

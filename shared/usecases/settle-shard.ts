@@ -330,7 +330,7 @@ async function accountFor(
 }
 
 /** How objects ended that the run has not loaded although nothing is wrong with them. */
-const NOT_BEGUN: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['notPosted', 'queueRefused']);
+const NOT_BEGUN: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['notPosted', 'queueRefused', 'urlExpired']);
 
 /**
  * Puts keys back before the load's next events run, which finds out what they need:

@@ -160,7 +160,14 @@ async function endInstances(loader: Loader, orchestrations: Orchestrations, view
       shardInstanceId({ runId, epoch, shard: value.shard, attempt: value.attempt }),
     ),
   ];
-  for (const instance of instances) await orchestrations.terminate(instance, 'taken over');
+  for (const instance of instances) {
+    try {
+      await orchestrations.terminate(instance, 'taken over');
+    } catch (thrown) {
+      // Its activities stop by the epoch; what matters is that the new epoch begins.
+      events.instanceNotEnded(loader.logger, { instance, error: toLoaderError(thrown) });
+    }
+  }
 }
 
 function names(kind: string, count: number): readonly string[] {

@@ -20,7 +20,7 @@ beforeAll(async () => {
   under.stack.s3.createBucket(BUCKET);
   for (const { objects } of dataSets) await upload(under.stack.s3, BUCKET, objects);
   firstRuns = await Promise.all(dataSets.map(({ load }) => under.run(load)));
-}, 180_000);
+}, 300_000);
 
 afterAll(() => under.stop());
 

@@ -68,7 +68,7 @@ export async function startStackUnderTest(options: StackUnderTestOptions = {}): 
     readRun: (...args) => createAppClient(stack.host).readRun(...args),
   };
 
-  const waitForEnd = async (runId: string, timeoutMs = 120_000) => {
+  const waitForEnd = async (runId: string, timeoutMs = 240_000) => {
     const until = Date.now() + timeoutMs;
     for (;;) {
       const status = await app.readRun(runId);

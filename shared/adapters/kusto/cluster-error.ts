@@ -28,10 +28,16 @@ interface SdkError {
   readonly message?: string;
   readonly code?: string;
   readonly statusCode?: number;
+  readonly status?: number;
+  readonly errorCode?: string;
+  readonly cause?: SdkError;
   readonly response?: { readonly status?: number; readonly data?: KustoErrorBody | string };
   /** Of `ThrottlingError` and `KustoAuthenticationError`. */
   readonly inner?: SdkError;
 }
+
+/** The SDK's words for any failure of a process's first request, for the cluster's metadata; a 404 is none to it. */
+const CLOUD_INFO_FAILED = /^Failed to get cloud info/;
 
 const NETWORK_CODE = /^(E[A-Z_]{4,}|ERR_NETWORK)$/;
 
@@ -53,7 +59,10 @@ export function readClusterFailure(thrown: unknown): ClusterFailure {
     ),
     missing,
     transient:
-      status === 429 || isNetwork || (status !== null && status >= 500 && body?.['@permanent'] !== true),
+      status === 429 ||
+      isNetwork ||
+      CLOUD_INFO_FAILED.test(text) ||
+      (status !== null && status >= 500 && body?.['@permanent'] !== true),
     denied: status === 401 || status === 403 || /currently not trusted/.test(text),
   };
 }
@@ -67,11 +76,25 @@ function readMissing(text: string, code: string): string | null {
   return /EntityNotFound/i.test(code) ? 'entity' : null;
 }
 
-/** The identity service may be unreachable for a while, too; only its refusals are permanent. */
+/** What the identity library calls an identity service that it could not reach. */
+const SIGN_IN_UNREACHABLE: ReadonlySet<string> = new Set(['network_error', 'endpoints_resolution_error']);
+
+/**
+ * The identity service may be unreachable or busy for a while, too; only its refusals are permanent. What happened is
+ * some errors further in: the library wraps each in one that has neither status nor code.
+ */
 function readSignInFailure(error: SdkError): ClusterFailure {
-  const status = error.inner?.statusCode ?? null;
-  const transient =
-    status === 429 || (status !== null && status >= 500) || NETWORK_CODE.test(error.inner?.code ?? '');
+  let transient = false;
+  let cause: SdkError | undefined = error.inner;
+  for (let depth = 0; depth < 5 && cause !== undefined; depth += 1) {
+    const status = cause.statusCode ?? cause.status;
+    transient ||=
+      status === 429 ||
+      (status !== undefined && status >= 500) ||
+      NETWORK_CODE.test(cause.code ?? '') ||
+      SIGN_IN_UNREACHABLE.has(cause.errorCode ?? '');
+    cause = cause.cause;
+  }
   const message = redact(`Signing in failed: ${error.message ?? ''}`).split('\n')[0] ?? '';
   return { status: null, message: message.slice(0, 500), missing: null, transient, denied: !transient };
 }

@@ -69,6 +69,8 @@ interface StorageFailure {
   readonly message?: string;
   readonly code?: string;
   readonly statusCode?: number;
+  readonly errors?: readonly StorageFailure[];
+  readonly cause?: StorageFailure;
   readonly response?: { readonly headers?: { get(name: string): string | undefined } };
 }
 
@@ -86,7 +88,12 @@ export function classifyPostError(error: unknown): {
   const { statusCode } = failure;
   const code = failure.response?.headers?.get('x-ms-error-code');
   if (statusCode === undefined) {
-    const isNotSent = NOT_SENT.test(failure.code ?? '') || NOT_SENT_MESSAGE.test(failure.message ?? '');
+    // For a name with several addresses Node tells of each attempt to connect, and nothing in all.
+    const attempts = failure.errors ?? failure.cause?.errors ?? [];
+    const isNotSent =
+      attempts.length > 0
+        ? attempts.every(({ message }) => NOT_SENT_MESSAGE.test(message ?? ''))
+        : NOT_SENT.test(failure.code ?? '') || NOT_SENT_MESSAGE.test(failure.message ?? '');
     const said = [failure.code, failure.message?.split('\n')[0]].filter(Boolean).join(': ');
     if (failure.name === 'AbortError') return { result: 'ambiguous', message: 'no answer in time.' };
     return { result: isNotSent ? 'refused' : 'ambiguous', message: `${said || 'no answer'}.` };

@@ -83,6 +83,17 @@ export function createStatusTable(): StatusTable {
   };
 }
 
+/** A connection may be dead without either end knowing it. */
+const READ_TIMEOUT_MS = 30_000;
+
+const readTimeoutPolicy: Parameters<TableClient['pipeline']['addPolicy']>[0] = {
+  name: 'readTimeoutPolicy',
+  sendRequest: (request, next) => {
+    request.timeout = READ_TIMEOUT_MS;
+    return next(request);
+  },
+};
+
 async function makeClients(tableUrl: string): Promise<Clients> {
   const { TableClient, AzureSASCredential } = await import('@azure/data-tables');
   const url = new URL(tableUrl);
@@ -92,13 +103,15 @@ async function makeClients(tableUrl: string): Promise<Clients> {
   const table = decodeURIComponent(url.pathname.slice(cut + 1));
   const sas = new AzureSASCredential(url.search.slice(1));
   const allowInsecureConnection = isLoopback(url.hostname);
+  const reading = new TableClient(account, table, sas, { allowInsecureConnection });
+  reading.pipeline.addPolicy(readTimeoutPolicy);
   return {
     url: tableUrl,
     inserting: new TableClient(account, table, sas, {
       allowInsecureConnection,
       retryOptions: { maxRetries: 0 },
     }),
-    reading: new TableClient(account, table, sas, { allowInsecureConnection }),
+    reading,
   };
 }
 

@@ -5,6 +5,10 @@ import type { Documents } from '../../ports/documents.ts';
 import type { RequestHook } from './entity-table.ts';
 import { stateError, storageFault } from './state-error.ts';
 
+/** For one call with its retries; the largest documents have some MB. */
+const CALL_TIMEOUT_MS = 2 * 60_000;
+const inTime = () => ({ abortSignal: AbortSignal.timeout(CALL_TIMEOUT_MS) });
+
 /** Metadata that tells which call wrote a blob. */
 const WRITE_ID = 'writeid';
 
@@ -38,7 +42,7 @@ export function azureDocuments(
   return {
     create: () =>
       attempt('create the container for documents', 'create', async (container) => {
-        await container.createIfNotExists();
+        await container.createIfNotExists(inTime());
       }),
 
     put: (path, body, when) =>
@@ -50,6 +54,7 @@ export function azureDocuments(
         const blobContentMD5 = createHash('md5').update(bytes).digest();
         try {
           await blob.upload(bytes, bytes.length, {
+            ...inTime(),
             conditions: conditionsOf(when),
             metadata: { [WRITE_ID]: writeId },
             blobHTTPHeaders: { blobContentType: contentTypeOf(path), blobContentMD5 },
@@ -65,7 +70,9 @@ export function azureDocuments(
 
     get: (path) =>
       attempt(`read the document ${path}`, 'get', async (container) => {
-        const response = await ifThere(() => container.getBlobClient(path).download());
+        const response = await ifThere(() =>
+          container.getBlobClient(path).download(undefined, undefined, inTime()),
+        );
         if (response === null) return null;
         const body = await buffer(response.readableStreamBody!);
         return { body: body.toString('utf8'), etag: response.etag! };
@@ -75,11 +82,11 @@ export function azureDocuments(
       attempt(`read the document ${path}`, 'get', async (container) => {
         const blob = container.getBlobClient(path);
         if (length <= 0) {
-          const properties = await ifThere(() => blob.getProperties());
+          const properties = await ifThere(() => blob.getProperties(inTime()));
           return properties === null ? null : Buffer.alloc(0);
         }
         try {
-          const response = await ifThere(() => blob.download(offset, length));
+          const response = await ifThere(() => blob.download(offset, length, inTime()));
           return response === null ? null : await buffer(response.readableStreamBody!);
         } catch (error) {
           if (storageFault(error).status === 416) return Buffer.alloc(0);
@@ -91,7 +98,9 @@ export function azureDocuments(
       attempt(`list the documents ${prefix}*`, 'list', async (container) => {
         const paths: string[] = [];
         let pages = 0;
-        for await (const page of container.listBlobsFlat({ prefix }).byPage({ maxPageSize: 5_000 })) {
+        for await (const page of container
+          .listBlobsFlat({ prefix, ...inTime() })
+          .byPage({ maxPageSize: 5_000 })) {
           pages += 1;
           if (pages > 1) onRequest?.('blob', 'list');
           for (const { name } of page.segment.blobItems) paths.push(name);
@@ -101,7 +110,7 @@ export function azureDocuments(
 
     delete: (path) =>
       attempt(`delete the document ${path}`, 'delete', async (container) => {
-        await ifThere(() => container.getBlobClient(path).delete());
+        await ifThere(() => container.getBlobClient(path).delete(inTime()));
       }),
   };
 }
@@ -121,7 +130,7 @@ function isPreconditionFailure(error: unknown): boolean {
 }
 
 async function readWriteId(blob: BlobClient): Promise<string | null> {
-  const properties = await ifThere(() => blob.getProperties());
+  const properties = await ifThere(() => blob.getProperties(inTime()));
   return properties?.metadata?.[WRITE_ID] ?? null;
 }
 

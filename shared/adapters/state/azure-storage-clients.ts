@@ -2,7 +2,7 @@ import type { TableClient } from '@azure/data-tables';
 import type { TokenCredential } from '@azure/identity';
 import type { ContainerClient } from '@azure/storage-blob';
 import type { RequestHook } from './entity-table.ts';
-import { requestBodyPolicy, requestCountPolicy } from './table-request-policies.ts';
+import { requestBodyPolicy, requestCountPolicy, timeoutPolicy } from './table-request-policies.ts';
 
 /** A storage account: with its key in a connection string, or by name (global Azure) or endpoints and an identity. */
 export type StorageAccount =
@@ -47,6 +47,7 @@ export async function openTableClient(
           allowInsecureConnection: isLocal(endpointOf(storage, 'table')),
         });
   client.pipeline.addPolicy(requestBodyPolicy);
+  client.pipeline.addPolicy(timeoutPolicy);
   if (onRequest !== undefined) {
     client.pipeline.addPolicy(requestCountPolicy(onRequest), { afterPhase: 'Retry' });
   }

@@ -48,6 +48,17 @@ function setDeleteTags(body: string, tags: readonly string[]): string {
   return tagged;
 }
 
+/** No request waits for longer: a connection may be dead without either end knowing it. */
+export const REQUEST_TIMEOUT_MS = 30_000;
+
+export const timeoutPolicy: PipelinePolicy = {
+  name: 'timeoutPolicy',
+  sendRequest: (request, next) => {
+    request.timeout = REQUEST_TIMEOUT_MS;
+    return next(request);
+  },
+};
+
 /** Reports every request that goes out, each retry too; belongs after the phase `Retry`. */
 export function requestCountPolicy(onRequest: RequestHook): PipelinePolicy {
   return {

@@ -165,7 +165,7 @@ test('anonymous requests and URLs are not signed', async () => {
   expect(requests[0]?.headers['authorization']).toBeUndefined();
   const signed = await source.presignGet({ key: 'a b', version: 'e:x', lifetimeMs: 60_000 });
   expect(signed.url).toBe(`${endpoint}/my-bucket/a%20b`);
-  expect(signed.expiresAt).toEqual(new Date('2026-01-02T03:05:05.000Z'));
+  expect(signed.expiresAt).toBeNull();
 });
 
 test("a signed URL has the SDK's own signature, and nothing that S3 does not need", async () => {

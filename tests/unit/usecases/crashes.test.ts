@@ -120,9 +120,9 @@ describe.each<[CrashMoment, string, boolean]>([
           s3: { bucket: { name: 'memory-bucket' }, object: { key: `in/${index}`, size: 1, eTag: 'x' } },
         })),
       };
-      await surviving(host, () => receiveEvent(host.loader, message, 1));
+      await surviving(host, () => receiveEvent(host.loader, message));
       // The queue delivers a message again that was not taken.
-      await receiveEvent(test_.loader, message, 2);
+      await receiveEvent(test_.loader, message);
       await tickAndRun(test_, orchestrations, host, twice);
       if (host.deaths() === 0) break;
       crashes += 1;

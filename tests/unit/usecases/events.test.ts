@@ -41,17 +41,13 @@ async function anHour(): Promise<number> {
 }
 
 function announce(...keys: string[]) {
-  return receiveEvent(
-    test_.loader,
-    {
-      Records: keys.map((key) => ({
-        eventSource: 'aws:s3',
-        eventName: 'ObjectCreated:Put',
-        s3: { bucket: { name: 'memory-bucket' }, object: { key, size: 1, eTag: 'x' } },
-      })),
-    },
-    1,
-  );
+  return receiveEvent(test_.loader, {
+    Records: keys.map((key) => ({
+      eventSource: 'aws:s3',
+      eventName: 'ObjectCreated:Put',
+      s3: { bucket: { name: 'memory-bucket' }, object: { key, size: 1, eTag: 'x' } },
+    })),
+  });
 }
 
 const loadedKeys = () => test_.ingestion.messages.map(({ url }) => new URL(url).pathname.slice(1)).sort();

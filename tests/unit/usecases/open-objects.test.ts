@@ -40,19 +40,15 @@ async function tickOnce(): Promise<string | null> {
 }
 
 function announce(key: string) {
-  return receiveEvent(
-    test_.loader,
-    {
-      Records: [
-        {
-          eventSource: 'aws:s3',
-          eventName: 'ObjectCreated:Put',
-          s3: { bucket: { name: 'memory-bucket' }, object: { key, size: 1, eTag: 'x' } },
-        },
-      ],
-    },
-    1,
-  );
+  return receiveEvent(test_.loader, {
+    Records: [
+      {
+        eventSource: 'aws:s3',
+        eventName: 'ObjectCreated:Put',
+        s3: { bucket: { name: 'memory-bucket' }, object: { key, size: 1, eTag: 'x' } },
+      },
+    ],
+  });
 }
 
 async function outcomesOf(runId: string): Promise<readonly string[]> {
