@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 
 import type { Ingestion } from '../shared/ports/ingestion.ts';
 import type { Loader } from '../shared/usecases/loader.ts';
@@ -37,7 +37,7 @@ export function createBenchLoader({ state, source, timeScale }: BenchLoaderOptio
     logger: { log: () => undefined },
     now: () => new Date(),
     randomSuffix: () => randomBytes(2).toString('hex'),
-    hostStart: randomUUID(),
+    startedAt: new Date(),
     source,
     ingestion: async () => ingestion,
   };

@@ -18,7 +18,10 @@ export interface BenchResult {
   readonly notes?: readonly string[];
 }
 
-/** What a bench is given. All that it starts or writes goes through here, so that an interruption leaves nothing behind. */
+/**
+ * What a bench is given. What it starts and writes goes through here, so that an interruption leaves nothing
+ * behind.
+ */
 export interface BenchRun {
   /** An empty folder, removed afterwards. */
   readonly folder: string;
@@ -26,8 +29,12 @@ export interface BenchRun {
   readonly signal: AbortSignal;
   /** One line of progress, on stderr. */
   say(line: string): void;
-  /** Awaits a part that is being started; it is stopped at the end, the last one first, also when it was still starting. */
-  start<Part extends Stoppable>(starting: Promise<Part>): Promise<Part>;
+  /**
+   * Starts a part. It is stopped at the end, the last one first, also when it was still starting.
+   *
+   * @throws when the bench was interrupted: then nothing is started any more.
+   */
+  start<Part extends Stoppable>(start: () => Promise<Part>): Promise<Part>;
 }
 
 /** `stop` may be called more than once. */

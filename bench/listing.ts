@@ -35,8 +35,8 @@ const NO_ORCHESTRATIONS: Orchestrations = {
 /** What a run costs that finds nothing to do: every key listed and compared with the ledger. */
 export async function listing(run: BenchRun): Promise<BenchResult> {
   const [azurite, s3] = await Promise.all([
-    run.start(startAzurite({ folder: path.join(run.folder, 'azurite'), inMemory: true })),
-    run.start(startS3({ folder: path.join(run.folder, 's3'), buckets: [BUCKET] })),
+    run.start(() => startAzurite({ folder: path.join(run.folder, 'azurite'), inMemory: true })),
+    run.start(() => startS3({ folder: path.join(run.folder, 's3'), buckets: [BUCKET] })),
   ]);
   const requests = { table: 0, blob: 0 };
   const state = createAzureState({

@@ -49,9 +49,15 @@ export function resultText(name: string, result: BenchResult, before: MeasuredBe
     `== ${name}`,
     ...(result.table === undefined ? [] : [formatTable(result.table), '']),
     formatTable([['figure', 'value', 'bound', '', 'baseline', 'change'], ...rows]),
+    ...(before === undefined ? [] : [`Baseline: ${baselineText(before)}.`]),
     ...(result.notes ?? []),
     '',
   ].join('\n');
+}
+
+/** Times and sizes are comparable only where this agrees with the heading. */
+function baselineText({ measuredAt, machine: { cpu, cores, node } }: MeasuredBench): string {
+  return `${measuredAt.slice(0, 10)}, ${cpu}, ${cores} cores, Node ${node}`;
 }
 
 function changeText(value: number, old: number): string {

@@ -22,9 +22,9 @@ export interface ActivityCpu {
 }
 
 /**
- * Adds up the CPU time during which any activity is at work. With ports that answer in memory an activity never waits
- * for the event loop, so nothing of the host's own runs in between. Written to the file that `BENCH_CPU_FILE` names
- * whenever a run has finished.
+ * Adds up the CPU time during which any activity is at work. With ports that answer in memory an activity
+ * never waits for the event loop, so nothing of the host's own runs in between. Written to the file that
+ * `BENCH_CPU_FILE` names whenever a run has finished.
  */
 export function measureActivities(): void {
   const core = createRequire(import.meta.url)('@azure/functions-core') as FunctionsCore;

@@ -6,8 +6,8 @@ import { createBenchLoader } from '../bench-loader.ts';
 import { measureActivities } from './activity-cpu.ts';
 
 /**
- * Stands for `functions/runtime.ts` in the app of the fan-out bench: state in memory, a bucket that is computed, and a
- * cluster that has ingested whatever is posted. What is left is the cost of the app itself.
+ * Stands for `functions/runtime.ts` in the app of the fan-out bench: state in memory, a bucket that is
+ * computed, and a cluster that has ingested whatever is posted. What is left is the cost of the app itself.
  */
 const loader = createBenchLoader({
   state: createMemoryState(),

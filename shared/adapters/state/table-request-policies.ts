@@ -49,7 +49,7 @@ function setDeleteTags(body: string, tags: readonly string[]): string {
 }
 
 /** No request waits for longer: a connection may be dead without either end knowing it. */
-export const REQUEST_TIMEOUT_MS = 30_000;
+const REQUEST_TIMEOUT_MS = 30_000;
 
 export const timeoutPolicy: PipelinePolicy = {
   name: 'timeoutPolicy',

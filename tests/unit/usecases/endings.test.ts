@@ -4,9 +4,8 @@ import { LoaderError } from '../../../shared/errors/loader-error.ts';
 import { cancelRun } from '../../../shared/usecases/cancel-run.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
 import { startRun } from '../../../shared/usecases/start-run.ts';
-import { tick } from '../../../shared/usecases/tick.ts';
 import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
-import { driveRun, runLoad } from '../../fakes/run-load.ts';
+import { driveRun, putObjects, runLoad, tickLoads } from '../../fakes/run-load.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
 
 const MINUTE = 60_000;
@@ -17,27 +16,15 @@ const SILENT = { whenIdle: () => undefined };
 let test_: TestLoader;
 let orchestrations: MemoryOrchestrations;
 
+const tickOnce = () => tickLoads(test_, orchestrations);
+
 beforeEach(() => {
   test_ = createTestLoader();
   orchestrations = createMemoryOrchestrations();
 });
 
-function putObjects(count: number): void {
-  for (let index = 0; index < count; index += 1)
-    test_.source.put({ key: `in/${String(index).padStart(3, '0')}` });
-}
-
-/** Ticks once and returns the run that it started, if any. */
-async function tickOnce(): Promise<string | null> {
-  const before = orchestrations.started.size;
-  await tick(test_.loader, orchestrations);
-  return orchestrations.started.size === before
-    ? null
-    : [...orchestrations.started.keys()].at(-1)!.replace(/-e1$/, '');
-}
-
 test('a run ends, its objects unknown, when the reports can never be read again', async () => {
-  putObjects(3);
+  putObjects(test_, 3);
   await putLoad(test_.loader, 'flights', definitionOf());
   test_.ingestion.failNext('readStatuses', new LoaderError('clusterAccessDenied', 'no right'), 1_000_000);
   const before = test_.clock.now().getTime();
@@ -47,7 +34,7 @@ test('a run ends, its objects unknown, when the reports can never be read again'
 });
 
 test('a cancelled run ends when the reports can never be read again', async () => {
-  putObjects(3);
+  putObjects(test_, 3);
   await putLoad(test_.loader, 'flights', definitionOf());
   test_.ingestion.failNext('readStatuses', new LoaderError('clusterUnavailable', 'deleted'), 1_000_000);
   const { runId } = await startRun(test_.loader, orchestrations, { load: 'flights', trigger: 'manual' });
@@ -63,7 +50,7 @@ test('a cancelled run ends when the reports can never be read again', async () =
 });
 
 test('a run ends when the manifest of a shard is gone', async () => {
-  putObjects(3);
+  putObjects(test_, 3);
   await putLoad(test_.loader, 'flights', definitionOf());
   const { loader } = test_;
   const { get, getRange } = loader.documents;
@@ -75,7 +62,7 @@ test('a run ends when the manifest of a shard is gone', async () => {
 });
 
 test('a settle run whose objects can not be posted is not started every minute', async () => {
-  putObjects(2);
+  putObjects(test_, 2);
   await putLoad(test_.loader, 'flights', definitionOf());
   await runLoad(test_, orchestrations, SILENT);
   test_.clock.advance(BEHIND_THE_FENCE);
@@ -94,7 +81,7 @@ test('a settle run whose objects can not be posted is not started every minute',
 });
 
 test('a run that could not even look at the open objects does not call itself completed', async () => {
-  putObjects(2);
+  putObjects(test_, 2);
   await putLoad(test_.loader, 'flights', definitionOf());
   await runLoad(test_, orchestrations, SILENT);
   test_.clock.advance(BEHIND_THE_FENCE);
@@ -104,7 +91,7 @@ test('a run that could not even look at the open objects does not call itself co
 });
 
 test('an object that ADX rejects for good is posted once behind the fence, also where onError is stop', async () => {
-  putObjects(1);
+  putObjects(test_, 1);
   await putLoad(test_.loader, 'flights', definitionOf({ onError: { policy: 'stop' } }));
   await runLoad(test_, orchestrations, SILENT);
   test_.clock.advance(BEHIND_THE_FENCE);
@@ -128,7 +115,7 @@ test('an object that ADX rejects for good is posted once behind the fence, also 
 });
 
 test('an object whose fate is never reported is not posted again without end', async () => {
-  putObjects(1);
+  putObjects(test_, 1);
   await putLoad(test_.loader, 'flights', definitionOf());
   await runLoad(test_, orchestrations, SILENT);
   for (let day = 0; day < 30; day += 1) {
@@ -141,7 +128,7 @@ test('an object whose fate is never reported is not posted again without end', a
 });
 
 test('a settle run that was cancelled is not started again a minute later', async () => {
-  putObjects(1);
+  putObjects(test_, 1);
   await putLoad(test_.loader, 'flights', definitionOf());
   await runLoad(test_, orchestrations, SILENT);
   test_.clock.advance(BEHIND_THE_FENCE);

@@ -3,10 +3,9 @@ import { beforeEach, expect, test } from 'vitest';
 import { LoaderError } from '../../../shared/errors/loader-error.ts';
 import { cancelRun } from '../../../shared/usecases/cancel-run.ts';
 import { getLoad, putLoad, seedLoads } from '../../../shared/usecases/load-catalog.ts';
-import { receiveEvent } from '../../../shared/usecases/receive-event.ts';
 import { tick } from '../../../shared/usecases/tick.ts';
 import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
-import { driveRun, runLoad } from '../../fakes/run-load.ts';
+import { announceKeys, driveRun, runLoad, tickHours, tickLoads } from '../../fakes/run-load.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
 
 const MINUTE = 60_000;
@@ -14,41 +13,13 @@ const MINUTE = 60_000;
 let test_: TestLoader;
 let orchestrations: MemoryOrchestrations;
 
+const tickOnce = () => tickLoads(test_, orchestrations);
+const announce = (...keys: string[]) => announceKeys(test_, keys);
+
 beforeEach(() => {
   test_ = createTestLoader();
   orchestrations = createMemoryOrchestrations();
 });
-
-async function tickOnce(): Promise<string | null> {
-  const before = orchestrations.started.size;
-  await tick(test_.loader, orchestrations);
-  return orchestrations.started.size === before
-    ? null
-    : [...orchestrations.started.keys()].at(-1)!.replace(/-e1$/, '');
-}
-
-/** An hour of ticks, and all runs that they start. */
-async function anHour(): Promise<number> {
-  let runs = 0;
-  for (let minute = 0; minute < 60; minute += 1) {
-    test_.clock.advance(MINUTE);
-    const runId = await tickOnce();
-    if (runId === null) continue;
-    runs += 1;
-    await driveRun(test_, orchestrations, runId);
-  }
-  return runs;
-}
-
-function announce(...keys: string[]) {
-  return receiveEvent(test_.loader, {
-    Records: keys.map((key) => ({
-      eventSource: 'aws:s3',
-      eventName: 'ObjectCreated:Put',
-      s3: { bucket: { name: 'memory-bucket' }, object: { key, size: 1, eTag: 'x' } },
-    })),
-  });
-}
 
 const loadedKeys = () => test_.ingestion.messages.map(({ url }) => new URL(url).pathname.slice(1)).sort();
 
@@ -59,7 +30,7 @@ test('an announced object that could not be posted is loaded by a later run', as
   test_.ingestion.failNext('warmUp', new LoaderError('clusterUnavailable', 'away'), 5);
   const failed = await driveRun(test_, orchestrations, (await tickOnce())!);
   expect(failed.failures).toHaveProperty('notPosted');
-  await anHour();
+  await tickHours(test_, orchestrations, 1);
   expect(loadedKeys()).toEqual(['in/1']);
 });
 
@@ -70,7 +41,7 @@ test('an announced object that every queue refused is loaded by a later run', as
   test_.ingestion.endPosts((_, attempt) => (attempt < 3 ? 'refused' : 'accepted'));
   const failed = await driveRun(test_, orchestrations, (await tickOnce())!);
   expect(failed.failures).toHaveProperty('queueRefused');
-  await anHour();
+  await tickHours(test_, orchestrations, 1);
   expect(loadedKeys()).toEqual(['in/1']);
 }, 20_000);
 
@@ -87,7 +58,7 @@ test('announced objects that a given-up run never began are loaded by a later ru
     if ((await test_.loader.runs.readControl(runId))!.run.value.finalState !== null) break;
   }
   expect((await test_.loader.runs.readControl(runId))!.run.value.finalState).toBe('failed');
-  await anHour();
+  await tickHours(test_, orchestrations, 1);
   expect(loadedKeys()).toEqual(['in/1']);
 });
 
@@ -116,7 +87,7 @@ test('announced objects that a run stopped by onError never began are loaded by 
     },
   });
   expect(stopped).toMatchObject({ state: 'stopped', objects: { failed: 1, notStarted: 4 } });
-  await anHour();
+  await tickHours(test_, orchestrations, 1);
   expect(loadedKeys()).toEqual(keys);
 });
 
@@ -131,7 +102,7 @@ test('one announced object whose properties can not be read does not keep the ot
       key === 'in/gone' ? Promise.reject(new LoaderError('sourceAccessDenied', 'HTTP 403')) : head(key),
   });
   await announce('in/gone', 'in/good');
-  await anHour();
+  await tickHours(test_, orchestrations, 1);
   expect(loadedKeys()).toEqual(['in/good']);
 });
 
@@ -146,7 +117,7 @@ test('events that wait when the destination is corrected are loaded into the rig
   test_.ingestion.failNext('describeTable', new LoaderError('tableNotFound', 'no table Tt'));
   expect((await driveRun(test_, orchestrations, (await tickOnce())!)).state).toBe('failed');
   await putLoad(test_.loader, 'flights', definition);
-  await anHour();
+  await tickHours(test_, orchestrations, 1);
   expect(loadedKeys()).toEqual(['in/1']);
 });
 
@@ -163,7 +134,7 @@ test('an event for a key outside the prefix that the load has now is not loaded'
     'flights',
     definitionOf({ events: true, source: { bucket: 'memory-bucket', prefix: 'b/' } }),
   );
-  await anHour();
+  await tickHours(test_, orchestrations, 1);
   expect(loadedKeys()).toEqual([]);
 });
 

@@ -5,9 +5,8 @@ import { cancelRun } from '../../../shared/usecases/cancel-run.ts';
 import { deleteLoad, putLoad } from '../../../shared/usecases/load-catalog.ts';
 import { listObjects } from '../../../shared/usecases/read-run.ts';
 import { startRun } from '../../../shared/usecases/start-run.ts';
-import { tick } from '../../../shared/usecases/tick.ts';
 import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
-import { driveRun, runLoad } from '../../fakes/run-load.ts';
+import { driveRun, runLoad, tickLoads } from '../../fakes/run-load.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
 
 const HOUR = 3_600_000;
@@ -17,18 +16,12 @@ const SILENT = { whenIdle: () => undefined };
 let test_: TestLoader;
 let orchestrations: MemoryOrchestrations;
 
+const tickOnce = () => tickLoads(test_, orchestrations);
+
 beforeEach(() => {
   test_ = createTestLoader();
   orchestrations = createMemoryOrchestrations();
 });
-
-async function tickOnce(): Promise<string | null> {
-  const before = orchestrations.started.size;
-  await tick(test_.loader, orchestrations);
-  return orchestrations.started.size === before
-    ? null
-    : [...orchestrations.started.keys()].at(-1)!.replace(/-e1$/, '');
-}
 
 /** Starts a run and cancels it when its lanes have posted. */
 async function runAndCancel() {

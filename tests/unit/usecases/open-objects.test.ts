@@ -4,11 +4,9 @@ import { LoaderError } from '../../../shared/errors/loader-error.ts';
 import { cancelRun } from '../../../shared/usecases/cancel-run.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
 import { listObjects } from '../../../shared/usecases/read-run.ts';
-import { receiveEvent } from '../../../shared/usecases/receive-event.ts';
 import { startRun } from '../../../shared/usecases/start-run.ts';
-import { tick } from '../../../shared/usecases/tick.ts';
 import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
-import { driveRun, runLoad } from '../../fakes/run-load.ts';
+import { announceKeys, driveRun, putObjects, runLoad, tickHours, tickLoads } from '../../fakes/run-load.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
 
 const MINUTE = 60_000;
@@ -20,36 +18,13 @@ const SILENT = { whenIdle: () => undefined };
 let test_: TestLoader;
 let orchestrations: MemoryOrchestrations;
 
+const tickOnce = () => tickLoads(test_, orchestrations);
+const announce = (...keys: string[]) => announceKeys(test_, keys);
+
 beforeEach(() => {
   test_ = createTestLoader();
   orchestrations = createMemoryOrchestrations();
 });
-
-function putObjects(count: number): void {
-  for (let index = 0; index < count; index += 1)
-    test_.source.put({ key: `in/${String(index).padStart(3, '0')}` });
-}
-
-/** Ticks once and returns the run that it started, if any. */
-async function tickOnce(): Promise<string | null> {
-  const before = orchestrations.started.size;
-  await tick(test_.loader, orchestrations);
-  return orchestrations.started.size === before
-    ? null
-    : [...orchestrations.started.keys()].at(-1)!.replace(/-e1$/, '');
-}
-
-function announce(key: string) {
-  return receiveEvent(test_.loader, {
-    Records: [
-      {
-        eventSource: 'aws:s3',
-        eventName: 'ObjectCreated:Put',
-        s3: { bucket: { name: 'memory-bucket' }, object: { key, size: 1, eTag: 'x' } },
-      },
-    ],
-  });
-}
 
 async function outcomesOf(runId: string): Promise<readonly string[]> {
   const { objects } = await listObjects(test_.loader, runId, { state: null, limit: 1000, after: null });
@@ -58,7 +33,7 @@ async function outcomesOf(runId: string): Promise<readonly string[]> {
 
 describe('objects that a run leaves open', () => {
   test('are handed on from run to run, and each run counts them once', async () => {
-    putObjects(5);
+    putObjects(test_, 5);
     await putLoad(test_.loader, 'flights', definitionOf());
     await runLoad(test_, orchestrations, SILENT);
     // The second run hands on what the first one posted; the third finds it there and while listing.
@@ -75,7 +50,7 @@ describe('objects that a run leaves open', () => {
   });
 
   test('are counted once although a cancelled run has handed them on as well', async () => {
-    putObjects(5);
+    putObjects(test_, 5);
     await putLoad(test_.loader, 'flights', definitionOf());
     await runLoad(test_, orchestrations, SILENT);
     const { runId } = await startRun(test_.loader, orchestrations, { load: 'flights', trigger: 'manual' });
@@ -94,7 +69,7 @@ describe('objects that a run leaves open', () => {
   });
 
   test('are not lost when a newer version was announced meanwhile', async () => {
-    putObjects(1);
+    putObjects(test_, 1);
     await putLoad(test_.loader, 'flights', definitionOf({ events: true, changed: 'reload' }));
     await runLoad(test_, orchestrations, SILENT);
     test_.source.put({ key: 'in/000', sizeBytes: 77 });
@@ -113,7 +88,7 @@ describe('objects that a run leaves open', () => {
   });
 
   test('start no run each minute while the table is away', async () => {
-    putObjects(1);
+    putObjects(test_, 1);
     await putLoad(test_.loader, 'flights', definitionOf());
     await runLoad(test_, orchestrations, SILENT);
     test_.clock.advance(BEHIND_THE_FENCE);
@@ -134,7 +109,7 @@ describe('objects that a run leaves open', () => {
 });
 
 test('an object that no queue took is tried again by the next run', async () => {
-  putObjects(2);
+  putObjects(test_, 2);
   await putLoad(test_.loader, 'flights', definitionOf());
   test_.ingestion.endPosts((request) => (request.url.includes('001') ? 'refused' : 'accepted'));
   expect(await runLoad(test_, orchestrations)).toMatchObject({ objects: { ingested: 1, failed: 1 } });
@@ -171,4 +146,100 @@ describe('an idempotency key', () => {
     expect(answers.filter(({ isNew }) => isNew)).toHaveLength(1);
     expect(orchestrations.started.size).toBe(1);
   });
+});
+
+const loadedKeys = () => test_.ingestion.messages.map(({ url }) => new URL(url).pathname.slice(1)).sort();
+
+test('announced objects are not lost when the credentials end while a page of them is looked at', async () => {
+  await putLoad(test_.loader, 'flights', definitionOf({ events: true }));
+  const keys = Array.from({ length: 40 }, (_, index) => `in/${String(index).padStart(2, '0')}`);
+  for (const key of keys) test_.source.put({ key });
+  await announce(...keys);
+  const { head } = test_.source;
+  let heads = 0;
+  let areRenewed = false;
+  test_.loader.source = async () => ({
+    ...test_.source,
+    head: (key) => {
+      heads += 1;
+      if (heads > 20 && !areRenewed)
+        return Promise.reject(new LoaderError('sourceAccessDenied', 'HEAD, HTTP 403'));
+      return head(key);
+    },
+    listPage: (input) =>
+      areRenewed
+        ? test_.source.listPage(input)
+        : Promise.reject(new LoaderError('sourceAccessDenied', 'ExpiredToken')),
+  });
+  await driveRun(test_, orchestrations, (await tickOnce())!);
+  areRenewed = true;
+  await tickHours(test_, orchestrations, 2);
+  expect(loadedKeys()).toEqual(keys);
+});
+
+test('one object that can not be looked at does not keep others from being posted again behind the fence', async () => {
+  await putLoad(test_.loader, 'flights', definitionOf());
+  test_.source.put({ key: 'in/1' });
+  test_.source.put({ key: 'in/2' });
+  await runLoad(test_, orchestrations, SILENT);
+  const { head } = test_.source;
+  test_.loader.source = async () => ({
+    ...test_.source,
+    head: (key) =>
+      key === 'in/1' ? Promise.reject(new LoaderError('sourceAccessDenied', 'HTTP 403')) : head(key),
+  });
+  test_.clock.advance(BEHIND_THE_FENCE);
+  await tickHours(test_, orchestrations, 3);
+  expect(loadedKeys().filter((key) => key === 'in/2')).toHaveLength(2);
+});
+
+test('an object that was posted again without proof is named as such, also when the queues refused it first', async () => {
+  await putLoad(test_.loader, 'flights', definitionOf());
+  test_.source.put({ key: 'in/1' });
+  await runLoad(test_, orchestrations, SILENT);
+  test_.clock.advance(BEHIND_THE_FENCE);
+  test_.ingestion.endPosts('refused');
+  await driveRun(test_, orchestrations, (await tickOnce())!);
+  test_.ingestion.endPosts('accepted');
+  const last = await runLoad(test_, orchestrations);
+  expect(last).toMatchObject({ state: 'completedWithDiscrepancy', repostedUnproven: ['in/1'] });
+}, 20_000);
+
+test('a late success of the first message settles an object that was posted again, at the next look', async () => {
+  await putLoad(test_.loader, 'flights', definitionOf());
+  test_.source.put({ key: 'in/1' });
+  await runLoad(test_, orchestrations, SILENT);
+  const first = test_.ingestion.messages[0]!;
+  test_.clock.advance(BEHIND_THE_FENCE);
+  await driveRun(test_, orchestrations, (await tickOnce())!, SILENT);
+  test_.ingestion.setStatus(first.sourceId, { status: 'Succeeded' });
+  const third = await runLoad(test_, orchestrations, SILENT);
+  expect(third.objects.ingested).toBe(1);
+});
+
+test('an announced object whose URL expired with the credentials is signed again by a later run', async () => {
+  await putLoad(test_.loader, 'flights', definitionOf({ events: true }));
+  test_.source.put({ key: 'in/1' });
+  await announce('in/1');
+  const { presignGet } = test_.source;
+  let isShort = true;
+  test_.loader.source = async () => ({
+    ...test_.source,
+    presignGet: (input) => presignGet(isShort ? { ...input, lifetimeMs: 5000 } : input),
+  });
+  const first = await driveRun(test_, orchestrations, (await tickOnce())!, {
+    whenIdle: () => {
+      const age = test_.clock.now().getTime() - Date.parse('2026-01-31T12:00:00.000Z');
+      if (age > 6000)
+        test_.ingestion.settleAll({
+          status: 'Failed',
+          errorCode: 'Download_Forbidden',
+          failureStatus: 'Permanent',
+        });
+    },
+  });
+  expect(first.failures).toHaveProperty('urlExpired');
+  isShort = false;
+  await tickHours(test_, orchestrations, 1);
+  expect(loadedKeys()).toHaveLength(2);
 });

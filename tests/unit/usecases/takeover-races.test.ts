@@ -14,7 +14,7 @@ import {
   drive,
   type MemoryOrchestrations,
 } from '../../fakes/memory-orchestrations.ts';
-import { driveRun, runLoad } from '../../fakes/run-load.ts';
+import { driveRun, putObjects, runLoad } from '../../fakes/run-load.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
 
 const MINUTE = 60_000;
@@ -27,14 +27,9 @@ beforeEach(() => {
   orchestrations = createMemoryOrchestrations();
 });
 
-function putObjects(count: number): void {
-  for (let index = 0; index < count; index += 1)
-    test_.source.put({ key: `in/${String(index).padStart(4, '0')}` });
-}
-
 test('a run whose lane works through a shard of many short units is not taken over', async () => {
   const { loader, clock } = test_;
-  putObjects(400);
+  putObjects(test_, 400);
   await putLoad(
     loader,
     'flights',
@@ -58,7 +53,7 @@ test('a run whose lane works through a shard of many short units is not taken ov
 
 test('objects of a given-up run are handed on although their reports can not be read at that moment', async () => {
   const { loader, clock, ingestion } = test_;
-  putObjects(30);
+  putObjects(test_, 30);
   await putLoad(loader, 'flights', definitionOf());
   const { runId } = await startRun(loader, orchestrations, { load: 'flights', trigger: 'manual' });
   const ref = { v: 1, runId, epoch: 1 } as const;
@@ -79,7 +74,7 @@ test('objects of a given-up run are handed on although their reports can not be 
 
 test('a silent run is taken over although two hosts tick by turns', async () => {
   const { loader, clock } = test_;
-  putObjects(1);
+  putObjects(test_, 1);
   await putLoad(loader, 'flights', definitionOf());
   const { runId } = await startRun(loader, orchestrations, { load: 'flights', trigger: 'manual' });
   const hosts = [clock.now(), new Date(clock.now().getTime() + 1000)];
@@ -92,7 +87,7 @@ test('a silent run is taken over although two hosts tick by turns', async () => 
 
 test('a planner whose first commit comes between the look and the takeover does not keep the run from ending', async () => {
   const { loader, clock, ingestion } = test_;
-  putObjects(10);
+  putObjects(test_, 10);
   await putLoad(loader, 'flights', definitionOf());
   const { runId } = await startRun(loader, orchestrations, { load: 'flights', trigger: 'manual' });
   clock.advance(11 * MINUTE);
@@ -117,7 +112,7 @@ test('a planner whose first commit comes between the look and the takeover does 
 
 test('a cluster that is away for 20 seconds does not make the objects of a run fail', async () => {
   const { loader, clock, ingestion } = test_;
-  putObjects(200);
+  putObjects(test_, 200);
   await putLoad(loader, 'flights', definitionOf());
   const backAt = clock.now().getTime() + 25_000;
   loader.ingestion = async () => ({
