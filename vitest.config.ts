@@ -13,8 +13,8 @@ export default defineConfig({
       project('contract', ['tests/contract/**/*.test.ts'], 60_000),
       project('replay', ['tests/replay/**/*.test.ts'], 60_000),
       project('dev', ['tests/dev/**/*.test.ts'], 60_000),
-      project('integration', ['tests/integration/**/*.test.ts'], 120_000),
       project('e2e', ['tests/e2e/**/*.test.ts'], 180_000),
+      project('full', ['tests/full/**/*.test.ts'], 180_000),
     ],
   },
 });
