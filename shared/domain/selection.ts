@@ -18,23 +18,25 @@ export interface SelectionRule {
   readonly compression: 'auto' | 'none' | 'gzip' | 'zip';
 }
 
-/** Why an object that was listed is not loaded. Closed; the run summary counts by it. */
-export type SkipReason =
-  | 'prefix'
-  | 'empty'
-  | 'wildcard'
-  | 'suffix'
-  | 'size'
-  | 'modifiedTime'
-  | 'archived'
-  | 'tooLarge'
-  | 'compressionSuffix'
-  | 'unchanged'
-  | 'changed'
-  | 'failedBefore'
-  | 'unsettled'
-  | 'gone'
-  | 'unreadable';
+/** Why an object that was found is not loaded. Closed; the run summary counts by it, and docs/REFERENCE.md explains it. */
+export const SKIP_REASONS = [
+  'prefix',
+  'wildcard',
+  'suffix',
+  'empty',
+  'size',
+  'modifiedTime',
+  'archived',
+  'tooLarge',
+  'compressionSuffix',
+  'unchanged',
+  'changed',
+  'failedBefore',
+  'unsettled',
+  'gone',
+  'unreadable',
+] as const;
+export type SkipReason = (typeof SKIP_REASONS)[number];
 
 /** ADX takes at most 6 GB of raw data from one object. */
 export const MAX_OBJECT_BYTES = 6 * 1024 ** 3;

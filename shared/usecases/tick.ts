@@ -115,6 +115,10 @@ async function takeOver(loader: Loader, orchestrations: Orchestrations, view: Ru
   const { runId, epoch } = view.run.value;
   if (epoch >= MOST_EPOCHS) {
     events.runGivenUp(loader.logger, { runId, epoch });
+    // Activities that still run post nothing more.
+    const stop = { stop: 'cancel', stopAt: loader.now().toISOString() } as const;
+    if (view.control.value.stop === null && !(await loader.runs.commit(runId, [change(view.control, stop)])))
+      return;
     await endInstances(loader, orchestrations, view);
     await settleForGood(loader, view);
     await finishRun(loader, { v: PAYLOAD_VERSION, runId, epoch }, { givenUp: true });

@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-
 import { describe, expect, test } from 'vitest';
-
 import { errorCodesTable, REFERENCE_FILE, sectionOf } from '../../scripts/make-docs.ts';
 import { readSettings } from '../../shared/config/settings.ts';
+import { OBJECT_STATES } from '../../shared/domain/run-summary.ts';
+import { SKIP_REASONS } from '../../shared/domain/selection.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8');
@@ -91,4 +91,10 @@ describe('the table of app settings', () => {
       readSettings({ AzureWebJobsStorage: 'UseDevelopmentStorage=true' }).timing,
     );
   });
+});
+
+test('the reference explains every reason to skip an object, and every state', () => {
+  for (const name of [...SKIP_REASONS, ...OBJECT_STATES, 'pending']) {
+    expect(reference).toMatch(new RegExp(`^\\| [^|]*\`${name}\`[^|]* \\| \\S`, 'm'));
+  }
 });
