@@ -11,6 +11,8 @@ import { connectQueues } from './storage-connection.ts';
 const leaseMs = 600_000;
 const shortestPollMs = 100;
 
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+
 /** Polls one function's queue and runs the function for each message. */
 export class QueueTrigger {
   readonly #fn: RegisteredFunction;
@@ -102,6 +104,10 @@ export class QueueTrigger {
     };
     const renewal = setInterval(() => void renew().catch(() => undefined), leaseMs / 2);
     try {
+      if (!this.#isEncoded(message.messageText)) {
+        await this.#poison(message, popReceipt, 'is not base64, which host.json asks for');
+        return;
+      }
       if (message.dequeueCount > this.#settings.maxDequeueCount) {
         await this.#poison(message, popReceipt);
         return;
@@ -140,15 +146,21 @@ export class QueueTrigger {
     return results.some((result) => result.status === 'fulfilled');
   }
 
-  async #poison(message: DequeuedMessageItem, popReceipt: string): Promise<void> {
+  async #poison(
+    message: DequeuedMessageItem,
+    popReceipt: string,
+    why = `has failed ${message.dequeueCount} times`,
+  ): Promise<void> {
     const poison = this.#service.getQueueClient(`${this.#queue.name}-poison`);
     await poison.createIfNotExists();
     await poison.sendMessage(message.messageText);
     await this.#queue.deleteMessage(message.messageId, popReceipt);
-    this.#log(
-      'warning',
-      `message ${message.messageId} has failed ${message.dequeueCount} times and is now in ${poison.name}`,
-    );
+    this.#log('warning', `message ${message.messageId} ${why} and is now in ${poison.name}`);
+  }
+
+  /** The real host puts a message aside that it can't decode; it never comes to the function. */
+  #isEncoded(text: string): boolean {
+    return this.#settings.messageEncoding === 'none' || (text.length % 4 === 0 && BASE64.test(text));
   }
 
   #decode(text: string): string {

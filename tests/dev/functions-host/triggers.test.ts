@@ -62,6 +62,8 @@ it('handles queue messages, writes outputs only on success, and moves poison awa
   await work.create();
   await work.sendMessage(encode({ n: 1 }));
   await work.sendMessage(encode({ poison: true }));
+  // Plain text where host.json says base64, as it does when it says nothing: the function never sees it.
+  await work.sendMessage('{"n":1.5}');
   await runHost('triggers', {
     stateFile: join(folder, 'state.db'),
     env: {
@@ -74,10 +76,13 @@ it('handles queue messages, writes outputs only on success, and moves poison awa
   });
   const poison = service.getQueueClient('work-poison');
   await until(
-    async () => (await poison.exists()) && (await poison.peekMessages()).peekedMessageItems.length === 1,
+    async () =>
+      (await poison.exists()) &&
+      (await poison.peekMessages({ numberOfMessages: 9 })).peekedMessageItems.length === 2,
   );
   const messages = () => entries(trace).filter((each) => each.message !== undefined);
   expect(messages()).toContainEqual({ message: { n: 1 }, dequeueCount: 1 });
+  expect(messages().filter((each) => (each.message as { n?: number }).n !== undefined)).toHaveLength(1);
   expect(messages().filter((each) => (each.message as { poison?: boolean }).poison)).toHaveLength(2);
   const results = await service.getQueueClient('results').receiveMessages({ numberOfMessages: 10 });
   const texts = results.receivedMessageItems.map((each) =>
