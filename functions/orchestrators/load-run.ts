@@ -4,19 +4,19 @@ import {
   ACTIVITIES,
   type LaneInput,
   type LoadRunInput,
-  type LoadRunOutput,
   ORCHESTRATORS,
   type PlannerInput,
   type SettlerInput,
 } from '../../shared/contracts/durable.ts';
 import { partInstanceId } from '../../shared/domain/run-id.ts';
+import type { RunSummary } from '../../shared/domain/run-summary.ts';
 import { callActivity, type Orchestration } from './steps.ts';
 
 /**
  * A run: one planner, some lanes and some settlers side by side, and the finish when all have ended. The parts don't
  * throw: how they fared stands in their rows.
  */
-export function* loadRun(context: OrchestrationContext): Orchestration<LoadRunOutput | null> {
+export function* loadRun(context: OrchestrationContext): Orchestration<RunSummary | null> {
   const { v, runId, epoch, lanes, settlers } = context.df.getInput<LoadRunInput>()!;
   const ref = { v, runId, epoch };
   const start = (name: string, part: string, input: PlannerInput | LaneInput | SettlerInput) =>
@@ -31,7 +31,7 @@ export function* loadRun(context: OrchestrationContext): Orchestration<LoadRunOu
       start(ORCHESTRATORS.settler, `settler-${settler}`, { ...ref, settler, turn: 0 }),
     ),
   ]);
-  return yield* callActivity<LoadRunOutput | null>(context, ACTIVITIES.finishRun, ref);
+  return yield* callActivity<RunSummary | null>(context, ACTIVITIES.finishRun, ref);
 }
 
 function range(count: number): number[] {

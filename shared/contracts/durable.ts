@@ -1,11 +1,10 @@
 import type { RunSummary } from '../domain/run-summary.ts';
-import type { ErrorCode } from '../errors/loader-error.ts';
 
 /**
  * Names and payloads that cross the durable boundary.
  *
  * They live in histories and instance ids of runs in flight: a payload changes by a new `v`, never in place.
- * All are small JSON of references and counts, under 16 KiB, without keys, URLs or secrets.
+ * All are small JSON of references and counts, under 16 KiB, without URLs or secrets; only a run's summary names a few keys.
  */
 export const ORCHESTRATORS = {
   loadRun: 'loadRun',
@@ -118,22 +117,21 @@ export type SettleShardOutput =
   | { readonly ok: true; readonly settled: boolean }
   | { readonly ok: false; readonly code: string };
 
-/** What the orchestration of a run returns: its summary without keys and messages, which stand in blob storage. */
-export type LoadRunOutput = Omit<RunSummary, 'failures' | 'slowest' | 'repostedUnproven' | 'problem'> & {
-  readonly problem: ErrorCode | null;
-  /** Objects by error code. */
-  readonly failures: Readonly<Partial<Record<ErrorCode, number>>>;
-  /** Objects that were posted again without proof; at most as many as the summary names. */
-  readonly repostedUnproven: number;
-};
+/** Bound of what an orchestration returns, as of all that crosses the durable boundary. */
+const MOST_OUTPUT_BYTES = 16 * 1024;
+const REPOSTED_NAMED = 3;
 
-export function runOutput(summary: RunSummary): LoadRunOutput {
-  const { slowest: _, failures, repostedUnproven, problem, ...figures } = summary;
-  const counts = Object.entries(failures).map(([code, { count }]) => [code, count]);
+/**
+ * What the orchestration of a run returns: its summary. Where long keys and messages make that too large, it is without
+ * examples and slowest objects, and names fewer reposted ones; the whole of it stands in blob storage.
+ */
+export function runOutput(summary: RunSummary): RunSummary {
+  if (Buffer.byteLength(JSON.stringify(summary)) <= MOST_OUTPUT_BYTES) return summary;
+  const counts = Object.entries(summary.failures).map(([code, { count }]) => [code, { count, examples: [] }]);
   return {
-    ...figures,
-    problem: problem?.code ?? null,
-    failures: Object.fromEntries(counts) as LoadRunOutput['failures'],
-    repostedUnproven: repostedUnproven.length,
+    ...summary,
+    failures: Object.fromEntries(counts) as RunSummary['failures'],
+    slowest: [],
+    repostedUnproven: summary.repostedUnproven.slice(0, REPOSTED_NAMED),
   };
 }
