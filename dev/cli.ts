@@ -98,6 +98,8 @@ if (start === undefined) {
   process.exit(2);
 }
 let code = 0;
+// Not every part keeps this process alive by itself: Azurite's child is let go of, for the sake of tests.
+const alive = setInterval(() => undefined, 60_000);
 try {
   // A signal that comes while the part starts ends it as soon as it is up.
   const settings = await start();
@@ -110,4 +112,5 @@ try {
   for (const part of running.reverse()) await part.stop();
   if (values.folder === undefined) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 }
+clearInterval(alive);
 process.exit(code);
