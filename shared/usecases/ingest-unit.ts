@@ -5,16 +5,14 @@ import { rawSizeOf } from '../domain/raw-size.ts';
 import type { RunView, Stored } from '../domain/run-record.ts';
 import type { PlannedObject } from '../domain/shard-layout.ts';
 import { sourceIdOf } from '../domain/source-id.ts';
-import { ERROR_KINDS, type ErrorCode, toLoaderError } from '../errors/loader-error.ts';
+import { type ErrorCode, toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
-import type { Ingestion, PostResult } from '../ports/ingestion.ts';
-import type { LedgerName } from '../ports/ledger.ts';
-import type { Source } from '../ports/source.ts';
+import type { PostResult } from '../ports/ingestion.ts';
 import { allOf } from './bounded.ts';
 import type { Loader } from './loader.ts';
 import { change, pauseMs } from './part-commit.ts';
-import { type RunSnapshot, readSnapshot, readUnit } from './run-documents.ts';
-import { settleEntry } from './settle-entry.ts';
+import { settleRechecked, type ToPost, type UnitWork, withoutRewritten } from './recheck.ts';
+import { readSnapshot, readUnit } from './run-documents.ts';
 
 /** After so many definite refusals by every queue an object has failed; pauses 1 and 3 s. */
 const POST_ROUNDS = 3;
@@ -24,14 +22,6 @@ const ROUND_PAUSE_MS = [1000, 3000];
 const CONTROL_AGE_MS = 1000;
 /** Units show that their lane lives: a shard may take long. */
 const HEARTBEAT_MS = 60_000;
-
-interface UnitWork {
-  readonly input: IngestUnitInput;
-  readonly snapshot: RunSnapshot;
-  readonly ledger: LedgerName;
-  readonly source: Source;
-  readonly ingestion: Ingestion;
-}
 
 /**
  * Posts the objects of one unit: intent, sign, post, record; in groups no larger than the posts in flight, so that a
@@ -167,108 +157,6 @@ async function ingestGroup(loader: Loader, work: UnitWork, group: readonly Plann
       unproven: stored.value.repostedUnproven,
     }));
   }
-}
-
-interface ToPost {
-  readonly object: PlannedObject;
-  readonly before: Stored<LedgerEntry> | null;
-  /** An earlier message may have been ingested. */
-  readonly unproven: boolean;
-}
-
-/**
- * Hours lie between an open object's first message and its second. By then the key may hold another object, and its URL
- * would load that one under the old one's name: such an object has failed, and the new one is for the next run.
- */
-async function withoutRewritten(
-  loader: Loader,
-  { source, ledger, input: { runId, epoch } }: UnitWork,
-  round: readonly ToPost[],
-): Promise<readonly ToPost[]> {
-  const codes = await allOf(round, round.length, async ({ object, unproven }) => {
-    if (!unproven) return null;
-    try {
-      const now = await source.head(object.key);
-      if (now === null) return 'objectGone';
-      return now.version === object.version ? null : 'objectChanged';
-    } catch {
-      // It stays open, and must not keep the others.
-      return 'unreadable';
-    }
-  });
-  const settledAt = loader.now().toISOString();
-  await loader.ledger.write(
-    ledger,
-    round.flatMap(({ before }, index) => {
-      const errorCode = codes[index] ?? null;
-      if (errorCode === null || errorCode === 'unreadable' || before === null) return [];
-      const errorMessage = ERROR_KINDS[errorCode].title;
-      const entry = {
-        ...before.value,
-        runId,
-        epoch,
-        state: 'failed',
-        settledAt,
-        errorCode,
-        errorMessage,
-      } as const;
-      return [{ entry, etag: before.etag }];
-    }),
-  );
-  return round.filter((_, index) => codes[index] === null);
-}
-
-/** Objects that an earlier run left open: what ADX has reported meanwhile settles them without a post. */
-async function settleRechecked(
-  loader: Loader,
-  work: UnitWork,
-  group: readonly PlannedObject[],
-  entries: Map<string, Stored<LedgerEntry>> | ReadonlyMap<string, Stored<LedgerEntry>>,
-): Promise<readonly PlannedObject[]> {
-  const open = group.filter(({ key, reason }) => {
-    const state = entries.get(key)?.value.state;
-    return reason === 'recheck' && (state === 'intent' || state === 'queued' || state === 'unknown');
-  });
-  if (open.length === 0) return group;
-  const idsOf = ({ key }: PlannedObject) => {
-    const { value } = entries.get(key)!;
-    return [value.sourceId, ...(value.repostedUnproven ? earlierIds(work, value) : [])];
-  };
-  const statuses = await work.ingestion.readStatuses(open.flatMap(idsOf));
-  const settled = new Set<string>();
-  const writes = open.flatMap((object) => {
-    const { key } = object;
-    const stored = entries.get(key)!;
-    const [latest, ...earlier] = idsOf(object).map((id) => statuses.get(id) ?? null);
-    // A late success of an earlier message is one; its failure says nothing about the latest.
-    const late = earlier.find((status) => status?.status === 'Succeeded');
-    const entry =
-      settleEntry(stored.value, latest!, loader.now()) ??
-      settleEntry(stored.value, late ?? null, loader.now());
-    if (entry === null) return [];
-    settled.add(key);
-    return [{ entry: { ...entry, runId: work.input.runId, epoch: work.input.epoch }, etag: stored.etag }];
-  });
-  await loader.ledger.write(work.ledger, writes);
-  return group.filter(({ key }) => !settled.has(key));
-}
-
-/** How many earlier messages of an object are asked for. */
-const EARLIER_MESSAGES = 5;
-
-/** Source ids that earlier attempts at the same version had. */
-function earlierIds({ ledger, snapshot }: UnitWork, { key, version, attemptSeq }: LedgerEntry): string[] {
-  const { source, destination } = snapshot.definition;
-  return Array.from({ length: Math.min(EARLIER_MESSAGES, attemptSeq - 1) }, (_, back) =>
-    sourceIdOf({
-      ...ledger,
-      ...destination,
-      bucket: source.bucket,
-      key,
-      version,
-      attemptSeq: attemptSeq - 1 - back,
-    }),
-  );
 }
 
 interface Refused {

@@ -1,3 +1,4 @@
+import { outcomeOf } from '../domain/object-outcome.ts';
 import { type RunRow, type RunView, runState, type ShardRow } from '../domain/run-record.ts';
 import {
   OBJECT_STATES,
@@ -7,10 +8,9 @@ import {
   type RunSummary,
 } from '../domain/run-summary.ts';
 import { LoaderError } from '../errors/loader-error.ts';
-import { planOfRun } from './finish-run.ts';
 import type { Loader } from './loader.ts';
 import { readManifest, readOutcomes, readSnapshot, readSummary } from './run-documents.ts';
-import { digestOfRun, outcomeOf } from './settle-shard.ts';
+import { digestOfRun, planOfRun } from './run-totals.ts';
 
 /** How far a run is. Bytes are those of the objects as they lie in S3. */
 export interface RunProgress {

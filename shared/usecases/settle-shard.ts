@@ -1,7 +1,8 @@
 import type { SettleShardInput, SettleShardOutput } from '../contracts/durable.ts';
-import { fenceOf, isBehindFence, isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
+import { fenceOf, isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
+import { outcomeOf, type ShardItem } from '../domain/object-outcome.ts';
 import { isOnErrorReached } from '../domain/on-error.ts';
-import type { ControlRow, PartRow, RunView, ShardRow, Stored } from '../domain/run-record.ts';
+import type { ControlRow, PartRow, ShardRow, Stored } from '../domain/run-record.ts';
 import {
   addDigests,
   digestOutcomes,
@@ -10,7 +11,6 @@ import {
   type OutcomeDigest,
 } from '../domain/run-summary.ts';
 import { nextLookAt } from '../domain/settle-timing.ts';
-import type { PlannedObject } from '../domain/shard-layout.ts';
 import { ERROR_KINDS, type ErrorCode, LoaderError, toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
 import type { Ingestion } from '../ports/ingestion.ts';
@@ -19,6 +19,7 @@ import type { RunWrite } from '../ports/run-store.ts';
 import type { Loader } from './loader.ts';
 import { change, decideAsPart } from './part-commit.ts';
 import { type RunSnapshot, readFacts, readManifest, readSnapshot, writeOutcomes } from './run-documents.ts';
+import { digestOfRun } from './run-totals.ts';
 import { settleEntry } from './settle-entry.ts';
 
 /** ADX's default batching window, for a run whose planner could not tell it. */
@@ -29,12 +30,6 @@ const DEFAULT_BATCHING_WINDOW_MS = 5 * 60_000;
  * never fewer than sixteen, spread over the shard.
  */
 const SAMPLE = 16;
-
-/** One object of a shard with what the ledger says of it now. */
-interface Item {
-  readonly object: PlannedObject;
-  readonly stored: Stored<LedgerEntry> | null;
-}
 
 export interface SettleOptions {
   /** Nobody will look again: what has no report becomes `unknown` before its deadline, also if it was never handed to a settler. */
@@ -112,7 +107,7 @@ async function readItems(
   loader: Loader,
   ledger: LedgerName,
   { manifest }: ShardRow,
-): Promise<readonly Item[] | null> {
+): Promise<readonly ShardItem[] | null> {
   const objects = await readManifest(loader, manifest);
   if (objects === null) return null;
   const entries = await loader.ledger.readKeys(
@@ -133,8 +128,8 @@ function isOpen(stored: Stored<LedgerEntry> | null, runId: string): boolean {
 
 interface Settling {
   readonly ledger: LedgerName;
-  readonly items: readonly Item[];
-  readonly open: readonly Item[];
+  readonly items: readonly ShardItem[];
+  readonly open: readonly ShardItem[];
   readonly statuses: Statuses;
   readonly isLastLook: boolean;
 }
@@ -143,7 +138,7 @@ interface Settling {
 async function settleItems(
   loader: Loader,
   { ledger, items, open, statuses, isLastLook }: Settling,
-): Promise<readonly Item[]> {
+): Promise<readonly ShardItem[]> {
   const now = loader.now();
   const changed = open.flatMap(({ stored }) => {
     const entry = settleEntryOf(stored!.value, statuses, now, isLastLook);
@@ -163,7 +158,7 @@ type Statuses = Awaited<ReturnType<Ingestion['readStatuses']>>;
 const NO_REPORTS: Statuses = new Map();
 
 interface Reading {
-  readonly open: readonly Item[];
+  readonly open: readonly ShardItem[];
   readonly isLastLook: boolean;
   /** The deadline has passed for so long that a run does not wait for reports that can't be read. */
   readonly isGivenUp: boolean;
@@ -214,7 +209,7 @@ async function lookAgain(
   loader: Loader,
   { runId, epoch, settler, shard }: SettleShardInput,
   snapshot: RunSnapshot,
-  items: readonly Item[],
+  items: readonly ShardItem[],
 ): Promise<void> {
   const facts = await readFacts(loader, runId);
   const done = items.filter(
@@ -269,7 +264,7 @@ interface Closing {
   readonly snapshot: RunSnapshot;
   readonly row: ShardRow;
   /** `null` when the shard's manifest is gone: its objects are only counted. */
-  readonly items: readonly Item[] | null;
+  readonly items: readonly ShardItem[] | null;
   readonly control: ControlRow;
 }
 
@@ -308,7 +303,7 @@ async function accountFor(
   loader: Loader,
   snapshot: RunSnapshot,
   { shard, code }: ShardRow,
-  items: readonly Item[],
+  items: readonly ShardItem[],
   { stop }: ControlRow,
 ): Promise<OutcomeDigest> {
   const { runId } = snapshot.request;
@@ -340,7 +335,7 @@ const NOT_BEGUN: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['notPosted', 'queu
 async function lookAtKeysAgain(
   loader: Loader,
   { request, definition }: RunSnapshot,
-  items: readonly Item[],
+  items: readonly ShardItem[],
   outcomes: readonly ObjectOutcome[],
 ): Promise<void> {
   if (!definition.events) return;
@@ -361,11 +356,6 @@ async function lookAtKeysAgain(
     await loader.loads.addPending({ load: request.load, bucket: definition.source.bucket }, keys);
 }
 
-/** Progress of all parts, those of earlier epochs too. */
-export function digestOfRun(view: Pick<RunView, 'parts'>): OutcomeDigest {
-  return view.parts.reduce((digest, { value }) => addDigests(digest, value.progress.digest), EMPTY_DIGEST);
-}
-
 function stopOnError(
   loader: Loader,
   control: Stored<ControlRow>,
@@ -374,71 +364,4 @@ function stopOnError(
 ): readonly RunWrite[] {
   if (control.value.stop !== null || !isOnErrorReached(definition.onError, digest.objects)) return [];
   return [change(control, { stop: 'onError', stopAt: loader.now().toISOString() })];
-}
-
-export interface OutcomeSituation {
-  readonly runId: string;
-  /** Why objects of the shard could not be posted. */
-  readonly code: string | null;
-  readonly stop: ControlRow['stop'];
-  readonly now: Date;
-  readonly downloadGraceMs: number;
-}
-
-/** How an object of a shard ended, by what the ledger says of it. */
-export function outcomeOf({ object, stored }: Item, situation: OutcomeSituation): ObjectOutcome {
-  const { runId } = situation;
-  const base = { key: object.key, version: object.version, sizeBytes: object.sizeBytes };
-  const entry = stored?.value ?? null;
-  // Settled after all, between the document of unsettled objects and now.
-  const settledElsewhere =
-    entry !== null && object.reason === 'recheck' && (entry.state === 'ingested' || entry.state === 'failed');
-  if (entry === null || (entry.runId !== runId && !settledElsewhere))
-    return { ...base, ...withoutPost(object, entry, situation) };
-  const state = {
-    ingested: 'ingested',
-    failed: 'failed',
-    unknown: 'unknown',
-    intent: 'unknown',
-    queued: 'unknown',
-    undone: 'notStarted',
-  } as const;
-  return {
-    ...base,
-    version: entry.version,
-    state: state[entry.state],
-    code: entry.errorCode,
-    message: entry.errorMessage,
-    sourceId: entry.sourceId,
-    attempts: entry.attempts,
-    postedAt: entry.queuedAt ?? entry.intentAt,
-    settledAt: entry.settledAt,
-    repostedUnproven: entry.repostedUnproven,
-  };
-}
-
-/** The run has not posted the object: it was stopped, could not, or an earlier run's message is still open. */
-function withoutPost(object: PlannedObject, entry: LedgerEntry | null, situation: OutcomeSituation) {
-  const { code, stop } = situation;
-  const none = { sourceId: null, attempts: 0, postedAt: null, settledAt: null, repostedUnproven: false };
-  const why = code as ErrorCode | null;
-  if (entry !== null && object.reason === 'recheck') {
-    // Without a fence ahead, nothing that comes by itself would tell more.
-    const hasFence = entry.urlExpiresAt !== null && !isBehindFence(entry, situation);
-    const isPutOff = stop !== null || (why === null && hasFence);
-    return {
-      ...none,
-      state: isPutOff ? ('deferred' as const) : ('unknown' as const),
-      code: why ?? ('noReport' as const),
-      message: ERROR_KINDS[why ?? 'noReport'].title,
-      sourceId: entry.sourceId,
-    };
-  }
-  if (stop !== null) return { ...none, state: 'notStarted' as const, code: null, message: null };
-  return {
-    ...none,
-    state: 'failed' as const,
-    code: 'notPosted' as const,
-    message: why === null ? ERROR_KINDS.notPosted.title : ERROR_KINDS[why].title,
-  };
 }
