@@ -11,7 +11,13 @@ import type { PendingObject, Unsettled } from '../ports/load-state.ts';
 import type { Source } from '../ports/source.ts';
 import { allOf } from './bounded.ts';
 import type { Loader } from './loader.ts';
-import { type RunFacts, type RunSnapshot, readNdjson } from './run-documents.ts';
+import {
+  ledgerOf,
+  pendingListOf,
+  type RunFacts,
+  type RunSnapshot,
+  readOpenObjects,
+} from './run-documents.ts';
 
 /** One page of what a run is about, compared with the ledger. */
 export interface FoundPage {
@@ -71,11 +77,8 @@ async function findUnsettled(
   const unsettled = facts.unsettled[index]!;
   const isLast = index + 1 === facts.unsettled.length;
   const next = isLast ? (snapshot.request.trigger === 'settle' ? null : 'k:') : `u:${index + 1}`;
-  // A new generation has a new table or ledger: what the old one left open is not its business.
-  if (unsettled.generation !== snapshot.generation)
-    return { objects: [], totals: EMPTY_PLAN, next, pending: [] };
   const before = await openKeys(loader, snapshot, facts.unsettled.slice(0, index));
-  const objects = (await readOpen(loader, unsettled))
+  const objects = (await readOpenObjects(loader, snapshot, unsettled))
     .filter(({ key }) => !before.has(key))
     .map(({ key, version, sizeBytes }): PlannedObject => ({ key, version, sizeBytes, reason: 'recheck' }));
   const bytes = objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
@@ -83,28 +86,13 @@ async function findUnsettled(
   return { objects, totals, next, pending: [] };
 }
 
-interface OpenObject {
-  readonly key: string;
-  readonly version: string;
-  readonly sizeBytes: number;
-}
-
-async function readOpen({ documents }: Loader, { manifest }: Unsettled): Promise<readonly OpenObject[]> {
-  const document = await documents.get(manifest);
-  return document === null ? [] : readNdjson<OpenObject>(document.body);
-}
-
 /** Keys that this run looks at again already, as earlier runs had handed them on. A run may have handed on another's. */
 async function openKeys(
   loader: Loader,
-  { generation }: RunSnapshot,
+  snapshot: RunSnapshot,
   unsettled: readonly Unsettled[],
 ): Promise<ReadonlySet<string>> {
-  const documents = await allOf(
-    unsettled.filter((one) => one.generation === generation),
-    4,
-    (one) => readOpen(loader, one),
-  );
+  const documents = await allOf(unsettled, 4, (one) => readOpenObjects(loader, snapshot, one));
   return new Set(documents.flat().map(({ key }) => key));
 }
 
@@ -228,11 +216,7 @@ async function announced(
   { snapshot }: FindTask,
   afterKey: string | null,
 ): Promise<KeyBatch> {
-  const { bucket } = snapshot.definition.source;
-  const pending = await loader.loads.readPending(
-    { load: snapshot.request.load, bucket },
-    { afterKey, limit: PENDING_KEYS },
-  );
+  const pending = await loader.loads.readPending(pendingListOf(snapshot), { afterKey, limit: PENDING_KEYS });
   const heads = await allOf(pending, HEADS_AT_ONCE, async ({ key }) => {
     try {
       return await source.head(key);
@@ -266,15 +250,15 @@ async function announced(
  */
 async function readEntries(
   loader: Loader,
-  { request: { load, trigger }, generation }: RunSnapshot,
+  snapshot: RunSnapshot,
   objects: readonly S3Object[],
 ): Promise<ReadonlyMap<string, Stored<LedgerEntry>>> {
-  const name = { load, generation };
+  const name = ledgerOf(snapshot);
   const first = objects[0];
   const last = objects.at(-1);
   if (first === undefined || last === undefined) return new Map();
   const keys = () => objects.map(({ key }) => key);
-  if (trigger === 'events' || objects.length <= LEDGER_PARTITIONS)
+  if (snapshot.request.trigger === 'events' || objects.length <= LEDGER_PARTITIONS)
     return loader.ledger.readKeys(name, keys());
   return loader.ledger.readRange(name, first.key, last.key);
 }

@@ -5,10 +5,13 @@ import { events } from '../observability/events.ts';
 import type { Unsettled } from '../ports/load-state.ts';
 import type { Loader } from './loader.ts';
 import {
+  ledgerOf,
+  type OpenObject,
+  pendingListOf,
   type RunSnapshot,
   readFacts,
   readManifest,
-  readNdjson,
+  readOpenObjects,
   readOutcomes,
   toNdjson,
   unsettledPath,
@@ -52,10 +55,7 @@ export async function handOnUnsettled(loader: Loader, snapshot: RunSnapshot, vie
   }
 }
 
-interface OpenObject {
-  readonly key: string;
-  readonly version: string;
-  readonly sizeBytes: number;
+interface FencedObject extends OpenObject {
   /** ISO 8601, UTC. */
   readonly fence: string | null;
 }
@@ -69,10 +69,10 @@ async function findOpen(
   snapshot: RunSnapshot,
   view: RunView,
   taken: readonly Unsettled[],
-): Promise<{ readonly open: readonly OpenObject[]; readonly read: readonly Unsettled[] }> {
-  const { runId, load } = snapshot.request;
-  const ledger = { load, generation: snapshot.generation };
-  const found = new Map<string, OpenObject>();
+): Promise<{ readonly open: readonly FencedObject[]; readonly read: readonly Unsettled[] }> {
+  const { runId } = snapshot.request;
+  const ledger = ledgerOf(snapshot);
+  const found = new Map<string, FencedObject>();
   const collect = async (keys: readonly string[]) => {
     const now = loader.now();
     for (const { value } of (await loader.ledger.readKeys(ledger, keys)).values()) {
@@ -102,7 +102,8 @@ async function findOpen(
   const read: Unsettled[] = [];
   for (const document of taken) {
     try {
-      await collect((await keysOf(loader, snapshot, document)).filter((key) => !found.has(key)));
+      const objects = await readOpenObjects(loader, snapshot, document);
+      await collect(objects.map(({ key }) => key).filter((key) => !found.has(key)));
       read.push(document);
     } catch (thrown) {
       events.openObjectsUnread(loader.logger, {
@@ -115,30 +116,17 @@ async function findOpen(
   return { open: [...found.values()], read };
 }
 
-/** Keys of a document; none when it is about the ledger of another generation, or gone. */
-async function keysOf(
-  { documents }: Loader,
-  snapshot: RunSnapshot,
-  { generation, manifest }: Unsettled,
-): Promise<readonly string[]> {
-  if (generation !== snapshot.generation) return [];
-  const document = await documents.get(manifest);
-  return document === null ? [] : readNdjson<{ readonly key: string }>(document.body).map(({ key }) => key);
-}
-
 /** Events of objects that the run has planned and not begun are used up: their keys wait for the next events run. */
 export async function handBackAnnounced(
   loader: Loader,
   snapshot: RunSnapshot,
   { shards }: RunView,
 ): Promise<void> {
-  const { request, definition } = snapshot;
-  if (request.trigger !== 'events') return;
-  const list = { load: request.load, bucket: definition.source.bucket };
+  if (snapshot.request.trigger !== 'events') return;
   for (const { value } of shards) {
     const objects = (await readManifest(loader, value.manifest)) ?? [];
     await loader.loads.addPending(
-      list,
+      pendingListOf(snapshot),
       objects.map(({ key }) => key),
     );
   }

@@ -12,7 +12,7 @@ import { allOf } from './bounded.ts';
 import type { Loader } from './loader.ts';
 import { change, pauseMs } from './part-commit.ts';
 import { settleRechecked, type ToPost, type UnitWork, withoutRewritten } from './recheck.ts';
-import { readSnapshot, readUnit } from './run-documents.ts';
+import { ledgerOf, readSnapshot, readUnit } from './run-documents.ts';
 
 /** After so many definite refusals by every queue an object has failed; pauses 1 and 3 s. */
 const POST_ROUNDS = 3;
@@ -42,7 +42,7 @@ export async function ingestUnit(loader: Loader, input: IngestUnitInput): Promis
     const work: UnitWork = {
       input,
       snapshot,
-      ledger: { load: snapshot.request.load, generation: snapshot.generation },
+      ledger: ledgerOf(snapshot),
       source: await loader.source(source),
       ingestion: await loader.ingestion(destination.cluster),
     };

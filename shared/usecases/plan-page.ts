@@ -13,6 +13,7 @@ import { decideAsPart, pauseMs } from './part-commit.ts';
 import {
   type PlannedShard,
   type PlanPage,
+  pendingListOf,
   type RunFacts,
   type RunSnapshot,
   readFacts,
@@ -59,10 +60,7 @@ export async function planPage(loader: Loader, input: PlanPageInput): Promise<Pl
       (await makePage(loader, { snapshot, facts, page, cursor: position.cursor }));
     const answer = await handOver(loader, input, planned, position.inserted);
     if (planned.pending.length > 0) {
-      await loader.loads.removePending(
-        { load: snapshot.request.load, bucket: snapshot.definition.source.bucket },
-        planned.pending,
-      );
+      await loader.loads.removePending(pendingListOf(snapshot), planned.pending);
     }
     return answer;
   } catch (thrown) {

@@ -9,7 +9,7 @@ import {
 } from '../domain/run-summary.ts';
 import { LoaderError } from '../errors/loader-error.ts';
 import type { Loader } from './loader.ts';
-import { readManifest, readOutcomes, readSnapshot, readSummary } from './run-documents.ts';
+import { ledgerOf, readManifest, readOutcomes, readSnapshot, readSummary } from './run-documents.ts';
 import { digestOfRun, planOfRun } from './run-totals.ts';
 
 /** How far a run is. Bytes are those of the objects as they lie in S3. */
@@ -203,10 +203,10 @@ function byShard(a: ShardRow, b: ShardRow): number {
 async function outcomesOf(loader: Loader, view: RunView, shard: ShardRow): Promise<readonly ListedOutcome[]> {
   const { runId, finalState } = view.run.value;
   if (shard.state === 'settled') return (await readOutcomes(loader, runId, shard.shard)) ?? [];
-  const { request, generation } = await readSnapshot(loader, runId);
+  const snapshot = await readSnapshot(loader, runId);
   const objects = (await readManifest(loader, shard.manifest)) ?? [];
   const entries = await loader.ledger.readKeys(
-    { load: request.load, generation },
+    ledgerOf(snapshot),
     objects.map(({ key }) => key),
   );
   return objects.map((object) => {

@@ -1,5 +1,5 @@
 import type { IngestUnitInput } from '../contracts/durable.ts';
-import type { LedgerEntry } from '../domain/ledger-entry.ts';
+import { isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
 import type { Stored } from '../domain/run-record.ts';
 import type { PlannedObject } from '../domain/shard-layout.ts';
 import { sourceIdOf } from '../domain/source-id.ts';
@@ -75,11 +75,11 @@ export async function settleRechecked(
   loader: Loader,
   work: UnitWork,
   group: readonly PlannedObject[],
-  entries: Map<string, Stored<LedgerEntry>> | ReadonlyMap<string, Stored<LedgerEntry>>,
+  entries: ReadonlyMap<string, Stored<LedgerEntry>>,
 ): Promise<readonly PlannedObject[]> {
   const open = group.filter(({ key, reason }) => {
-    const state = entries.get(key)?.value.state;
-    return reason === 'recheck' && (state === 'intent' || state === 'queued' || state === 'unknown');
+    const entry = entries.get(key)?.value;
+    return reason === 'recheck' && entry !== undefined && isUnsettled(entry.state);
   });
   if (open.length === 0) return group;
   const idsOf = ({ key }: PlannedObject) => {

@@ -5,7 +5,8 @@ import type { ObjectOutcome, PlanTotals, RunSummary } from '../domain/run-summar
 import { latestDue } from '../domain/schedule.ts';
 import type { PlannedObject, Shard } from '../domain/shard-layout.ts';
 import { LoaderError } from '../errors/loader-error.ts';
-import type { Unsettled } from '../ports/load-state.ts';
+import type { LedgerName } from '../ports/ledger.ts';
+import type { PendingList, Unsettled } from '../ports/load-state.ts';
 import type { Loader } from './loader.ts';
 
 /** What a run works by from beginning to end, whatever becomes of the definition meanwhile. */
@@ -16,6 +17,16 @@ export interface RunSnapshot {
   readonly definition: LoadDefinition;
   readonly tag: string;
   readonly tagWindow: TagWindow;
+}
+
+/** The ledger that a run works on. */
+export function ledgerOf({ request: { load }, generation }: RunSnapshot): LedgerName {
+  return { load, generation };
+}
+
+/** The pending list of a run's load. */
+export function pendingListOf({ request: { load }, definition: { source } }: RunSnapshot): PendingList {
+  return { load, bucket: source.bucket };
 }
 
 /** A plan page: what was found between two cursors. Written once; the shards that it names stand beside it. */
@@ -214,7 +225,7 @@ function parseLines(text: string): readonly PlannedObject[] {
   }));
 }
 
-export function readNdjson<Value>(text: string): readonly Value[] {
+function readNdjson<Value>(text: string): readonly Value[] {
   return text
     .split('\n')
     .filter((line) => line !== '')
@@ -223,6 +234,24 @@ export function readNdjson<Value>(text: string): readonly Value[] {
 
 export function toNdjson(values: readonly unknown[]): string {
   return values.map((value) => `${JSON.stringify(value)}\n`).join('');
+}
+
+/** An object whose fate a run left open, as its document of unsettled objects holds it. */
+export interface OpenObject {
+  readonly key: string;
+  readonly version: string;
+  readonly sizeBytes: number;
+}
+
+/** The objects of a document of unsettled objects; none when it is gone, or about the ledger of another generation. */
+export async function readOpenObjects(
+  { documents }: Loader,
+  { generation }: RunSnapshot,
+  unsettled: Unsettled,
+): Promise<readonly OpenObject[]> {
+  if (unsettled.generation !== generation) return [];
+  const document = await documents.get(unsettled.manifest);
+  return document === null ? [] : readNdjson<OpenObject>(document.body);
 }
 
 /** Writes the outcomes of a shard once; if some stand already, they are returned and count. */

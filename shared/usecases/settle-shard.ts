@@ -18,7 +18,15 @@ import type { LedgerName } from '../ports/ledger.ts';
 import type { RunWrite } from '../ports/run-store.ts';
 import type { Loader } from './loader.ts';
 import { change, decideAsPart } from './part-commit.ts';
-import { type RunSnapshot, readFacts, readManifest, readSnapshot, writeOutcomes } from './run-documents.ts';
+import {
+  ledgerOf,
+  pendingListOf,
+  type RunSnapshot,
+  readFacts,
+  readManifest,
+  readSnapshot,
+  writeOutcomes,
+} from './run-documents.ts';
 import { digestOfRun } from './run-totals.ts';
 import { settleEntry } from './settle-entry.ts';
 
@@ -72,7 +80,7 @@ async function passOver(
   const isGivenUp = overdueMs >= loader.timing.lookAtMostEveryMs;
 
   const snapshot = await readSnapshot(loader, runId);
-  const ledger: LedgerName = { load: snapshot.request.load, generation: snapshot.generation };
+  const ledger = ledgerOf(snapshot);
   const closing = { snapshot, row, control: view.control.value };
   const items = await readItems(loader, ledger, row);
   if (items === null) {
@@ -334,10 +342,11 @@ const NOT_BEGUN: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['notPosted', 'queu
  */
 async function lookAtKeysAgain(
   loader: Loader,
-  { request, definition }: RunSnapshot,
+  snapshot: RunSnapshot,
   items: readonly ShardItem[],
   outcomes: readonly ObjectOutcome[],
 ): Promise<void> {
+  const { request, definition } = snapshot;
   if (!definition.events) return;
   const settledNow = items
     .filter(
@@ -352,8 +361,7 @@ async function lookAtKeysAgain(
           .filter(({ state, code }) => state === 'notStarted' || (code !== null && NOT_BEGUN.has(code)))
           .map(({ key }) => key);
   const keys = [...settledNow, ...notBegun];
-  if (keys.length > 0)
-    await loader.loads.addPending({ load: request.load, bucket: definition.source.bucket }, keys);
+  if (keys.length > 0) await loader.loads.addPending(pendingListOf(snapshot), keys);
 }
 
 function stopOnError(

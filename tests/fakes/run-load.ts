@@ -58,7 +58,7 @@ export async function tickLoads(
 }
 
 /** Delivers one S3 event notification of these keys. */
-export function announceKeys({ loader }: TestLoader, keys: readonly string[]): Promise<void> {
+export function announceKeys({ loader }: Pick<TestLoader, 'loader'>, keys: readonly string[]): Promise<void> {
   return receiveEvent(loader, {
     Records: keys.map((key) => ({
       eventSource: 'aws:s3',

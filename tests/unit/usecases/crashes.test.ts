@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
-import { receiveEvent } from '../../../shared/usecases/receive-event.ts';
 import { startRun } from '../../../shared/usecases/start-run.ts';
 import { tick } from '../../../shared/usecases/tick.ts';
 import { Crash, type CrashingLoader, type CrashMoment, crashAt } from '../../fakes/crashing-loader.ts';
@@ -10,7 +9,7 @@ import {
   drive,
   type MemoryOrchestrations,
 } from '../../fakes/memory-orchestrations.ts';
-import { runLoad } from '../../fakes/run-load.ts';
+import { announceKeys, runLoad } from '../../fakes/run-load.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
 
 const OBJECTS = 60;
@@ -113,16 +112,10 @@ describe.each<[CrashMoment, string, boolean]>([
       for (let index = 0; index < OBJECTS; index += 1) test_.source.put({ key: `in/${index}` });
       await putLoad(test_.loader, 'flights', definitionOf({ events: true }));
       const host = crashAt(test_.loader, number, moment);
-      const message = {
-        Records: Array.from({ length: OBJECTS }, (_, index) => ({
-          eventSource: 'aws:s3',
-          eventName: 'ObjectCreated:Put',
-          s3: { bucket: { name: 'memory-bucket' }, object: { key: `in/${index}`, size: 1, eTag: 'x' } },
-        })),
-      };
-      await surviving(host, () => receiveEvent(host.loader, message));
+      const keys = Array.from({ length: OBJECTS }, (_, index) => `in/${index}`);
+      await surviving(host, () => announceKeys(host, keys));
       // The queue delivers a message again that was not taken.
-      await receiveEvent(test_.loader, message);
+      await announceKeys(test_, keys);
       await tickAndRun(test_, orchestrations, host, twice);
       if (host.deaths() === 0) break;
       crashes += 1;
