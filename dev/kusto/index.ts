@@ -103,8 +103,14 @@ async function start(
   const reporter = new StatusReporter({
     failedQueues: resources.failedQueues,
     succeededQueues: resources.succeededQueues,
-    onLost: () => {
+    onLost: ({ message, status }, reason) => {
       counters.statusReportsLost += 1;
+      console.error(
+        `kusto: nobody was told that source ${message.id} (${message.sourcePath}) is ${status}: ${reason}`,
+      );
+    },
+    onRetried: () => {
+      counters.statusReportsRetried += 1;
     },
   });
   const loader = new BatchLoader({
@@ -191,6 +197,7 @@ async function start(
     const closed = new Promise<void>((resolve) => started.server.close(() => resolve()));
     started.server.closeAllConnections();
     await closed;
+    reporter.stop();
     await reader.stop();
     // Batches that are being appended finish: their messages would otherwise come twice.
     await loader.stop();

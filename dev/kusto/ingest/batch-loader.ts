@@ -152,8 +152,14 @@ export class BatchLoader {
         if (this.#isAlreadyIngested(item)) into.skipped.push(item);
         else slots[index] = { item, data: await this.#fetch(item, `${batch.id}-${index}`) };
       } catch (error) {
-        if (!(error instanceof IngestionError)) throw error;
-        into.failed.push({ item, error });
+        // Whatever it is, the source has to end with a report: what is nobody's fault is tried again.
+        into.failed.push({
+          item,
+          error:
+            error instanceof IngestionError
+              ? error
+              : new IngestionError('General_InternalServerError', (error as Error).message, 'Transient'),
+        });
       }
     });
     into.fetched.push(...slots.filter((slot) => slot !== undefined));

@@ -10,7 +10,9 @@ export interface IngestionCounters {
   sourcesSkipped: number;
   transientRetries: number;
   rowsLoaded: number;
+  /** Each one is also named on stderr. */
   statusReportsLost: number;
+  statusReportsRetried: number;
   statusReportsSuppressed: number;
 }
 
@@ -27,6 +29,7 @@ export function makeCounters(): IngestionCounters {
     transientRetries: 0,
     rowsLoaded: 0,
     statusReportsLost: 0,
+    statusReportsRetried: 0,
     statusReportsSuppressed: 0,
   };
 }

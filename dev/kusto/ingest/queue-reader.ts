@@ -1,5 +1,6 @@
 import type { DequeuedMessageItem, QueueClient } from '@azure/storage-queue';
 import type { Faults } from '../faults.ts';
+import { nameOf, retryPassing } from '../storage/storage-retry.ts';
 import type { Batcher, BatchItem } from './batching.ts';
 import { runConcurrently } from './concurrency.ts';
 import type { IngestionCounters } from './ingestion-counters.ts';
@@ -9,6 +10,8 @@ import { makeReport, type StatusReporter } from './status-reports.ts';
 const IDLE_POLL_MS = 200;
 const MESSAGES_PER_POLL = 32;
 const MAX_DROPPED = 200;
+/** A connection may be dead without either end knowing it, and a poll that waits for it would read nothing any more. */
+const POLL_TIMEOUT_MS = 30_000;
 
 export interface QueueReaderOptions {
   readonly queues: readonly QueueClient[];
@@ -20,12 +23,14 @@ export interface QueueReaderOptions {
   readonly visibilitySeconds: number;
 }
 
-/** A message that this endpoint holds and has not finished. */
+/** A message that this endpoint holds. */
 interface Lease {
   readonly queue: QueueClient;
   readonly messageId: string;
   popReceipt: string;
   renewAtMs: number;
+  /** Its source is done with; it only has to go from its queue. */
+  isSettled: boolean;
   /** An update and a delete at the same time would use the same receipt. */
   busy: Promise<unknown>;
 }
@@ -38,7 +43,7 @@ export class QueueReader {
   readonly #dropped: { readonly droppedAt: string; readonly reason: string }[] = [];
   readonly #loops: Promise<void>[];
   readonly #renewing: NodeJS.Timeout;
-  #isStopped = false;
+  readonly #abort = new AbortController();
 
   constructor(options: QueueReaderOptions) {
     this.#options = options;
@@ -53,11 +58,11 @@ export class QueueReader {
 
   /** Messages taken from the queues and not yet settled. */
   get heldCount(): number {
-    return this.#leases.size;
+    return [...this.#leases.values()].filter((lease) => !lease.isSettled).length;
   }
 
   retryLater(item: BatchItem, delayMs: number): void {
-    if (this.#isStopped) return;
+    if (this.#abort.signal.aborted) return;
     const timer = setTimeout(() => {
       this.#retries.delete(timer);
       this.#options.batcher.add(item);
@@ -67,7 +72,7 @@ export class QueueReader {
 
   /** Ends the polling and forgets the open batches; messages stay hidden until `release`. */
   async stop(): Promise<void> {
-    this.#isStopped = true;
+    this.#abort.abort();
     clearInterval(this.#renewing);
     for (const timer of this.#retries) clearTimeout(timer);
     await Promise.all(this.#loops);
@@ -76,26 +81,36 @@ export class QueueReader {
 
   /** Shows the messages that are still held again, for the next reader of the same queues. */
   async release(): Promise<void> {
-    await runConcurrently([...this.#leases.values()], MESSAGES_PER_POLL, async (lease) => {
+    const held = [...this.#leases.values()].filter((lease) => !lease.isSettled);
+    await runConcurrently(held, MESSAGES_PER_POLL, async (lease) => {
       await lease.busy;
       await lease.queue.updateMessage(lease.messageId, lease.popReceipt, undefined, 0).catch(() => undefined);
     });
   }
 
   async #poll(queue: QueueClient): Promise<void> {
-    while (!this.#isStopped) {
+    while (!this.#abort.signal.aborted) {
       let messages: readonly DequeuedMessageItem[] = [];
       try {
         const response = await queue.receiveMessages({
           numberOfMessages: MESSAGES_PER_POLL,
           visibilityTimeout: this.#options.visibilitySeconds,
+          abortSignal: AbortSignal.timeout(POLL_TIMEOUT_MS),
         });
         messages = response.receivedMessageItems;
       } catch {
         // The storage is away or the queue was removed: asked again at the next turn.
       }
-      for (const message of messages) await this.#take(queue, message);
-      if (messages.length === 0 && !this.#isStopped)
+      for (const message of messages) {
+        try {
+          await this.#take(queue, message);
+        } catch (error) {
+          // Not held any more, it shows again when its time is over.
+          this.#leases.delete(message.messageId);
+          console.error(`kusto: message ${message.messageId} could not be taken:`, error);
+        }
+      }
+      if (messages.length === 0 && !this.#abort.signal.aborted)
         await new Promise((resolve) => setTimeout(resolve, IDLE_POLL_MS));
     }
   }
@@ -106,6 +121,8 @@ export class QueueReader {
     if (held !== undefined) {
       // The renewal came too late and the message showed again: it is the same delivery, with a new receipt.
       held.popReceipt = item.popReceipt;
+      held.renewAtMs = this.#nextRenewalMs();
+      if (held.isSettled) await this.#remove(held);
       return;
     }
     counters.messagesReceived += 1;
@@ -114,6 +131,7 @@ export class QueueReader {
       messageId: item.messageId,
       popReceipt: item.popReceipt,
       renewAtMs: this.#nextRenewalMs(),
+      isSettled: false,
       busy: Promise.resolve(),
     };
     this.#leases.set(item.messageId, lease);
@@ -156,14 +174,30 @@ export class QueueReader {
   }
 
   async #settle(lease: Lease): Promise<void> {
-    if (!this.#leases.delete(lease.messageId)) return;
+    if (lease.isSettled) return;
+    lease.isSettled = true;
     await lease.busy;
-    await lease.queue.deleteMessage(lease.messageId, lease.popReceipt).catch(() => undefined);
+    await this.#remove(lease);
+  }
+
+  /** A message whose receipt is out of date stays known: when it shows again it is removed, not loaded. */
+  async #remove(lease: Lease): Promise<void> {
+    try {
+      await retryPassing(
+        (abortSignal) => lease.queue.deleteMessage(lease.messageId, lease.popReceipt, { abortSignal }),
+        { signal: this.#abort.signal },
+      );
+    } catch (error) {
+      if ((error as { code?: string }).code === 'PopReceiptMismatch') return;
+      if ((error as { statusCode?: number }).statusCode !== 404)
+        console.error(`kusto: message ${lease.messageId} could not be removed: ${nameOf(error)}`);
+    }
+    this.#leases.delete(lease.messageId);
   }
 
   async #renew(): Promise<void> {
     const now = Date.now();
-    const due = [...this.#leases.values()].filter((lease) => lease.renewAtMs <= now);
+    const due = [...this.#leases.values()].filter((lease) => !lease.isSettled && lease.renewAtMs <= now);
     await runConcurrently(due, MESSAGES_PER_POLL, async (lease) => {
       lease.renewAtMs = this.#nextRenewalMs();
       const renewal = lease.queue

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { TableClient, TableEntity, TransactionAction } from '@azure/data-tables';
 import type { QueueClient } from '@azure/storage-queue';
 import { openStatusTable } from '../storage/ingestion-resources.ts';
+import { isPassing, nameOf, retryPassing } from '../storage/storage-retry.ts';
 import { runConcurrently } from './concurrency.ts';
 import type { FailureStatus } from './ingestion-error.ts';
 import type { IngestionMessage } from './ingestion-message.ts';
@@ -21,8 +22,10 @@ export interface IngestionReport {
 export interface StatusReporterOptions {
   readonly failedQueues: readonly QueueClient[];
   readonly succeededQueues: readonly QueueClient[];
-  /** Called for a report that could not be written, with the reason. */
+  /** Called for a report that can't be written, with the reason: its message names nothing to write to, or the storage refused it. */
   onLost(report: IngestionReport, reason: string): void;
+  /** Called when a report is tried again after an error that may pass. */
+  onRetried(): void;
 }
 
 const CONCURRENCY = 16;
@@ -30,9 +33,13 @@ const MAX_TRANSACTION = 100;
 /** A table client per address; a load names the same address in every message. */
 const MAX_CLIENTS = 32;
 
-/** Writes what became of sources to the status queues and to the status entities that messages name. */
+/**
+ * Writes what became of sources to the status queues and to the status entities that messages name. A storage that does not answer, or
+ * answers with an error that may pass, is asked again: a report is lost for good reasons only.
+ */
 export class StatusReporter {
   readonly #options: StatusReporterOptions;
+  readonly #abort = new AbortController();
   readonly #tables = new Map<string, TableClient>();
   #turn = 0;
 
@@ -50,6 +57,23 @@ export class StatusReporter {
       ),
       this.#writeToTables(wanted.filter((report) => report.message.reportMethod !== 'queue')),
     ]);
+  }
+
+  /** Ends the waiting for a storage that is away; what is not written by then is lost. */
+  stop(): void {
+    this.#abort.abort();
+  }
+
+  #retry(work: (signal: AbortSignal) => Promise<unknown>): Promise<unknown> {
+    let tries = 0;
+    return retryPassing(
+      (signal) => {
+        if (tries > 0) this.#options.onRetried();
+        tries += 1;
+        return work(signal);
+      },
+      { signal: this.#abort.signal },
+    );
   }
 
   async #writeToQueue(report: IngestionReport): Promise<void> {
@@ -78,10 +102,11 @@ export class StatusReporter {
           ShouldRetry: report.failureStatus === 'Transient' || report.failureStatus === 'Exhausted',
         }
       : { ...shared, SucceededOn: now };
+    const text = Buffer.from(JSON.stringify(body)).toString('base64');
     try {
-      await queue?.sendMessage(Buffer.from(JSON.stringify(body)).toString('base64'));
+      await this.#retry(async (abortSignal) => queue?.sendMessage(text, { abortSignal }));
     } catch (error) {
-      this.#options.onLost(report, (error as Error).message);
+      this.#options.onLost(report, nameOf(error));
     }
   }
 
@@ -110,19 +135,22 @@ export class StatusReporter {
   async #merge(reports: readonly IngestionReport[]): Promise<void> {
     const [first] = reports;
     if (first?.message.statusEntity === undefined) return;
+    const { tableUrl } = first.message.statusEntity;
     try {
-      const client = this.#openTable(first.message.statusEntity.tableUrl);
-      if (reports.length === 1) {
-        await client.updateEntity(makeEntity(first), 'Merge');
-        return;
-      }
-      await client.submitTransaction(
-        reports.map((report): TransactionAction => ['update', makeEntity(report), 'Merge']),
-      );
+      await this.#retry((abortSignal) => {
+        const client = this.#openTable(tableUrl);
+        return reports.length === 1
+          ? client.updateEntity(makeEntity(first), 'Merge', { abortSignal })
+          : client.submitTransaction(
+              reports.map((report): TransactionAction => ['update', makeEntity(report), 'Merge']),
+              { abortSignal },
+            );
+      });
     } catch (error) {
       // One missing entity fails its whole transaction: the others are written one by one.
-      if (reports.length > 1) await runConcurrently(reports, CONCURRENCY, (report) => this.#merge([report]));
-      else this.#options.onLost(first, (error as { code?: string }).code ?? (error as Error).name);
+      if (reports.length > 1 && !isPassing(error))
+        await runConcurrently(reports, CONCURRENCY, (report) => this.#merge([report]));
+      else for (const report of reports) this.#options.onLost(report, nameOf(error));
     }
   }
 

@@ -55,6 +55,8 @@ export interface PostOptions {
   readonly flushImmediately?: boolean;
   readonly database?: string;
   readonly withEntity?: boolean;
+  /** Where the message says its status table is; default: where it is. */
+  readonly tableOrigin?: string;
 }
 
 export interface LocalKusto {
@@ -123,7 +125,13 @@ export async function startLocalKusto(options: Partial<KustoOptions> = {}): Prom
       }
       const message = {
         IngestionStatusInTable:
-          reportMethod > 0 ? { tableConnectionString: tableUrl, partitionKey: id, rowKey: id } : null,
+          reportMethod > 0
+            ? {
+                tableConnectionString: tableUrl.replace(origin, post.tableOrigin ?? origin),
+                partitionKey: id,
+                rowKey: id,
+              }
+            : null,
         BlobPath: url,
         RawDataSize: post.rawSize === undefined ? 1_000 : post.rawSize,
         DatabaseName: post.database ?? 'local',

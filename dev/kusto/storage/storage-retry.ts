@@ -1,0 +1,55 @@
+/** Answers of a storage service that may be another one next time; so is no answer at all. */
+export function isPassing(error: unknown): boolean {
+  const { statusCode, code } = error as { statusCode?: number; code?: string };
+  if (code === 'ERR_INVALID_URL') return false;
+  return statusCode === undefined || statusCode === 408 || statusCode === 429 || statusCode >= 500;
+}
+
+/** What to call an error of a storage client in one word: never a URL, which may hold a signature. */
+export function nameOf(error: unknown): string {
+  const { code, statusCode, name } = error as { code?: string; statusCode?: number; name?: string };
+  return code ?? (statusCode === undefined ? (name ?? 'unknown error') : `HTTP ${statusCode}`);
+}
+
+const FIRST_PAUSE_MS = 100;
+const MAX_PAUSE_MS = 5_000;
+/** A connection may be dead without either end knowing it. */
+const TRY_TIMEOUT_MS = 60_000;
+
+export interface RetryOptions {
+  /** Ends the waiting; the last error is thrown. */
+  readonly signal: AbortSignal;
+  /** For how long to try again. Default 10 min. */
+  readonly forMs?: number;
+}
+
+/**
+ * Runs `work` until it succeeds, for as long as its errors are passing ones. `work` must be harmless when it is done twice.
+ * @throws what `work` throws, when that will not pass, or the time is over.
+ */
+export async function retryPassing<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+  { signal, forMs = 600_000 }: RetryOptions,
+): Promise<T> {
+  const until = Date.now() + forMs;
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS)) {
+    try {
+      return await work(AbortSignal.timeout(TRY_TIMEOUT_MS));
+    } catch (error) {
+      if (!isPassing(error) || signal.aborted || Date.now() + pauseMs > until) throw error;
+      await pause(pauseMs, signal);
+    }
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done);
+  });
+}
