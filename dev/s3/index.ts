@@ -1,7 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { RunningPart } from '../part.ts';
-import { type FaultRule, Faults } from './control/faults.ts';
+import { type FaultRule, readFaultRule } from './control/fault-rule.ts';
+import { Faults } from './control/faults.ts';
 import { type OperationCount, RequestCounters } from './control/request-counters.ts';
 import { defaultCredentials, type LocalCredentials } from './credentials.ts';
 import { checkBucketName } from './operations/buckets.ts';
@@ -9,7 +10,7 @@ import { type EndpointState, handleRequest } from './request-handler.ts';
 import { type SeedObject, seedObjects } from './seed-objects.ts';
 import { ObjectStore } from './store/object-store.ts';
 
-export type { FaultAction, FaultRule } from './control/faults.ts';
+export type { FaultAction, FaultRule } from './control/fault-rule.ts';
 export { defaultCredentials, type LocalCredentials } from './credentials.ts';
 export type { SeedObject } from './seed-objects.ts';
 
@@ -50,7 +51,12 @@ export interface RunningS3 extends RunningPart {
    * @throws Error if the bucket is missing or a key is not valid
    */
   seedObjects(bucket: string, objects: Iterable<SeedObject>): Promise<number>;
-  /** Injects a fault into requests to come. @returns an id for `removeFault` */
+  /**
+   * Injects a fault into requests to come.
+   *
+   * @returns an id for `removeFault`
+   * @throws Error if the rule is not valid
+   */
   injectFault(rule: FaultRule): number;
   /** @returns false if the rule is not there, or used up */
   removeFault(id: number): boolean;
@@ -101,7 +107,7 @@ export async function startS3(options: S3Options): Promise<RunningS3> {
     stop: () => (stopping ??= stopServer(server, store)),
     createBucket,
     seedObjects: (bucket, objects) => seedObjects(store, clock, bucket, objects),
-    injectFault: (rule) => state.faults.add(rule),
+    injectFault: (rule) => state.faults.add(readFaultRule(rule)),
     removeFault: (id) => state.faults.remove(id),
     clearFaults: () => state.faults.clear(),
     requestCounts: () => state.counters.read(),

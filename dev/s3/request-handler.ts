@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { setTimeout as wait } from 'node:timers/promises';
+import { applyBeforeRequest, isReset, limitsOf } from './control/apply-faults.ts';
 import { answerControl, controlPath } from './control/control-endpoint.ts';
-import type { FaultAction, Faults } from './control/faults.ts';
+import type { FaultAction } from './control/fault-rule.ts';
+import type { Faults } from './control/faults.ts';
 import type { RequestCounters } from './control/request-counters.ts';
 import type { LocalCredentials } from './credentials.ts';
 import type { Reply, S3Call } from './operations/call.ts';
@@ -82,19 +83,18 @@ export async function handleRequest(
       bucket: prepared.call.bucketName,
       key: prepared.call.key,
     });
-    if (await isReset(actions, 'before', message)) return;
+    if (await applyBeforeRequest(actions, prepared.call, message)) return;
     reply = await runOperation(operation, prepared.call);
   } catch (error) {
     if (message.destroyed && !message.complete) return;
     reply = errorReply(toS3Error(error), message, requestId);
   }
   if (operation !== '' && reply.status >= 400) state.counters.countError(operation);
-  if (await isReset(actions, 'after', message)) {
+  if (isReset(actions, 'after', message)) {
     if (typeof reply.body === 'object') reply.body.close();
     return;
   }
-  const truncate = actions.find((action) => action.kind === 'truncate');
-  await sendReply(response, message.method === 'HEAD', reply, truncate?.afterBytes ?? null);
+  await sendReply(response, message.method === 'HEAD', reply, limitsOf(actions));
   // What is left of a body that was refused is read and dropped, so that the client gets to read the answer.
   if (!message.complete) message.resume();
 }
@@ -160,23 +160,6 @@ async function runOperation(operation: string, call: S3Call): Promise<Reply> {
   if (!operationsWithBody.has(operation))
     await readSmallBody(call.openBody(), call.headers, maxIgnoredBodyBytes);
   return run(call);
-}
-
-/** Waits where a fault says so, and resets the connection or throws where one says that. */
-async function isReset(
-  actions: readonly FaultAction[],
-  when: 'before' | 'after',
-  message: IncomingMessage,
-): Promise<boolean> {
-  for (const action of actions) {
-    if (action.kind === 'delay' && when === 'before') await wait(action.delayMs);
-    if (action.kind === 'error' && when === 'before') throw new S3Error(action.code);
-    if (action.kind === 'reset' && action.when === when) {
-      message.socket.resetAndDestroy();
-      return true;
-    }
-  }
-  return false;
 }
 
 /** Headers by lower-case name, repeated ones joined: Node's own view drops or splits some of them. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { equalSignatures } from '../protocol/sigv4.ts';
-import { type Faults, readFaultRule } from './faults.ts';
+import { readFaultRule } from './fault-rule.ts';
+import type { Faults } from './faults.ts';
 import type { RequestCounters } from './request-counters.ts';
 
 /** Path that no bucket can have: names of buckets begin with a letter or a digit. */
