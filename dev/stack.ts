@@ -7,6 +7,7 @@ import { type FunctionsHost, type FunctionsHostOptions, startFunctionsHost } fro
 import { startKusto } from './kusto/index.ts';
 import type { RunningPart } from './part.ts';
 import { type RunningS3, startS3 } from './s3/index.ts';
+import { type RunningStorageProxy, startStorageProxy } from './storage-proxy/index.ts';
 
 export const PROJECT_FOLDER = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
@@ -15,6 +16,8 @@ export interface StackOptions {
   readonly folder: string;
   /** Keep Azurite's data in memory. Default false. */
   readonly inMemory?: boolean;
+  /** Puts the storage proxy before Azurite, for the app and for Kusto, so that storage can fail on demand. Default false. */
+  readonly storageProxy?: boolean;
   /** Divides ADX's batching times; for tests. Default 1. */
   readonly batchingTimeScale?: number;
   /** Buckets to create. */
@@ -29,7 +32,10 @@ export interface StackOptions {
 }
 
 export interface Services {
+  /** The storage that everybody uses: Azurite, or the proxy before it. */
   readonly azurite: RunningAzurite;
+  /** Where storage can be made to fail; null unless asked for. */
+  readonly storageProxy: RunningStorageProxy | null;
   readonly s3: RunningS3;
   readonly kusto: Awaited<ReturnType<typeof startKusto>>;
 }
@@ -58,14 +64,17 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   try {
     await mkdir(options.folder, { recursive: true });
     const folderOf = (part: string) => path.join(options.folder, part);
-    const [azurite, s3] = await Promise.all([
+    const [ownAzurite, s3] = await Promise.all([
       startAzurite({ folder: folderOf('azurite'), inMemory: options.inMemory ?? false }).then(add),
       startS3({ folder: folderOf('s3'), buckets: options.buckets ?? [] }).then(add),
     ]);
+    const storageProxy =
+      options.storageProxy === true ? add(await startStorageProxy({ azurite: ownAzurite })) : null;
+    const azurite = storageProxy ?? ownAzurite;
     const kusto = add(
       await startKusto({ azurite: azurite.settings, batchingTimeScale: options.batchingTimeScale ?? 1 }),
     );
-    const services: Services = { azurite, s3, kusto };
+    const services: Services = { azurite, storageProxy, s3, kusto };
     const launch = async (changes: Partial<FunctionsHostOptions> = {}) =>
       add(
         await (options.startHost ?? startFunctionsHost)({

@@ -5,17 +5,20 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunningAzurite, startAzurite } from '../../../dev/azurite/index.ts';
+import {
+  type RunningStorageProxy,
+  type StorageFaultRule,
+  startStorageProxy,
+} from '../../../dev/storage-proxy/index.ts';
 import { createAzureState } from '../../../shared/adapters/state/azure-state.ts';
 import type { State } from '../../../shared/adapters/state/state.ts';
 import { partitionOf } from '../../../shared/domain/ledger-key.ts';
-import { type LossyProxy, startLossyProxy } from './lossy-proxy.ts';
 import { AT, entryOf, partOfRun, runOf, shardOf } from './samples.ts';
 import { countRequests } from './state-under-test.ts';
 
 let folder: string;
 let azurite: RunningAzurite;
-let tables: LossyProxy;
-let blobs: LossyProxy;
+let storage: RunningStorageProxy;
 let states = 0;
 const requests = countRequests();
 const name = { load: 'daily', generation: 1 };
@@ -23,27 +26,22 @@ const name = { load: 'daily', generation: 1 };
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'azure-state-'));
   azurite = await startAzurite({ folder, inMemory: true });
-  tables = await startLossyProxy(portOf(azurite.settings.tableEndpoint));
-  blobs = await startLossyProxy(portOf(azurite.settings.blobEndpoint));
+  storage = await startStorageProxy({ azurite });
 });
 afterAll(async () => {
-  await Promise.all([tables?.close(), blobs?.close()]);
+  await storage?.stop();
   await azurite?.stop();
   await rm(folder, { recursive: true, force: true });
 });
 
-const portOf = (endpoint: string) => Number(new URL(endpoint).port);
-
-function throughProxies(): State {
-  const connectionString = azurite.connectionString
-    .replace(`:${portOf(azurite.settings.tableEndpoint)}/`, `:${tables.port}/`)
-    .replace(`:${portOf(azurite.settings.blobEndpoint)}/`, `:${blobs.port}/`);
+function throughProxy(): State {
+  const { connectionString } = storage;
   const { onRequest } = requests;
   return createAzureState({ storage: { connectionString }, namePrefix: `lossy${++states}`, onRequest });
 }
 
 async function newState(): Promise<State> {
-  const state = throughProxies();
+  const state = throughProxy();
   await state.ensureCreated();
   requests.take();
   return state;
@@ -51,26 +49,26 @@ async function newState(): Promise<State> {
 
 /** Carries out a call whose first answer is lost, so that the SDK sends it a second time. */
 async function withLostAnswer<Result>(
-  proxy: LossyProxy,
-  matches: (method: string, path: string) => boolean,
+  lost: Omit<StorageFaultRule, 'action'>,
   call: () => Promise<Result>,
 ): Promise<Result> {
-  const before = proxy.lost();
-  proxy.loseAnswer(matches);
+  storage.clearFaults();
+  storage.injectFault({ ...lost, action: { kind: 'reset', when: 'after' } });
   const result = await call();
-  expect(proxy.lost()).toBe(before + 1);
+  expect(storage.faults()).toMatchObject([{ hits: 1 }]);
   return result;
 }
 
-const isBatch = (method: string, path: string) => method === 'POST' && path.endsWith('$batch');
-const isInsert = (method: string, path: string) => method === 'POST' && !path.endsWith('$batch');
-const isPut = (method: string) => method === 'PUT';
+const batch = { service: 'table', method: 'POST', path: '/$batch' } as const;
+const insert = { service: 'table', method: 'POST' } as const;
+const update = { service: 'table', method: 'PUT' } as const;
+const put = { service: 'blob', method: 'PUT' } as const;
 
 describe('a write whose answer is lost is known for what it is', () => {
   test('an insert of one ledger entry', async () => {
     const state = await newState();
     const writes = [{ entry: entryOf('a'), etag: null }];
-    const [etag] = await withLostAnswer(tables, isInsert, () => state.ledger.write(name, writes));
+    const [etag] = await withLostAnswer(insert, () => state.ledger.write(name, writes));
     expect(requests.take()).toEqual({ 'table insert': 2, 'table get': 2 });
     expect((await state.ledger.readKeys(name, ['a'])).get('a')).toEqual({ value: entryOf('a'), etag });
     // The same content written by another call is a conflict.
@@ -81,7 +79,7 @@ describe('a write whose answer is lost is known for what it is', () => {
     const state = await newState();
     const [first] = await state.ledger.write(name, [{ entry: entryOf('a'), etag: null }]);
     const writes = [{ entry: entryOf('a', { state: 'queued' }), etag: first! }];
-    const [etag] = await withLostAnswer(tables, isPut, () => state.ledger.write(name, writes));
+    const [etag] = await withLostAnswer(update, () => state.ledger.write(name, writes));
     expect(etag).not.toBeNull();
     expect((await state.ledger.readKeys(name, ['a'])).get('a')!.etag).toBe(etag);
     expect(await state.ledger.write(name, writes)).toEqual([null]);
@@ -94,10 +92,8 @@ describe('a write whose answer is lost is known for what it is', () => {
     );
     await state.ledger.write(name, [{ entry: entryOf(keys[5]!), etag: null }]);
     const writes = keys.slice(0, 20).map((key) => ({ entry: entryOf(key, { epoch: 2 }), etag: null }));
-    let batches = 0;
     // The first transaction fails for the conflict; the second lands and its answer is lost.
-    const isSecondBatch = (method: string, path: string) => isBatch(method, path) && ++batches === 2;
-    const etags = await withLostAnswer(tables, isSecondBatch, () => state.ledger.write(name, writes));
+    const etags = await withLostAnswer({ ...batch, skip: 1 }, () => state.ledger.write(name, writes));
     expect(etags.flatMap((etag, at) => (etag === null ? [at] : []))).toEqual([5]);
     const read = await state.ledger.readKeys(name, keys);
     for (const at of [0, 4, 6, 19]) expect(read.get(keys[at]!)!.etag).toBe(etags[at]);
@@ -105,20 +101,20 @@ describe('a write whose answer is lost is known for what it is', () => {
 
   test('the creation of a run, a commit, and the end of a shard', async () => {
     const state = await newState();
-    expect(await withLostAnswer(tables, isBatch, () => state.runs.createRun(runOf('r')))).toBe(true);
+    expect(await withLostAnswer(batch, () => state.runs.createRun(runOf('r')))).toBe(true);
     expect(await state.runs.createRun(runOf('r'))).toBe(false);
     const rows = [shardOf('1', { state: 'posted' }), partOfRun('settler-0')].map((value) => ({
       value,
       etag: null,
     }));
-    expect(await withLostAnswer(tables, isBatch, () => state.runs.commit('r', rows))).toBe(true);
+    expect(await withLostAnswer(batch, () => state.runs.commit('r', rows))).toBe(true);
     const { shards, parts } = (await state.runs.readRun('r'))!;
     const settle = () =>
       state.runs.commit('r', [
         { value: { ...shards[0]!.value, state: 'settled' }, etag: shards[0]!.etag },
         { value: partOfRun('settler-0', { turn: 1 }), etag: parts[0]!.etag },
       ]);
-    expect(await withLostAnswer(tables, isBatch, settle)).toBe(true);
+    expect(await withLostAnswer(batch, settle)).toBe(true);
     expect((await state.runs.settledShards('r')).length).toBe(1);
     expect(await settle()).toBe(false);
   });
@@ -133,48 +129,44 @@ describe('a write whose answer is lost is known for what it is', () => {
       createdAt: AT,
     } as const;
     const lock = { load: 'daily', request, acquiredAt: AT };
-    expect(await withLostAnswer(tables, isInsert, () => state.loads.acquireLock(lock))).toEqual({
+    expect(await withLostAnswer(insert, () => state.loads.acquireLock(lock))).toEqual({
       acquired: true,
     });
     expect(await state.loads.acquireLock(lock)).toEqual({ acquired: false, heldBy: lock });
     const claim = { load: 'daily', idempotencyKey: 'k', runId: 'r', fingerprint: 'f' };
-    expect((await withLostAnswer(tables, isInsert, () => state.loads.claimIdempotencyKey(claim))).isNew).toBe(
-      true,
-    );
+    expect((await withLostAnswer(insert, () => state.loads.claimIdempotencyKey(claim))).isNew).toBe(true);
     expect((await state.loads.claimIdempotencyKey(claim)).isNew).toBe(false);
     const schedule = { setAt: AT, checkedUntil: AT, waiting: null, etag: null };
-    expect(await withLostAnswer(tables, isInsert, () => state.loads.writeSchedule('daily', schedule))).toBe(
-      true,
-    );
+    expect(await withLostAnswer(insert, () => state.loads.writeSchedule('daily', schedule))).toBe(true);
     const remove = () => state.loads.releaseLock('daily', 'r');
-    await withLostAnswer(tables, (method) => method === 'DELETE', remove);
+    await withLostAnswer({ service: 'table', method: 'DELETE' }, remove);
     expect(await state.loads.readLock('daily')).toBeNull();
   });
 
   test('a document that was to be new, or over a version', async () => {
     const state = await newState();
     const putNew = () => state.documents.put('a.json', '{}', 'ifAbsent');
-    expect(await withLostAnswer(blobs, isPut, putNew)).toEqual({ written: true });
+    expect(await withLostAnswer(put, putNew)).toEqual({ written: true });
     expect(await putNew()).toEqual({ written: false });
     const { etag } = (await state.documents.get('a.json'))!;
     const replace = () => state.documents.put('a.json', '[]', { etag });
-    expect(await withLostAnswer(blobs, isPut, replace)).toEqual({ written: true });
+    expect(await withLostAnswer(put, replace)).toEqual({ written: true });
     expect(await replace()).toEqual({ written: false });
   });
 
   test('pending objects that are removed', async () => {
     const state = await newState();
     const list = { load: 'daily', bucket: 'bucket' };
-    await withLostAnswer(tables, isBatch, () => state.loads.addPending(list, ['a', 'b', 'c']));
+    await withLostAnswer(batch, () => state.loads.addPending(list, ['a', 'b', 'c']));
     const pending = await state.loads.readPending(list, { afterKey: null, limit: 10 });
-    await withLostAnswer(tables, isBatch, () => state.loads.removePending(list, pending));
+    await withLostAnswer(batch, () => state.loads.removePending(list, pending));
     expect(await state.loads.readPending(list, { afterKey: null, limit: 10 })).toEqual([]);
   });
 });
 
 describe('failures', () => {
   test('missing tables and a missing container are errors, never an empty answer', async () => {
-    const state = throughProxies();
+    const state = throughProxy();
     const calls = [
       () => state.ledger.readKeys(name, ['a']),
       () => state.ledger.readRange(name, 'a', 'b'),
@@ -200,14 +192,14 @@ describe('failures', () => {
   });
 
   test('creating is done once', async () => {
-    const state = throughProxies();
+    const state = throughProxy();
     requests.take();
     await Promise.all([state.ensureCreated(), state.ensureCreated()]);
     await state.ensureCreated();
     expect(requests.take()).toEqual({ 'table create': 4, 'blob create': 1 });
     // Another instance of the app finds everything there.
     states -= 1;
-    await throughProxies().ensureCreated();
+    await throughProxy().ensureCreated();
     expect(await state.ledger.readKeys(name, ['a'])).toEqual(new Map());
   });
 

@@ -1,0 +1,109 @@
+import type { RunningAzurite } from '../azurite/index.ts';
+import type { Refusals } from './control-endpoint.ts';
+import type { StorageFaultRule, StorageService } from './fault-rule.ts';
+import { ServiceListener } from './service-listener.ts';
+import { type ActiveStorageFault, StorageFaults } from './storage-faults.ts';
+
+export type { StorageFaultAction, StorageFaultRule, StorageService } from './fault-rule.ts';
+export type { ActiveStorageFault } from './storage-faults.ts';
+
+export interface StorageProxyOptions {
+  /** The Azurite that the proxy stands in front of. */
+  readonly azurite: Pick<RunningAzurite, 'settings'>;
+  /** Ports on 127.0.0.1; each one left out is chosen by the operating system. */
+  readonly ports?: { readonly [service in StorageService]?: number };
+}
+
+/** A part with Azurite's own settings, so that it can be given to clients in Azurite's place. */
+export interface RunningStorageProxy extends RunningAzurite {
+  /**
+   * Does something to requests to come.
+   *
+   * @returns an id for `removeFault`
+   * @throws Error that says which field of the rule is wrong and what it may be
+   */
+  injectFault(rule: StorageFaultRule): number;
+  /** @returns false if there is no such rule */
+  removeFault(id: number): boolean;
+  clearFaults(): void;
+  /** All rules that were not removed, with how many requests each has hit. */
+  faults(): ActiveStorageFault[];
+  /** Ends a service's connections and has new ones refused by the operating system, until `acceptConnections`. */
+  refuseConnections(service: StorageService): Promise<void>;
+  /** Takes connections again, on the same port. */
+  acceptConnections(service: StorageService): Promise<void>;
+}
+
+/**
+ * Starts an HTTP proxy on loopback for each of Azurite's services, in this process. Clients use its connection string
+ * instead of Azurite's; without rules it changes nothing.
+ *
+ * @throws Error when a port that was asked for is taken
+ */
+export async function startStorageProxy(options: StorageProxyOptions): Promise<RunningStorageProxy> {
+  const { settings: azurite } = options.azurite;
+  const faults = new StorageFaults();
+  const refusals: Refusals = {
+    begin: (service) => listeners[service].refuse(),
+    end: (service) => listeners[service].listen(),
+  };
+  const create = (service: StorageService, endpoint: string) =>
+    new ServiceListener({
+      service,
+      endpoint,
+      port: options.ports?.[service] ?? 0,
+      accountName: azurite.accountName,
+      faults,
+      refusals,
+    });
+  const listeners: Readonly<Record<StorageService, ServiceListener>> = {
+    blob: create('blob', azurite.blobEndpoint),
+    queue: create('queue', azurite.queueEndpoint),
+    table: create('table', azurite.tableEndpoint),
+  };
+  const all = Object.values(listeners);
+  let isStopped = false;
+  const stop = async () => {
+    isStopped = true;
+    await Promise.all(all.map((listener) => listener.stop()));
+  };
+  try {
+    for (const listener of all) await listener.listen();
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const settings = toSettings(azurite, listeners);
+  return {
+    name: 'storage-proxy',
+    settings,
+    connectionString: settings.connectionString,
+    status: () => Promise.resolve(isStopped ? 'stopped' : 'running'),
+    stop,
+    injectFault: (rule) => faults.add(rule),
+    removeFault: (id) => faults.remove(id),
+    clearFaults: () => faults.clear(),
+    faults: () => faults.list(),
+    refuseConnections: refusals.begin,
+    acceptConnections: refusals.end,
+  };
+}
+
+function toSettings(
+  azurite: RunningAzurite['settings'],
+  listeners: Readonly<Record<StorageService, ServiceListener>>,
+): RunningAzurite['settings'] {
+  const through = (service: StorageService, endpoint: string) => {
+    const url = new URL(endpoint);
+    url.port = String(listeners[service].port);
+    return url.href;
+  };
+  const blobEndpoint = through('blob', azurite.blobEndpoint);
+  const queueEndpoint = through('queue', azurite.queueEndpoint);
+  const tableEndpoint = through('table', azurite.tableEndpoint);
+  const { accountName, accountKey } = azurite;
+  const connectionString =
+    `DefaultEndpointsProtocol=http;AccountName=${accountName};AccountKey=${accountKey};` +
+    `BlobEndpoint=${blobEndpoint};QueueEndpoint=${queueEndpoint};TableEndpoint=${tableEndpoint};`;
+  return { connectionString, blobEndpoint, queueEndpoint, tableEndpoint, accountName, accountKey };
+}
