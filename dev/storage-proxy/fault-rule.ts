@@ -3,7 +3,7 @@ import * as v from 'valibot';
 export type StorageService = 'blob' | 'queue' | 'table';
 
 /** Codes that Azure Storage answers when it can't do its work now, with their status. */
-export const storageErrorStatuses: Readonly<Record<string, number>> = {
+const storageErrorStatuses: Readonly<Record<string, number>> = {
   ServerBusy: 503,
   InternalError: 500,
   OperationTimedOut: 500,
