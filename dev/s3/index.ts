@@ -30,6 +30,8 @@ export interface S3Options {
   readonly buckets?: readonly string[];
   /** Buckets whose objects everybody may list and read without a signature. */
   readonly publicBuckets?: readonly string[];
+  /** Buckets that refuse every request that does not say `x-amz-request-payer: requester`. */
+  readonly requesterPaysBuckets?: readonly string[];
   /** What time it is; default: the system's clock. */
   readonly clock?: () => Date;
 }
@@ -82,6 +84,7 @@ export async function startS3(options: S3Options): Promise<RunningS3> {
     credentials: [{ accessKeyId, secretAccessKey }, ...(options.extraCredentials ?? [])],
     region,
     publicBuckets: new Set(options.publicBuckets),
+    requesterPaysBuckets: new Set(options.requesterPaysBuckets),
     clock,
     faults: new Faults(),
     counters: new RequestCounters(),

@@ -25,6 +25,7 @@ const operationsWithBody: ReadonlySet<string> = new Set([
   'DeleteObjects',
   'PutBucketVersioning',
   'PutObject',
+  'PutObjectTagging',
   'UploadPart',
 ]);
 const maxIgnoredBodyBytes = 1024 * 1024;
@@ -34,6 +35,7 @@ export interface EndpointState {
   readonly credentials: readonly LocalCredentials[];
   readonly region: string;
   readonly publicBuckets: ReadonlySet<string>;
+  readonly requesterPaysBuckets: ReadonlySet<string>;
   readonly clock: () => Date;
   readonly faults: Faults;
   readonly counters: RequestCounters;
@@ -55,7 +57,8 @@ export async function handleRequest(
 ): Promise<void> {
   const requestId = randomBytes(8).toString('hex').toUpperCase();
   response.setHeader('x-amz-request-id', requestId);
-  response.setHeader('x-amz-id-2', randomBytes(24).toString('base64'));
+  const hostId = randomBytes(24).toString('base64');
+  response.setHeader('x-amz-id-2', hostId);
   response.setHeader('server', 'AmazonS3');
   // Clients set their clocks by this one, so it has to be the clock that signatures are checked with.
   response.setHeader('date', state.clock().toUTCString());
@@ -84,10 +87,12 @@ export async function handleRequest(
       key: prepared.call.key,
     });
     if (await applyBeforeRequest(actions, prepared.call, message)) return;
+    if (state.requesterPaysBuckets.has(prepared.call.bucketName))
+      response.setHeader('x-amz-request-charged', 'requester');
     reply = await runOperation(operation, prepared.call);
   } catch (error) {
     if (message.destroyed && !message.complete) return;
-    reply = errorReply(toS3Error(error), message, requestId);
+    reply = errorReply(toS3Error(error), message, { requestId, hostId });
   }
   if (operation !== '' && reply.status >= 400) state.counters.countError(operation);
   if (isReset(actions, 'after', message)) {
@@ -118,6 +123,8 @@ function prepareCall(
   const call: S3Call = {
     store: state.store,
     region: state.region,
+    publicBuckets: state.publicBuckets,
+    requesterPaysBuckets: state.requesterPaysBuckets,
     now: state.clock,
     method,
     target,
@@ -155,7 +162,7 @@ function prepareCall(
 async function runOperation(operation: string, call: S3Call): Promise<Reply> {
   const run = supportedOperations.get(operation);
   if (run === undefined) throw notImplemented(operation, { Operation: operation });
-  refuseUnknownHeaders(call.headers);
+  refuseUnknownHeaders(operation, call.headers);
   // A body that nothing reads is covered by the signature all the same.
   if (!operationsWithBody.has(operation))
     await readSmallBody(call.openBody(), call.headers, maxIgnoredBodyBytes);
@@ -180,14 +187,18 @@ function toS3Error(error: unknown): S3Error {
   return new S3Error('InternalError');
 }
 
-function errorReply(error: S3Error, message: IncomingMessage, requestId: string): Reply {
+function errorReply(
+  error: S3Error,
+  message: IncomingMessage,
+  ids: { readonly requestId: string; readonly hostId: string },
+): Reply {
   const document = parent('Error', [
     text('Code', error.code),
     text('Message', error.message),
     ...Object.entries(error.details).map(([name, value]) => text(name, value)),
     text('Resource', (message.url ?? '').split('?', 1)[0] ?? ''),
-    text('RequestId', requestId),
-    text('HostId', 'local'),
+    text('RequestId', ids.requestId),
+    text('HostId', ids.hostId),
   ]);
   return {
     status: error.status,

@@ -1,19 +1,41 @@
-import { notImplemented, S3Error } from '../protocol/errors.ts';
+import { invalidArgument, notImplemented, S3Error } from '../protocol/errors.ts';
 import { readSmallBody } from '../protocol/request-body.ts';
 import { queryValue } from '../protocol/request-target.ts';
 import { parent, renderXml, text } from '../protocol/xml.ts';
 import { childText, readXml } from '../protocol/xml-reader.ts';
 import { currentSecondMs, owner, type Reply, requireBucket, type S3Call, xmlReply } from './call.ts';
+import { readCount } from './request-headers.ts';
 
 const maxConfigurationBytes = 64 * 1024;
+const maxPageBuckets = 10_000;
 
 export function listBuckets(call: S3Call): Reply {
-  for (const parameter of ['max-buckets', 'continuation-token', 'bucket-region']) {
-    if (queryValue(call.target, parameter) !== undefined)
-      throw notImplemented(`ListBuckets with ${parameter}`);
-  }
   const prefix = queryValue(call.target, 'prefix') ?? '';
-  const buckets = call.store.listBuckets().filter((bucket) => bucket.name.startsWith(prefix));
+  const region = queryValue(call.target, 'bucket-region') ?? '';
+  const token = queryValue(call.target, 'continuation-token') ?? '';
+  const maxBuckets = readCount('max-buckets', queryValue(call.target, 'max-buckets')) ?? maxPageBuckets;
+  if (maxBuckets < 1 || maxBuckets > maxPageBuckets) {
+    throw invalidArgument(
+      'max-buckets',
+      String(maxBuckets),
+      `Argument max-buckets must be an integer between 1 and ${maxPageBuckets}`,
+    );
+  }
+  const listing = ['buckets', prefix, region];
+  const position = token === '' ? null : call.store.tokens.open(token, listing);
+  if (token !== '' && position === null) {
+    throw invalidArgument('continuation-token', token, 'The continuation token provided is incorrect');
+  }
+  const after = position?.after.toString() ?? '';
+  const left = call.store
+    .listBuckets()
+    .filter(({ name }) => name.startsWith(prefix) && name > after && (region || call.region) === call.region);
+  const buckets = left.slice(0, maxBuckets);
+  const last = buckets.at(-1);
+  const nextToken =
+    last === undefined || buckets.length === left.length
+      ? null
+      : call.store.tokens.seal({ after: Buffer.from(last.name), isPrefix: false }, listing);
   const document = parent('ListAllMyBucketsResult', [
     parent('Owner', [text('ID', owner.id), text('DisplayName', owner.displayName)]),
     parent(
@@ -22,10 +44,12 @@ export function listBuckets(call: S3Call): Reply {
         parent('Bucket', [
           text('Name', bucket.name),
           text('CreationDate', new Date(bucket.createdMs).toISOString()),
+          text('BucketRegion', call.region),
         ]),
       ),
     ),
     prefix === '' ? null : text('Prefix', prefix),
+    nextToken === null ? null : text('ContinuationToken', nextToken),
   ]);
   return xmlReply(renderXml(document, 'with-namespace'));
 }

@@ -9,6 +9,9 @@ import type { Bucket } from '../store/object-version.ts';
 export interface S3Call {
   readonly store: ObjectStore;
   readonly region: string;
+  readonly publicBuckets: ReadonlySet<string>;
+  /** Buckets that only those may use who say that they pay. */
+  readonly requesterPaysBuckets: ReadonlySet<string>;
   readonly now: () => Date;
   readonly method: string;
   readonly target: RequestTarget;
@@ -46,10 +49,13 @@ export const owner = {
   accountId: '000000000000',
 } as const;
 
-/** @throws S3Error NoSuchBucket */
+/** @throws S3Error NoSuchBucket; AccessDenied where the requester pays and does not say so */
 export function requireBucket(call: S3Call, name: string = call.bucketName): Bucket {
   const bucket = call.store.findBucket(name);
   if (bucket === null) throw new S3Error('NoSuchBucket', { details: { BucketName: name } });
+  if (call.requesterPaysBuckets.has(name) && call.headers.get('x-amz-request-payer') !== 'requester') {
+    throw new S3Error('AccessDenied');
+  }
   return bucket;
 }
 

@@ -12,7 +12,7 @@ import { childText, readXml } from '../protocol/xml-reader.ts';
 import { currentSecondMs, type Reply, requireBucket, type S3Call, xmlReply } from './call.ts';
 import { readParts, requireUpload, type Upload, type UploadedPart } from './multipart-uploads.ts';
 import { openContent } from './open-content.ts';
-import { checkWriteConditions, versionHeaders } from './write-object.ts';
+import { checkWriteConditions, encryptionHeaders, versionHeaders } from './write-object.ts';
 
 const minPartBytes = 5 * 1024 * 1024;
 const maxBodyBytes = 4 * 1024 * 1024;
@@ -24,7 +24,13 @@ export async function completeMultipartUpload(call: S3Call): Promise<Reply> {
   // The headers with a checksum are about the object, not about this document.
   const documentHeaders = new Map([...call.headers].filter(([name]) => !name.startsWith('x-amz-checksum-')));
   const document = await readSmallBody(call.openBody(), documentHeaders, maxBodyBytes);
-  const parts = chooseParts(document.toString(), readParts(call, upload.id));
+  const type = call.headers.get('x-amz-checksum-type');
+  if (type !== undefined && type !== upload.checksumType) {
+    throw new S3Error('InvalidRequest', {
+      message: `The upload was created using the ${upload.checksumType} checksum mode. The complete request must use the same checksum mode.`,
+    });
+  }
+  const parts = chooseParts(document.toString(), upload, readParts(call, upload.id));
   const sizeBytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0);
   const declaredSize = call.headers.get('x-amz-mp-object-size');
   if (declaredSize !== undefined && Number(declaredSize) !== sizeBytes) {
@@ -75,10 +81,13 @@ export async function completeMultipartUpload(call: S3Call): Promise<Reply> {
     text(`Checksum${checksum.algorithm}`, checksum.value),
     text('ChecksumType', checksum.type),
   ]);
-  return xmlReply(renderXml(result, 'with-namespace'), versionHeaders(call, versionId));
+  return xmlReply(renderXml(result, 'with-namespace'), {
+    ...versionHeaders(call, versionId),
+    ...encryptionHeaders,
+  });
 }
 
-function chooseParts(document: string, uploaded: readonly UploadedPart[]): UploadedPart[] {
+function chooseParts(document: string, upload: Upload, uploaded: readonly UploadedPart[]): UploadedPart[] {
   const root = readXml(document);
   const named = root.children.filter((child) => child.name === 'Part');
   if (root.name !== 'CompleteMultipartUpload' || named.length === 0) throw new S3Error('MalformedXML');
@@ -98,6 +107,11 @@ function chooseParts(document: string, uploaded: readonly UploadedPart[]): Uploa
       (claimed !== undefined && claimed !== part.checksum.value)
     ) {
       throw new S3Error('InvalidPart', { details: { PartNumber: number, ETag: etag ?? '' } });
+    }
+    if (upload.checksumType === 'COMPOSITE' && claimed === undefined) {
+      throw new S3Error('InvalidRequest', {
+        message: `The upload was created using a ${part.checksum.algorithm.toLowerCase()} checksum. The complete request must include the checksum for each part. It was missing for part ${number} in the request.`,
+      });
     }
     if (part.sizeBytes < minPartBytes && index < named.length - 1) {
       throw new S3Error('EntityTooSmall', {

@@ -4,10 +4,10 @@ import { invalidArgument, S3Error } from '../protocol/errors.ts';
 import { parent, renderXml, text, type XmlElement } from '../protocol/xml.ts';
 import type { ObjectAttributes } from '../store/object-version.ts';
 import { currentSecondMs, type Reply, requireBucket, type S3Call, xmlReply } from './call.ts';
-import { copySourceHeaders, findCopySource } from './copy-source.ts';
-import { checkKey, readObjectAttributes, readStorageClass } from './object-attributes.ts';
+import { copySourceHeaders, findCopySource, refuseTooLargeCopy } from './copy-source.ts';
+import { checkKey, readObjectAttributes } from './object-attributes.ts';
 import { openContent } from './open-content.ts';
-import { checkWriteConditions, commitStaged, versionHeaders } from './write-object.ts';
+import { checkWriteConditions, commitStaged, encryptionHeaders, versionHeaders } from './write-object.ts';
 
 export async function copyObject(call: S3Call): Promise<Reply> {
   const bucket = requireBucket(call);
@@ -19,17 +19,20 @@ export async function copyObject(call: S3Call): Promise<Reply> {
   }
   checkWriteConditions(call, bucket);
   const { version } = source;
-  const isOntoItself = source.bucket.id === bucket.id && version.key === call.key;
+  refuseTooLargeCopy(version.sizeBytes);
+  // An older version may be copied over the object: that is how it is restored.
+  const isOntoItself = call.store.findVersion(bucket.id, call.key)?.id === version.id;
   if (isOntoItself && directive === 'COPY' && !call.headers.has('x-amz-storage-class')) {
     throw new S3Error('InvalidRequest', {
       message:
         "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
     });
   }
-  const attributes: ObjectAttributes =
-    directive === 'REPLACE'
-      ? readObjectAttributes(call.headers)
-      : { ...version.attributes, storageClass: readStorageClass(call.headers) };
+  const own = readObjectAttributes(call.headers);
+  const attributes: ObjectAttributes = {
+    ...(directive === 'REPLACE' ? own : { ...version.attributes, storageClass: own.storageClass }),
+    tags: (call.headers.get('x-amz-tagging-directive') === 'REPLACE' ? own : version.attributes).tags ?? [],
+  };
   // A composite checksum belongs to the parts, which a copy does not have.
   const kept = version.checksum?.type === 'FULL_OBJECT' ? version.checksum.algorithm : 'CRC64NVME';
   const algorithm = readAlgorithm(call.headers.get('x-amz-checksum-algorithm') ?? '') ?? kept;
@@ -58,6 +61,7 @@ export async function copyObject(call: S3Call): Promise<Reply> {
   return xmlReply(renderXml(document, 'with-namespace'), {
     ...copySourceHeaders(source),
     ...versionHeaders(call, versionId),
+    ...encryptionHeaders,
   });
 }
 

@@ -5,6 +5,8 @@ import { requireBucket, type S3Call } from './call.ts';
 import { preconditionFailed, readConditions, weighConditions } from './conditions.ts';
 import { findReadable, refuseArchived } from './read-object.ts';
 
+const maxCopyBytes = 5 * 1024 ** 3;
+
 export interface CopySource {
   readonly bucket: Bucket;
   readonly version: ObjectVersion;
@@ -43,6 +45,15 @@ export function findCopySource(call: S3Call): CopySource {
   }
   refuseArchived(version);
   return { bucket, version };
+}
+
+/** @throws S3Error InvalidRequest for more than one request may copy: 5 GiB */
+export function refuseTooLargeCopy(sizeBytes: number): void {
+  if (sizeBytes > maxCopyBytes) {
+    throw new S3Error('InvalidRequest', {
+      message: `The specified copy source is larger than the maximum allowable size for a copy source: ${maxCopyBytes}`,
+    });
+  }
 }
 
 /** Headers that tell which version was copied. */

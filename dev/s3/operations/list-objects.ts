@@ -19,7 +19,8 @@ export interface ListingQuery {
   readonly encode: (value: string) => string;
 }
 
-export function readListingQuery(call: S3Call): ListingQuery {
+/** @param countName what the size of a page is called */
+export function readListingQuery(call: S3Call, countName = 'max-keys'): ListingQuery {
   const encodingType = queryValue(call.target, 'encoding-type');
   if (encodingType !== undefined && encodingType !== 'url') {
     throw invalidArgument('encoding-type', encodingType, 'Invalid Encoding Method specified in Request');
@@ -28,7 +29,7 @@ export function readListingQuery(call: S3Call): ListingQuery {
   return {
     prefix: queryValue(call.target, 'prefix') ?? '',
     delimiter: queryValue(call.target, 'delimiter') ?? '',
-    maxKeys: Math.min(readCount('max-keys', queryValue(call.target, 'max-keys')) ?? maxPageKeys, maxPageKeys),
+    maxKeys: Math.min(readCount(countName, queryValue(call.target, countName)) ?? maxPageKeys, maxPageKeys),
     isUrlEncoded,
     encode: isUrlEncoded ? encodeForListing : (value) => value,
   };
@@ -100,15 +101,17 @@ export function ownerElement(): XmlElement {
   return parent('Owner', [text('ID', owner.id), text('DisplayName', owner.displayName)]);
 }
 
+/** Who began an upload. */
+export function initiatorElement(): XmlElement {
+  return parent('Initiator', [text('ID', owner.id), text('DisplayName', owner.displayName)]);
+}
+
 /** The name of an item as a client would use it for a marker. */
 export function nameOf(item: ListingItem<ObjectVersion>): string {
   return item.kind === 'row' ? item.row.key : item.prefix.toString();
 }
 
-export function prefixElements(
-  items: readonly ListingItem<ObjectVersion>[],
-  query: ListingQuery,
-): XmlElement[] {
+export function prefixElements(items: readonly ListingItem<unknown>[], query: ListingQuery): XmlElement[] {
   return items
     .filter((item) => item.kind === 'prefix')
     .map((item) => parent('CommonPrefixes', [text('Prefix', query.encode(item.prefix.toString()))]));

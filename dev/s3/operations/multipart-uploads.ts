@@ -1,5 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { type ChecksumAlgorithm, readAlgorithm, type StoredChecksum } from '../protocol/checksums.ts';
+import {
+  type ChecksumAlgorithm,
+  readAlgorithm,
+  readChecksumExpectation,
+  type StoredChecksum,
+} from '../protocol/checksums.ts';
 import { invalidArgument, S3Error } from '../protocol/errors.ts';
 import { queryValue } from '../protocol/request-target.ts';
 import { parent, renderXml, text } from '../protocol/xml.ts';
@@ -7,10 +12,12 @@ import type { StagedContent } from '../store/content-store.ts';
 import type { ObjectAttributes, Segment } from '../store/object-version.ts';
 import { currentSecondMs, type Reply, requireBucket, type S3Call, xmlReply } from './call.ts';
 import { copyResultElements } from './copy-object.ts';
-import { copySourceHeaders, findCopySource } from './copy-source.ts';
+import { copySourceHeaders, findCopySource, refuseTooLargeCopy } from './copy-source.ts';
 import { checkKey, readObjectAttributes } from './object-attributes.ts';
 import { openContent } from './open-content.ts';
-import { checksumHeaders, commitStaged, receiveContent } from './write-object.ts';
+import { checksumHeaders, commitStaged, encryptionHeaders, receiveContent } from './write-object.ts';
+
+let lastUploadPlace = 0;
 
 /** An upload that was begun and neither completed nor aborted. */
 export interface Upload {
@@ -48,7 +55,7 @@ export function createMultipartUpload(call: S3Call): Reply {
       message: `The ${type} checksum type cannot be used with the ${named ?? 'crc64nvme'} checksum algorithm.`,
     });
   }
-  const id = randomBytes(48).toString('base64url');
+  const id = makeUploadId();
   call.store
     .prepare(
       'INSERT INTO uploads (id, bucket, key, initiated_ms, attributes, checksum_algorithm, checksum_type) VALUES (?, ?, ?, ?, ?, ?, ?)',
@@ -69,21 +76,31 @@ export function createMultipartUpload(call: S3Call): Reply {
   ]);
   const headers =
     algorithm === null ? {} : { 'x-amz-checksum-algorithm': algorithm, 'x-amz-checksum-type': type };
-  return xmlReply(renderXml(document, 'with-namespace'), headers);
+  return xmlReply(renderXml(document, 'with-namespace'), { ...headers, ...encryptionHeaders });
+}
+
+/** Upload ids of a key sort by time, since listings of uploads have both orders at once. */
+function makeUploadId(): string {
+  lastUploadPlace = Math.max(lastUploadPlace + 1, Date.now() * 1000);
+  return `${lastUploadPlace.toString(36).padStart(11, '0')}.${randomBytes(36).toString('base64url')}`;
 }
 
 export async function uploadPart(call: S3Call): Promise<Reply> {
   const upload = requireUpload(call);
   const number = readPartNumber(call);
-  const { staged, checksum } = await receiveContent(call, upload.checksumAlgorithm ?? 'CRC64NVME');
-  if (upload.checksumAlgorithm !== null && checksum.algorithm !== upload.checksumAlgorithm) {
-    call.store.content.discard(staged);
+  const brought = readChecksumExpectation(call.headers);
+  const actual = brought.source === 'none' ? null : brought.algorithm;
+  if (upload.checksumAlgorithm !== null && actual !== upload.checksumAlgorithm) {
     throw new S3Error('InvalidRequest', {
-      message: `Checksum Type mismatch occurred, expected checksum Type: ${upload.checksumAlgorithm}, actual checksum Type: ${checksum.algorithm}`,
+      message: `Checksum Type mismatch occurred, expected checksum Type: ${upload.checksumAlgorithm.toLowerCase()}, actual checksum Type: ${actual?.toLowerCase() ?? null}`,
     });
   }
+  const { staged, checksum } = await receiveContent(call);
   keepPart(call, number, staged, checksum);
-  return { status: 200, headers: { etag: `"${staged.md5Hex}"`, ...checksumHeaders(checksum) } };
+  return {
+    status: 200,
+    headers: { etag: `"${staged.md5Hex}"`, ...checksumHeaders(checksum), ...encryptionHeaders },
+  };
 }
 
 export async function uploadPartCopy(call: S3Call): Promise<Reply> {
@@ -102,6 +119,7 @@ export async function uploadPartCopy(call: S3Call): Promise<Reply> {
       `Range specified is not valid for source object of size: ${version.sizeBytes}`,
     );
   }
+  refuseTooLargeCopy(end - start + 1);
   const content = openContent(call.store, version.segments, { start, end });
   const algorithm = upload.checksumAlgorithm ?? 'CRC64NVME';
   const staged = await call.store.content.stage(content.chunks, algorithm).finally(content.close);
@@ -111,7 +129,10 @@ export async function uploadPartCopy(call: S3Call): Promise<Reply> {
     'CopyPartResult',
     copyResultElements(staged.md5Hex, currentSecondMs(call), checksum),
   );
-  return xmlReply(renderXml(document, 'with-namespace'), copySourceHeaders(source));
+  return xmlReply(renderXml(document, 'with-namespace'), {
+    ...copySourceHeaders(source),
+    ...encryptionHeaders,
+  });
 }
 
 export function abortMultipartUpload(call: S3Call): Reply {

@@ -1,5 +1,6 @@
 import { S3Error } from '../protocol/errors.ts';
 import type { ObjectAttributes } from '../store/object-version.ts';
+import { readTagHeader } from './object-tags.ts';
 
 const maxKeyBytes = 1024;
 const maxMetadataBytes = 2048;
@@ -25,7 +26,7 @@ const keptHeaders = [
 /**
  * Reads what an upload says about its object.
  *
- * @throws S3Error MetadataTooLarge, InvalidStorageClass
+ * @throws S3Error MetadataTooLarge, InvalidStorageClass, and what tags are refused with
  */
 export function readObjectAttributes(headers: ReadonlyMap<string, string>): ObjectAttributes {
   const contentHeaders: Record<string, string> = { 'content-type': 'binary/octet-stream' };
@@ -54,10 +55,11 @@ export function readObjectAttributes(headers: ReadonlyMap<string, string>): Obje
     metadata,
     storageClass: readStorageClass(headers),
     serverSideEncryption: headers.get('x-amz-server-side-encryption') ?? null,
+    tags: readTagHeader(headers),
   };
 }
 
-export function readStorageClass(headers: ReadonlyMap<string, string>): string {
+function readStorageClass(headers: ReadonlyMap<string, string>): string {
   const storageClass = headers.get('x-amz-storage-class') ?? 'STANDARD';
   if (!storageClasses.includes(storageClass)) {
     throw new S3Error('InvalidStorageClass', { details: { StorageClassRequested: storageClass } });

@@ -103,11 +103,22 @@ function describeVersion(bucket: Bucket, version: ObjectVersion): Record<string,
     'last-modified': new Date(version.modifiedMs).toUTCString(),
     'accept-ranges': 'bytes',
   };
-  for (const [name, value] of Object.entries(attributes.metadata)) headers[`x-amz-meta-${name}`] = value;
+  for (const [name, value] of Object.entries(attributes.metadata))
+    headers[`x-amz-meta-${name}`] = encodeMetadata(value);
   if (bucket.versioning !== 'never') headers['x-amz-version-id'] = version.versionId;
+  const tagCount = attributes.tags?.length ?? 0;
+  if (tagCount > 0) headers['x-amz-tagging-count'] = String(tagCount);
   if (attributes.storageClass !== 'STANDARD') headers['x-amz-storage-class'] = attributes.storageClass;
   headers['x-amz-server-side-encryption'] = attributes.serverSideEncryption ?? 'AES256';
   return headers;
+}
+
+/**
+ * Metadata that is not ASCII comes back as RFC 2047 has it: the bytes that were sent, taken for Latin-1, as S3's
+ * documentation shows it.
+ */
+function encodeMetadata(value: string): string {
+  return /[^\t\u0020-\u007e]/.test(value) ? `=?UTF-8?B?${Buffer.from(value).toString('base64')}?=` : value;
 }
 
 function readOverrides(call: S3Call): Record<string, string> {

@@ -24,25 +24,31 @@ const understoodHeaders: ReadonlySet<string> = new Set([
   'x-amz-date',
   'x-amz-decoded-content-length',
   'x-amz-expires',
+  'x-amz-max-parts',
   'x-amz-metadata-directive',
-  'x-amz-request-payer',
+  'x-amz-object-attributes',
+  'x-amz-part-number-marker',
   'x-amz-sdk-checksum-algorithm',
   'x-amz-security-token',
   'x-amz-signature',
   'x-amz-signedheaders',
   'x-amz-storage-class',
+  'x-amz-tagging',
   'x-amz-trailer',
   'x-amz-user-agent',
 ]);
 
 /** Headers that are understood with some values only: what they ask for is how the endpoint works anyway. */
 const understoodValues: Readonly<Record<string, readonly string[]>> = {
-  'x-amz-acl': ['private', 'bucket-owner-full-control'],
   'x-amz-bucket-object-lock-enabled': ['false'],
   'x-amz-object-ownership': ['BucketOwnerEnforced'],
+  'x-amz-request-payer': ['requester'],
   'x-amz-server-side-encryption': ['AES256'],
-  'x-amz-tagging-directive': ['COPY'],
+  'x-amz-tagging-directive': ['COPY', 'REPLACE'],
 };
+
+/** Canned access control lists that give nobody anything that they have not got. */
+const ownerOnlyAcls: readonly string[] = ['private', 'bucket-owner-full-control'];
 
 /** Query parameters that say who asks; they are no headers in disguise. */
 const signatureParameters: ReadonlySet<string> = new Set([
@@ -76,13 +82,21 @@ export function addHoistedHeaders(
  *
  * @throws S3Error NotImplemented, or AccessDenied if another account is expected to own the bucket
  */
-export function refuseUnknownHeaders(headers: ReadonlyMap<string, string>): void {
+export function refuseUnknownHeaders(operation: string, headers: ReadonlyMap<string, string>): void {
   for (const [name, value] of headers) {
     if (!name.startsWith('x-amz-') || name.startsWith('x-amz-meta-') || understoodHeaders.has(name)) continue;
     if (understoodValues[name]?.includes(value) === true) continue;
     if (name === 'x-amz-expected-bucket-owner' || name === 'x-amz-source-expected-bucket-owner') {
       if (value === owner.accountId) continue;
       throw new S3Error('AccessDenied');
+    }
+    if (name === 'x-amz-acl' && ownerOnlyAcls.includes(value)) continue;
+    if (name === 'x-amz-acl' || name.startsWith('x-amz-grant-')) {
+      throw new S3Error(
+        operation === 'CreateBucket'
+          ? 'InvalidBucketAclWithObjectOwnership'
+          : 'AccessControlListNotSupported',
+      );
     }
     if (name === 'x-amz-mp-object-size' && /^\d+$/.test(value)) continue;
     throw notImplemented(`The header ${name} with this value`, { Header: name });

@@ -1,3 +1,4 @@
+import { configurationOperations } from './bucket-configuration.ts';
 import {
   createBucket,
   deleteBucket,
@@ -11,14 +12,18 @@ import type { Operation } from './call.ts';
 import { completeMultipartUpload } from './complete-multipart-upload.ts';
 import { copyObject } from './copy-object.ts';
 import { deleteObject, deleteObjects } from './delete-objects.ts';
+import { getObjectAttributes } from './get-object-attributes.ts';
+import { listMultipartUploads } from './list-multipart-uploads.ts';
 import { listObjectVersions } from './list-object-versions.ts';
 import { listObjects, listObjectsV2 } from './list-objects.ts';
+import { listParts } from './list-parts.ts';
 import {
   abortMultipartUpload,
   createMultipartUpload,
   uploadPart,
   uploadPartCopy,
 } from './multipart-uploads.ts';
+import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './object-tagging.ts';
 import { readObject } from './read-object.ts';
 import { putObject } from './write-object.ts';
 
@@ -31,20 +36,27 @@ export const supportedOperations: ReadonlyMap<string, Operation> = new Map<strin
   ['CreateMultipartUpload', createMultipartUpload],
   ['DeleteBucket', deleteBucket],
   ['DeleteObject', deleteObject],
+  ['DeleteObjectTagging', deleteObjectTagging],
   ['DeleteObjects', deleteObjects],
   ['GetBucketLocation', getBucketLocation],
   ['GetBucketVersioning', getBucketVersioning],
   ['GetObject', readObject],
+  ['GetObjectAttributes', getObjectAttributes],
+  ['GetObjectTagging', getObjectTagging],
   ['HeadBucket', headBucket],
   ['HeadObject', readObject],
   ['ListBuckets', listBuckets],
+  ['ListMultipartUploads', listMultipartUploads],
   ['ListObjectVersions', listObjectVersions],
   ['ListObjects', listObjects],
   ['ListObjectsV2', listObjectsV2],
+  ['ListParts', listParts],
   ['PutBucketVersioning', putBucketVersioning],
   ['PutObject', putObject],
+  ['PutObjectTagging', putObjectTagging],
   ['UploadPart', uploadPart],
   ['UploadPartCopy', uploadPartCopy],
+  ...configurationOperations,
 ]);
 
 /** What a public bucket lets everybody do. */

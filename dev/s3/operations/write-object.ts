@@ -1,5 +1,4 @@
 import {
-  type ChecksumAlgorithm,
   checkChecksumForm,
   checksumHeader,
   checksumMismatch,
@@ -53,7 +52,7 @@ export async function putObject(call: S3Call): Promise<Reply> {
       etag: `"${staged.md5Hex}"`,
       ...checksumHeaders(checksum),
       ...versionHeaders(call, versionId),
-      'x-amz-server-side-encryption': 'AES256',
+      ...encryptionHeaders,
     },
   };
 }
@@ -61,13 +60,9 @@ export async function putObject(call: S3Call): Promise<Reply> {
 /**
  * Receives a body and checks length, Content-MD5 and checksum. Nothing stays behind if anything is wrong.
  *
- * @param preferred what to compute for a body that brings no checksum
  * @throws S3Error MissingContentLength, EntityTooLarge, BadDigest and whatever the body's encoding is refused with
  */
-export async function receiveContent(
-  call: S3Call,
-  preferred: ChecksumAlgorithm = 'CRC64NVME',
-): Promise<ReceivedContent> {
+export async function receiveContent(call: S3Call): Promise<ReceivedContent> {
   const expectation = readChecksumExpectation(call.headers);
   const expectedMd5 = readContentMd5(call.headers);
   const body = call.openBody();
@@ -77,7 +72,7 @@ export async function receiveContent(
       details: { ProposedSize: body.declaredBytes, MaxSizeAllowed: maxPutBytes },
     });
   }
-  const algorithm = expectation.source === 'none' ? preferred : expectation.algorithm;
+  const { algorithm } = expectation;
   const staged = await call.store.content.stage(body.chunks, algorithm);
   try {
     if (expectedMd5 !== null && staged.md5Hex !== expectedMd5) throw new S3Error('BadDigest');
@@ -126,6 +121,9 @@ export function checkWriteConditions(call: S3Call, bucket: Bucket): void {
     if (!listsTag(ifMatch, current.etag)) throw preconditionFailed('If-Match');
   }
 }
+
+/** What S3 says of everything that is written to it, since all of it is encrypted by its own keys. */
+export const encryptionHeaders = { 'x-amz-server-side-encryption': 'AES256' } as const;
 
 export function checksumHeaders(checksum: StoredChecksum | null): Record<string, string> {
   if (checksum === null) return {};

@@ -379,5 +379,5 @@ function formatAmzDate(httpDate: string | undefined): string | undefined {
 }
 
 function spellBytes(value: string): string {
-  return (Buffer.from(value).toString('hex').match(/../g) ?? []).join(' ');
+  return (Buffer.from(value, 'latin1').toString('hex').match(/../g) ?? []).join(' ');
 }

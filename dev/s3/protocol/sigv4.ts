@@ -101,8 +101,9 @@ export function buildTrailerStringToSign(trailer: {
   ].join('\n');
 }
 
-function sha256Hex(data: string | Buffer): string {
-  return createHash('sha256').update(data).digest('hex');
+/** Header values are Latin-1, one character a byte that was sent; everything else that is signed is ASCII. */
+function sha256Hex(data: string): string {
+  return createHash('sha256').update(data, 'latin1').digest('hex');
 }
 
 /** Compares signatures without telling by time where they differ. */

@@ -3,6 +3,7 @@ const s3Namespace = 'http://s3.amazonaws.com/doc/2006-03-01/';
 /** One element: its name, and text, child elements, or nothing. `null` children are left out. */
 export interface XmlElement {
   readonly name: string;
+  readonly attributes?: Readonly<Record<string, string>>;
   readonly content: string | readonly (XmlElement | null)[];
 }
 
@@ -27,13 +28,17 @@ export function renderXml(root: XmlElement, namespace: 'with-namespace' | 'witho
   return `<?xml version="1.0" encoding="UTF-8"?>\n${renderElement(root, attribute)}`;
 }
 
-function renderElement(element: XmlElement, attribute: string): string {
+function renderElement(element: XmlElement, namespace: string): string {
   const { name, content } = element;
-  if (content.length === 0) return `<${name}${attribute}/>`;
-  if (typeof content === 'string') return `<${name}${attribute}>${escapeText(content)}</${name}>`;
+  const attributes = Object.entries(element.attributes ?? {}).map(
+    ([attributeName, value]) => ` ${attributeName}="${escapeText(value)}"`,
+  );
+  const opening = `${name}${namespace}${attributes.join('')}`;
+  if (content.length === 0) return `<${opening}/>`;
+  if (typeof content === 'string') return `<${opening}>${escapeText(content)}</${name}>`;
   let inner = '';
   for (const child of content) if (child !== null) inner += renderElement(child, '');
-  return `<${name}${attribute}>${inner}</${name}>`;
+  return `<${opening}>${inner}</${name}>`;
 }
 
 const namedEntities: Readonly<Record<string, string>> = {

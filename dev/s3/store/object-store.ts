@@ -5,7 +5,14 @@ import { ContentStore, type StagedContent } from './content-store.ts';
 import { ContinuationTokens } from './continuation-token.ts';
 import { openDatabase } from './database.ts';
 import { type ListingPage, type ListingPosition, walkListing } from './listing.ts';
-import type { Bucket, NewVersion, ObjectVersion, Segment, VersioningState } from './object-version.ts';
+import type {
+  Bucket,
+  NewVersion,
+  ObjectAttributes,
+  ObjectVersion,
+  Segment,
+  VersioningState,
+} from './object-version.ts';
 import { VersionIds } from './version-ids.ts';
 
 type Row = Record<string, unknown>;
@@ -184,6 +191,14 @@ export class ObjectStore {
       this.#markCurrent(bucketId, key);
       return { versionId, isDeleteMarker: removed?.isDeleteMarker ?? false };
     });
+  }
+
+  /** Changes what is said about a version; its bytes and its time stay. */
+  setAttributes(version: ObjectVersion, attributes: ObjectAttributes): void {
+    this.prepare('UPDATE versions SET attributes = ? WHERE id = ?').run(
+      JSON.stringify(attributes),
+      version.id,
+    );
   }
 
   /** One page of current objects. */

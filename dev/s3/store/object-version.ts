@@ -15,6 +15,11 @@ export interface PartSummary {
   readonly checksum: StoredChecksum | null;
 }
 
+export interface ObjectTag {
+  readonly key: string;
+  readonly value: string;
+}
+
 /** What a client says about an object besides its bytes. */
 export interface ObjectAttributes {
   /** Content-Type, Content-Encoding and the like, by lower-case name. */
@@ -23,6 +28,8 @@ export interface ObjectAttributes {
   readonly metadata: Readonly<Record<string, string>>;
   readonly storageClass: string;
   readonly serverSideEncryption: string | null;
+  /** Default none. */
+  readonly tags?: readonly ObjectTag[];
 }
 
 /** What is put into the index for one version. */

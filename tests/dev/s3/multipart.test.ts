@@ -37,8 +37,8 @@ test.each([{}, { ChecksumAlgorithm: 'SHA256' as const }, { ChecksumAlgorithm: 'C
       endpoint.client.send(new UploadPartCommand({ ...upload, PartNumber, Body, ...extra }));
     const [two, one] = [await send(2, second), await send(1, first)];
     const Parts = [
-      { PartNumber: 1, ETag: one.ETag },
-      { PartNumber: 2, ETag: two.ETag },
+      { ...one, PartNumber: 1 },
+      { ...two, PartNumber: 2 },
     ];
     const complete = (parts: object[]) =>
       endpoint.client.send(
@@ -64,6 +64,16 @@ test.each([{}, { ChecksumAlgorithm: 'SHA256' as const }, { ChecksumAlgorithm: 'C
     ).toBe(true);
     const part = await endpoint.client.send(new GetObjectCommand({ Bucket, Key: 'parts', PartNumber: 2 }));
     expect([part.PartsCount, await part.Body?.transformToString()]).toEqual([2, 'the end']);
+    const head = (PartNumber: number) =>
+      endpoint.client.send(new HeadObjectCommand({ Bucket, Key: 'parts', PartNumber }));
+    expect(await head(1)).toMatchObject({
+      ContentLength: first.length,
+      PartsCount: 2,
+      ETag,
+      ContentRange: `bytes 0-${first.length - 1}/${whole.length}`,
+      $metadata: { httpStatusCode: 206 },
+    });
+    await expect(head(3)).rejects.toMatchObject({ $metadata: { httpStatusCode: 416 } });
     await expect(complete(Parts)).rejects.toMatchObject({ name: 'NoSuchUpload' });
   },
 );

@@ -2,17 +2,17 @@ import { createHash, randomBytes } from 'node:crypto';
 import { request } from 'node:http';
 import { Readable } from 'node:stream';
 import {
-  CopyObjectCommand,
   DeleteObjectCommand,
   DeleteObjectsCommand,
-  GetBucketAclCommand,
   GetObjectCommand,
   HeadObjectCommand,
   PutObjectCommand,
+  SelectObjectContentCommand,
 } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type RunningEndpoint, readError, startEndpoint } from './running-endpoint.ts';
+import { sendSigned } from './signed-request.ts';
 
 const Bucket = 'data';
 let endpoint: RunningEndpoint;
@@ -200,32 +200,6 @@ test('an upload that breaks off stores nothing', async () => {
   await expect(readText('cut-off')).rejects.toMatchObject({ name: 'NoSuchKey' });
 });
 
-test('copies carry or replace what was said about the source', async () => {
-  await put('source ü', 'copied', { ContentType: 'text/csv', Metadata: { a: '1' } });
-  const CopySource = `data/${encodeURIComponent('source ü')}`;
-  await endpoint.client.send(new CopyObjectCommand({ Bucket, Key: 'copy', CopySource }));
-  const copy = await endpoint.client.send(new HeadObjectCommand({ Bucket, Key: 'copy' }));
-  expect(copy).toMatchObject({ ContentType: 'text/csv', Metadata: { a: '1' }, ContentLength: 6 });
-  await endpoint.client.send(
-    new CopyObjectCommand({
-      Bucket,
-      Key: 'copy',
-      CopySource: 'data/copy',
-      MetadataDirective: 'REPLACE',
-      Metadata: { b: '2' },
-    }),
-  );
-  expect((await endpoint.client.send(new HeadObjectCommand({ Bucket, Key: 'copy' }))).Metadata).toEqual({
-    b: '2',
-  });
-  await expect(
-    endpoint.client.send(new CopyObjectCommand({ Bucket, Key: 'copy', CopySource: 'data/copy' })),
-  ).rejects.toMatchObject({ name: 'InvalidRequest' });
-  await expect(
-    endpoint.client.send(new CopyObjectCommand({ Bucket, Key: 'copy', CopySource: 'data/none' })),
-  ).rejects.toMatchObject({ name: 'NoSuchKey' });
-});
-
 test('deletes, one and many', async () => {
   await put('gone-1', 'x');
   await put('gone\n&2', 'x');
@@ -247,15 +221,47 @@ test('archived objects are listed and described but not read', async () => {
 });
 
 test('what is not supported is refused by name', async () => {
-  const acl = endpoint.client.send(new GetBucketAclCommand({ Bucket }));
-  await expect(acl).rejects.toMatchObject({
-    name: 'NotImplemented',
-    message: expect.stringContaining('GetBucketAcl'),
+  const select = new SelectObjectContentCommand({
+    Bucket,
+    Key: 'x',
+    Expression: 'SELECT * FROM S3Object',
+    ExpressionType: 'SQL',
+    InputSerialization: { CSV: {} },
+    OutputSerialization: { CSV: {} },
   });
-  await expect(put('x', 'x', { Tagging: 'a=b' })).rejects.toMatchObject({
-    message: expect.stringContaining('x-amz-tagging'),
+  await expect(endpoint.client.send(select)).rejects.toMatchObject({
+    name: 'NotImplemented',
+    message: expect.stringContaining('SelectObjectContent'),
+  });
+  await expect(put('x', 'x', { WebsiteRedirectLocation: '/y' })).rejects.toMatchObject({
+    message: expect.stringContaining('x-amz-website-redirect-location'),
   });
   await expect(put('x', 'x', { ServerSideEncryption: 'aws:kms' })).rejects.toMatchObject({
     name: 'NotImplemented',
   });
+  await expect(readText('x')).rejects.toMatchObject({ name: 'NoSuchKey' });
+});
+
+test('user metadata of 2 KB is kept, a byte more is refused', async () => {
+  const Metadata = { a: 'x'.repeat(1023), b: 'y'.repeat(1023) };
+  await put('full', 'x', { Metadata });
+  const head = () => endpoint.client.send(new HeadObjectCommand({ Bucket, Key: 'full' }));
+  expect((await head()).Metadata).toEqual(Metadata);
+  const more = { ...Metadata, b: 'y'.repeat(1024) };
+  await expect(put('full', 'x', { Metadata: more })).rejects.toMatchObject({
+    name: 'MetadataTooLarge',
+    $metadata: { httpStatusCode: 400 },
+  });
+});
+
+test('metadata that is not ASCII comes back as the documentation of S3 shows it', async () => {
+  const response = await sendSigned(endpoint.s3.settings, {
+    method: 'PUT',
+    path: '/data/umlauts',
+    headers: { 'x-amz-meta-nonascii': Buffer.from('ÄMÄZÕÑ S3').toString('latin1') },
+    body: 'x',
+  });
+  expect(response.status).toBe(200);
+  const { Metadata } = await endpoint.client.send(new HeadObjectCommand({ Bucket, Key: 'umlauts' }));
+  expect(Metadata).toEqual({ nonascii: '=?UTF-8?B?w4PChE3Dg8KEWsODwpXDg8KRIFMz?=' });
 });

@@ -1,0 +1,141 @@
+import {
+  type BucketLocationConstraint,
+  CopyObjectCommand,
+  CreateBucketCommand,
+  DeleteBucketCorsCommand,
+  DeleteBucketPolicyCommand,
+  GetBucketAclCommand,
+  GetBucketCorsCommand,
+  GetBucketEncryptionCommand,
+  GetBucketLifecycleConfigurationCommand,
+  GetBucketLoggingCommand,
+  GetBucketOwnershipControlsCommand,
+  GetBucketPolicyCommand,
+  GetBucketPolicyStatusCommand,
+  GetBucketReplicationCommand,
+  GetBucketRequestPaymentCommand,
+  GetBucketTaggingCommand,
+  GetBucketWebsiteCommand,
+  GetObjectAclCommand,
+  GetObjectCommand,
+  GetObjectLockConfigurationCommand,
+  GetPublicAccessBlockCommand,
+  ListBucketsCommand,
+  ListObjectsV2Command,
+  PutBucketPolicyCommand,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type RunningEndpoint, readError, startEndpoint } from './running-endpoint.ts';
+
+const Bucket = 'data';
+let endpoint: RunningEndpoint;
+afterAll(() => endpoint.stop());
+beforeAll(async () => {
+  endpoint = await startEndpoint({
+    buckets: [Bucket, 'paid', 'open-data'],
+    requesterPaysBuckets: ['paid'],
+    publicBuckets: ['open-data'],
+  });
+  for (const bucket of [Bucket, 'paid']) await endpoint.s3.seedObjects(bucket, [{ key: 'k', body: 'x' }]);
+});
+
+test.each([
+  [new GetBucketCorsCommand({ Bucket }), 404, 'NoSuchCORSConfiguration'],
+  [new GetBucketLifecycleConfigurationCommand({ Bucket }), 404, 'NoSuchLifecycleConfiguration'],
+  [new GetBucketPolicyCommand({ Bucket }), 404, 'NoSuchBucketPolicy'],
+  [new GetBucketPolicyStatusCommand({ Bucket }), 404, 'NoSuchBucketPolicy'],
+  [new GetBucketReplicationCommand({ Bucket }), 404, 'ReplicationConfigurationNotFoundError'],
+  [new GetBucketTaggingCommand({ Bucket }), 404, 'NoSuchTagSet'],
+  [new GetBucketWebsiteCommand({ Bucket }), 404, 'NoSuchWebsiteConfiguration'],
+  [new GetObjectLockConfigurationCommand({ Bucket }), 404, 'ObjectLockConfigurationNotFoundError'],
+  [new GetBucketCorsCommand({ Bucket: 'nowhere' }), 404, 'NoSuchBucket'],
+  [new GetObjectAclCommand({ Bucket, Key: 'missing' }), 404, 'NoSuchKey'],
+  [new PutBucketPolicyCommand({ Bucket, Policy: '{}' }), 501, 'NotImplemented'],
+  [new GetBucketPolicyCommand({ Bucket: 'open-data' }), 501, 'NotImplemented'],
+  [new PutObjectCommand({ Bucket, Key: 'k', ACL: 'public-read' }), 400, 'AccessControlListNotSupported'],
+  [new PutObjectCommand({ Bucket, Key: 'k', GrantRead: 'id=1' }), 400, 'AccessControlListNotSupported'],
+  [
+    new CreateBucketCommand({ Bucket: 'public', ACL: 'public-read' }),
+    400,
+    'InvalidBucketAclWithObjectOwnership',
+  ],
+])('case %#: what nobody has configured is answered as S3 does', async (command, status, name) => {
+  await expect(endpoint.client.send(command as GetBucketCorsCommand)).rejects.toMatchObject({
+    name,
+    $metadata: { httpStatusCode: status },
+  });
+});
+
+test('defaults of a new bucket', async () => {
+  const { client } = endpoint;
+  const acl = await client.send(new GetBucketAclCommand({ Bucket }));
+  expect(acl.Grants).toEqual([
+    { Grantee: { Type: 'CanonicalUser', ...acl.Owner }, Permission: 'FULL_CONTROL' },
+  ]);
+  expect((await client.send(new GetObjectAclCommand({ Bucket, Key: 'k' }))).Grants).toEqual(acl.Grants);
+  expect(
+    (await client.send(new GetBucketEncryptionCommand({ Bucket }))).ServerSideEncryptionConfiguration?.Rules,
+  ).toEqual([{ ApplyServerSideEncryptionByDefault: { SSEAlgorithm: 'AES256' }, BucketKeyEnabled: false }]);
+  expect((await client.send(new GetBucketLoggingCommand({ Bucket }))).LoggingEnabled).toBeUndefined();
+  expect(
+    (await client.send(new GetBucketOwnershipControlsCommand({ Bucket }))).OwnershipControls?.Rules,
+  ).toEqual([{ ObjectOwnership: 'BucketOwnerEnforced' }]);
+  expect(
+    (await client.send(new GetPublicAccessBlockCommand({ Bucket }))).PublicAccessBlockConfiguration,
+  ).toEqual({
+    BlockPublicAcls: true,
+    IgnorePublicAcls: true,
+    BlockPublicPolicy: true,
+    RestrictPublicBuckets: true,
+  });
+  for (const command of [new DeleteBucketPolicyCommand({ Bucket }), new DeleteBucketCorsCommand({ Bucket })])
+    expect((await client.send(command)).$metadata.httpStatusCode).toBe(204);
+});
+
+test('a bucket whose requester pays refuses those who do not say that they do', async () => {
+  const { client } = endpoint;
+  const RequestPayer = 'requester' as const;
+  const get = { Bucket: 'paid', Key: 'k' };
+  const denied = { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } };
+  await expect(client.send(new GetObjectCommand(get))).rejects.toMatchObject(denied);
+  await expect(client.send(new ListObjectsV2Command({ Bucket: 'paid' }))).rejects.toMatchObject(denied);
+  const fromPaid = { Bucket, Key: 'copied', CopySource: 'paid/k' };
+  await expect(client.send(new CopyObjectCommand(fromPaid))).rejects.toMatchObject(denied);
+  await client.send(new CopyObjectCommand({ ...fromPaid, RequestPayer }));
+  const got = await client.send(new GetObjectCommand({ ...get, RequestPayer }));
+  expect([got.RequestCharged, await got.Body?.transformToString()]).toEqual(['requester', 'x']);
+  expect((await client.send(new GetObjectCommand({ Bucket, Key: 'k' }))).RequestCharged).toBeUndefined();
+  const byUrl = await fetch(await getSignedUrl(client, new GetObjectCommand({ ...get, RequestPayer })));
+  expect([byUrl.status, await byUrl.text()]).toEqual([200, 'x']);
+  const without = await fetch(await getSignedUrl(client, new GetObjectCommand(get)));
+  expect(await readError(without)).toMatchObject({ status: 403, code: 'AccessDenied' });
+  const payerOf = async (bucket: string) =>
+    (await client.send(new GetBucketRequestPaymentCommand({ Bucket: bucket }))).Payer;
+  expect(await payerOf(Bucket)).toBe('BucketOwner');
+});
+
+test('buckets are listed in pages', async () => {
+  for (const name of ['list-b', 'list-a', 'list-c']) endpoint.s3.createBucket(name);
+  const list = (extra: object) => endpoint.client.send(new ListBucketsCommand({ Prefix: 'list-', ...extra }));
+  const first = await list({ MaxBuckets: 2 });
+  expect(first.Buckets?.map(({ Name }) => Name)).toEqual(['list-a', 'list-b']);
+  const ContinuationToken = first.ContinuationToken;
+  const rest = await list({ MaxBuckets: 2, ContinuationToken });
+  expect([rest.Buckets?.map(({ Name }) => Name), rest.ContinuationToken]).toEqual([['list-c'], undefined]);
+  expect((await list({ BucketRegion: 'eu-west-1' })).Buckets ?? []).toEqual([]);
+  await expect(list({ Prefix: 'other', ContinuationToken })).rejects.toMatchObject({
+    name: 'InvalidArgument',
+  });
+  await expect(list({ MaxBuckets: 0 })).rejects.toMatchObject({ name: 'InvalidArgument' });
+});
+
+test('a bucket of another region is not made here', async () => {
+  const LocationConstraint: BucketLocationConstraint = 'eu-west-1';
+  await expect(
+    endpoint.client.send(
+      new CreateBucketCommand({ Bucket: 'elsewhere', CreateBucketConfiguration: { LocationConstraint } }),
+    ),
+  ).rejects.toMatchObject({ name: 'IllegalLocationConstraintException' });
+});
