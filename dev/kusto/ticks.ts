@@ -4,6 +4,11 @@ const TICKS_PER_MS = 10_000n;
 export const TICKS_AT_UNIX_EPOCH = 621_355_968_000_000_000n;
 const MAX_DATETIME_TICKS = 3_155_378_975_999_999_999n;
 
+/** @returns null for what lies outside of the years 1 to 9999. */
+export function toDatetimeTicks(ticks: bigint): bigint | null {
+  return ticks < 0n || ticks > MAX_DATETIME_TICKS ? null : ticks;
+}
+
 export function ticksFromUnixMs(ms: number): bigint {
   return BigInt(Math.trunc(ms)) * TICKS_PER_MS + TICKS_AT_UNIX_EPOCH;
 }
@@ -89,7 +94,7 @@ function makeDatetime(
     ms -= (offset[1] === '-' ? -minutes : minutes) * 60_000;
   }
   const ticks = ticksFromUnixMs(ms) + BigInt((fraction ?? '').padEnd(7, '0').slice(0, 7));
-  return ticks < 0n || ticks > MAX_DATETIME_TICKS ? null : ticks;
+  return toDatetimeTicks(ticks);
 }
 
 const UNIT_TICKS: Readonly<Record<string, number>> = {

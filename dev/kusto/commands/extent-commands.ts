@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream';
+import { makeInlineSource } from '../ingest/download.ts';
 import { IngestionError } from '../ingest/ingestion-error.ts';
 import { readProperties } from '../ingest/ingestion-message.ts';
 import { type LoadResult, loadSources } from '../ingest/load-sources.ts';
@@ -106,20 +106,7 @@ async function loadText(
       database: table.database,
       table: table.name,
       properties: readProperties(options),
-      sources: [
-        {
-          sourcePath: 'inline',
-          data: {
-            sizeBytes: bytes.length,
-            open: () => Readable.from([bytes]),
-            toFile: () =>
-              Promise.reject(
-                new IngestionError('BadRequest_FormatNotSupported', 'Parquet can not be ingested inline.'),
-              ),
-            dispose: async () => undefined,
-          },
-        },
-      ],
+      sources: [{ sourcePath: 'inline', data: makeInlineSource(bytes) }],
     });
     const [outcome] = result.outcomes;
     if (outcome instanceof IngestionError && outcome.errorCode !== 'BadRequest_NoRecordsOrWrongFormat')

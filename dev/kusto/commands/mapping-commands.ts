@@ -1,5 +1,5 @@
 import { IngestionError } from '../ingest/ingestion-error.ts';
-import { parseMapping } from '../ingest/ingestion-mapping.ts';
+import { mappingKinds, parseMapping } from '../ingest/ingestion-mapping.ts';
 import type { ResultTable } from '../kql/run-query.ts';
 import { KustoError, makeEntityNotFound, makeNotSupported } from '../kusto-error.ts';
 import {
@@ -13,8 +13,8 @@ import {
 import { type CommandContext, makeTable } from './command-context.ts';
 import type { CommandText } from './command-text.ts';
 
-const readableKinds = ['csv', 'json', 'parquet'] as const;
-const otherKinds: readonly string[] = ['avro', 'orc', 'apacheavro', 'sstream', 'w3clogfile'];
+/** Kinds that the service knows and this endpoint can't use. */
+const otherKinds: readonly string[] = ['orc', 'sstream', 'w3clogfile'];
 
 /** Where mappings live: a table or a database. */
 export type MappingOwner = { readonly table: StoredTable } | { readonly database: StoredDatabase };
@@ -31,7 +31,7 @@ export async function createMapping(
   const mapping = text.string('a mapping');
   text.options();
   text.end();
-  const readable = readableKinds.find((candidate) => candidate === kind);
+  const readable = mappingKinds.find((candidate) => candidate === kind);
   if (readable === undefined) throw makeNotSupported(`mappings of kind '${kind}'`);
   try {
     parseMapping(mapping, readable);
@@ -91,7 +91,7 @@ export async function dropMapping(
 
 function readKind(text: CommandText): string {
   const kind = text.name('a mapping kind').toLowerCase();
-  if (![...readableKinds, ...otherKinds].includes(kind))
+  if (![...mappingKinds, ...otherKinds].includes(kind))
     throw new KustoError('BadRequest_InvalidMapping', `'${kind}' is no mapping kind.`);
   return kind;
 }
@@ -109,7 +109,8 @@ function changeOf(owner: MappingOwner): CatalogChange {
 }
 
 function listMappings(owner: MappingOwner, mappings: readonly StoredMapping[]): ResultTable {
-  const kindName = (kind: string) => kind.charAt(0).toUpperCase() + kind.slice(1);
+  const kindName = (kind: string) =>
+    kind === 'apacheavro' ? 'ApacheAvro' : kind.charAt(0).toUpperCase() + kind.slice(1);
   const shared = (mapping: StoredMapping) => [
     mapping.name,
     kindName(mapping.kind),

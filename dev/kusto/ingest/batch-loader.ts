@@ -4,7 +4,7 @@ import type { IngestionResources } from '../storage/ingestion-resources.ts';
 import type { Store } from '../storage/store.ts';
 import type { Batch, BatchItem, SealReason } from './batching.ts';
 import { runConcurrently } from './concurrency.ts';
-import { type DownloadedSource, downloadSource } from './download.ts';
+import { type DownloadedSource, downloadSource, MAX_SOURCE_BYTES } from './download.ts';
 import type { BatchRecord, IngestionCounters } from './ingestion-counters.ts';
 import { IngestionError } from './ingestion-error.ts';
 import { type LoadResult, loadSources } from './load-sources.ts';
@@ -195,7 +195,8 @@ export class BatchLoader {
         url: message.blobUrl,
         sniff: resources.ownsBlob(message.blobUrl),
         treatGzAsUncompressed: message.properties.treatGzAsUncompressed,
-        ignoreSizeLimit: message.ignoreSizeLimit,
+        zipPattern: message.properties.zipPattern,
+        maxBytes: message.ignoreSizeLimit ? Number.POSITIVE_INFINITY : MAX_SOURCE_BYTES,
         folder,
         name,
         signal: this.#abort.signal,

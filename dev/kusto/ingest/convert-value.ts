@@ -1,6 +1,7 @@
 import { DuckDBDecimalValue as Decimal, type DuckDBDecimalValue } from '@duckdb/node-api';
 import type { ColumnType } from '../column-types.ts';
 import { parseDatetime, parseTimespan } from '../ticks.ts';
+import { IngestionError } from './ingestion-error.ts';
 
 /** What one cell becomes in DuckDB. Ticks are bigint; dynamic is JSON text. */
 export type PhysicalValue = boolean | number | bigint | string | DuckDBDecimalValue | null;
@@ -101,7 +102,8 @@ function fromNumberLike(type: 'int' | 'decimal'): JsonConverter {
   };
 }
 
-function textOfNumber(value: unknown): string | undefined {
+/** Digits of a number that came as text or as a `JSON.rawJSON` object. */
+export function textOfNumber(value: unknown): string | undefined {
   if (typeof value === 'string') return value;
   const raw = (value as { rawJSON?: unknown } | null | undefined)?.rawJSON;
   return typeof raw === 'string' ? raw : undefined;
@@ -125,13 +127,20 @@ function isJson(text: string): boolean {
   }
 }
 
+/** A number that the stored type can't hold exactly fails its source: it must not become another one. */
 function convertDecimal(text: string): PhysicalValue {
   const match = /^\s*([+-]?)(\d*)(?:\.(\d*))?(?:e([+-]?\d{1,3}))?\s*$/i.exec(text);
   const [, sign, whole = '', fraction = '', exponent = '0'] = match ?? [];
   if (!match || whole + fraction === '') return null;
   const shift = DECIMAL_SCALE - fraction.length + Number(exponent);
   const digits = BigInt(whole + fraction);
-  const scaled = shift >= 0 ? digits * 10n ** BigInt(shift) : digits / 10n ** BigInt(-shift);
-  if (scaled >= DECIMAL_LIMIT) return null;
+  const factor = 10n ** BigInt(Math.abs(shift));
+  const scaled = shift >= 0 ? digits * factor : digits / factor;
+  if (scaled >= DECIMAL_LIMIT || (shift < 0 && digits % factor !== 0n)) {
+    throw new IngestionError(
+      'BadRequest_NotSupportedLocally',
+      `The decimal ${text.trim().slice(0, 60)} needs more than 21 digits before or 17 after the point, which the local endpoint can't store.`,
+    );
+  }
   return new Decimal(sign === '-' ? -scaled : scaled, 38, DECIMAL_SCALE);
 }

@@ -5,18 +5,24 @@ import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { cutSecrets, IngestionError } from './ingestion-error.ts';
+import { requestSource, SilenceWatch, toDownloadError } from './source-request.ts';
+import { openZip } from './zip-parts.ts';
 
-const MAX_SOURCE_BYTES = 6 * 1024 ** 3;
+export const MAX_SOURCE_BYTES = 6 * 1024 ** 3;
 /** Sources up to this size stay in memory; most of a load's small objects never touch the disk. */
 const MEMORY_BYTES = 1024 * 1024;
-const TIMEOUT_MS = 120_000;
+
+/** One file: a source that is no archive has one, a zip archive one for each entry. */
+export interface SourcePart {
+  open(): Promise<Readable>;
+  /** A file with the bytes, for DuckDB; it belongs to the source. */
+  toFile(): Promise<string>;
+}
 
 /** A source's bytes, decompressed. */
 export interface DownloadedSource {
   readonly sizeBytes: number;
-  open(): Readable;
-  /** A file with the bytes, for DuckDB; it belongs to the source. */
-  toFile(): Promise<string>;
+  readonly parts: readonly SourcePart[];
   dispose(): Promise<void>;
 }
 
@@ -25,7 +31,10 @@ export interface DownloadInput {
   /** True for blobs that a client uploaded to a container of this endpoint: their names lie about compression. */
   readonly sniff: boolean;
   readonly treatGzAsUncompressed: boolean;
-  readonly ignoreSizeLimit: boolean;
+  /** Which entries of a zip archive are read; left out, all of them. */
+  readonly zipPattern: string | undefined;
+  /** For the decompressed bytes; a larger source fails. */
+  readonly maxBytes: number;
   /** Folder and name (without suffix) for temporary files. */
   readonly folder: string;
   readonly name: string;
@@ -38,83 +47,73 @@ export interface DownloadInput {
  */
 export async function downloadSource(input: DownloadInput): Promise<DownloadedSource> {
   const path = cutSecrets(input.url);
-  if (/;AwsCredentials=/i.test(input.url)) {
-    throw new IngestionError(
-      'BadRequest_InvalidBlobUri',
-      `${path}: the local endpoint does not sign requests with ;AwsCredentials; use a presigned URL.`,
-    );
-  }
-  const response = await get(input, path);
-  if (!response.body) throw new IngestionError('BadRequest_EmptyBlob', `${path} is empty.`);
-  const body = Readable.fromWeb(response.body as import('node:stream/web').ReadableStream<Uint8Array>);
+  const silence = new SilenceWatch();
   try {
-    return await receive(body, input, path);
-  } catch (error) {
-    body.destroy();
-    if (error instanceof IngestionError) throw error;
-    throw toIngestionError(error, path);
+    const response = await requestSource(input.url, AbortSignal.any([input.signal, silence.signal]));
+    if (!response.body) throw new IngestionError('BadRequest_EmptyBlob', `${path} is empty.`);
+    const body = Readable.fromWeb(response.body as import('node:stream/web').ReadableStream<Uint8Array>);
+    try {
+      return await receive(body, input, path, silence);
+    } catch (error) {
+      body.destroy();
+      if (error instanceof IngestionError) throw error;
+      throw toDownloadError(error, path);
+    }
+  } finally {
+    silence.stop();
   }
 }
 
-async function get(input: DownloadInput, path: string): Promise<Response> {
-  let response: Response;
-  try {
-    response = await fetch(input.url, {
-      signal: AbortSignal.any([input.signal, AbortSignal.timeout(TIMEOUT_MS)]),
-      // The archive's own bytes are wanted, whatever the server would like to decode.
-      headers: { 'accept-encoding': 'identity' },
-    });
-  } catch (error) {
-    throw toIngestionError(error, path);
-  }
-  if (response.ok) return response;
-  await response.body?.cancel();
-  const details = `${path}: the storage answered ${response.status} ${response.statusText}.`;
-  if (response.status === 401 || response.status === 403)
-    throw new IngestionError('Download_Forbidden', details);
-  if (response.status === 404) throw new IngestionError('Download_SourceNotFound', details);
-  if (response.status >= 500 || response.status === 429 || response.status === 408) {
-    throw new IngestionError('Download_UnknownError', details, 'Transient');
-  }
-  throw new IngestionError('Download_NotTransient', details);
-}
-
-function toIngestionError(error: unknown, path: string): IngestionError {
-  const cause = (error as { cause?: { code?: string; message?: string } }).cause;
-  const code = cause?.code ?? (error as { code?: string }).code ?? (error as Error).name;
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
-    return new IngestionError(
-      'Download_TransientNameResolutionFailure',
-      `${path}: the host name can't be resolved.`,
-      'Transient',
-    );
-  }
-  return new IngestionError(
-    'Download_UnknownError',
-    `${path}: the download broke off (${code}).`,
-    'Transient',
-  );
-}
-
-async function receive(body: Readable, input: DownloadInput, path: string): Promise<DownloadedSource> {
+async function receive(
+  body: Readable,
+  input: DownloadInput,
+  path: string,
+  silence: SilenceWatch,
+): Promise<DownloadedSource> {
   const suffix = /\.(gz|zip)$/i.exec(decodeURIComponentSafely(path))?.[1]?.toLowerCase();
-  const { head, stream } = await peek(body);
+  const { head, stream } = await peek(body, silence);
   if (head.length === 0) throw new IngestionError('BadRequest_EmptyBlob', `${path} is empty.`);
   const isGzip = head[0] === 0x1f && head[1] === 0x8b;
-  const isZip = head[0] === 0x50 && head[1] === 0x4b && head[2] === 3 && head[3] === 4;
-  if (input.sniff ? isZip : suffix === 'zip') {
-    stream.destroy();
-    throw new IngestionError(
-      'BadRequest_FormatNotSupported',
-      `${path}: zip archives are not supported by the local endpoint.`,
-    );
-  }
+  const isZip = head[0] === 0x50 && head[1] === 0x4b && [1, 3, 5].includes(head[2] ?? 0);
+  const unzip = input.sniff ? isZip : suffix === 'zip';
   const gunzip = input.sniff ? isGzip : suffix === 'gz' && !input.treatGzAsUncompressed;
-  const limit = new ByteLimit(input.ignoreSizeLimit ? Number.POSITIVE_INFINITY : MAX_SOURCE_BYTES, path);
-  const stages = gunzip ? [stream, guardGunzip(path), limit] : [stream, limit];
+  const limit = new ByteLimit(input.maxBytes, path);
+  const kept = await keep(gunzip ? [stream, guardGunzip(path), limit] : [stream, limit], input);
+  if (unzip) {
+    try {
+      const file = await kept.toFile();
+      const { parts, sizeBytes, close, files } = await openZip({
+        file,
+        sourcePath: path,
+        pattern: input.zipPattern,
+        maxBytes: input.maxBytes,
+      });
+      return {
+        sizeBytes,
+        parts,
+        dispose: async () => {
+          close();
+          await Promise.all([kept.dispose(), ...files.map((name) => rm(name, { force: true }))]);
+        },
+      };
+    } catch (error) {
+      await kept.dispose();
+      throw error;
+    }
+  }
+  if (limit.count === 0) throw new IngestionError('Stream_NoDataToIngest', `${path} holds no data.`);
+  return { sizeBytes: limit.count, parts: [kept], dispose: kept.dispose };
+}
+
+/** Small sources stay in memory, larger ones go to a file. */
+async function keep(
+  stages: readonly (Readable | Transform)[],
+  input: DownloadInput,
+): Promise<SourcePart & { dispose(): Promise<void> }> {
   const chunks: Buffer[] = [];
   let held = 0;
   let file: string | undefined;
+  const name = join(input.folder, `${input.name}.bin`);
   await pipeline([
     ...stages,
     async (source: AsyncIterable<Buffer>) => {
@@ -123,13 +122,12 @@ async function receive(body: Readable, input: DownloadInput, path: string): Prom
         chunks.push(next.value);
         held += next.value.length;
         if (held <= MEMORY_BYTES) continue;
-        file = join(input.folder, `${input.name}.bin`);
-        const output = createWriteStream(file);
+        file = name;
         const rest = async function* () {
           yield* chunks.splice(0);
           for (let more = await iterator.next(); !more.done; more = await iterator.next()) yield more.value;
         };
-        await pipeline(rest, output);
+        await pipeline(rest, createWriteStream(file));
         return;
       }
     },
@@ -137,17 +135,14 @@ async function receive(body: Readable, input: DownloadInput, path: string): Prom
     if (file !== undefined) await rm(file, { force: true });
     throw error;
   });
-  const sizeBytes = limit.count;
-  if (sizeBytes === 0) throw new IngestionError('Stream_NoDataToIngest', `${path} holds no data.`);
   return {
-    sizeBytes,
-    open: () =>
+    open: async () =>
       file === undefined
         ? Readable.from([Buffer.concat(chunks)])
         : createReadStream(file, { highWaterMark: 1024 * 1024 }),
     toFile: async () => {
       if (file === undefined) {
-        file = join(input.folder, `${input.name}.bin`);
+        file = name;
         const handle = await open(file, 'w');
         await handle.writeFile(Buffer.concat(chunks));
         await handle.close();
@@ -161,8 +156,25 @@ async function receive(body: Readable, input: DownloadInput, path: string): Prom
   };
 }
 
+/** Bytes at hand as a source, for what is sent in the body of a request. */
+export function makeInlineSource(bytes: Buffer): DownloadedSource {
+  return {
+    sizeBytes: bytes.length,
+    parts: [
+      {
+        open: async () => Readable.from([bytes]),
+        toFile: () =>
+          Promise.reject(
+            new IngestionError('BadRequest_FormatNotSupported', 'Parquet can not be ingested inline.'),
+          ),
+      },
+    ],
+    dispose: async () => undefined,
+  };
+}
+
 /** The first bytes, and a stream that still has them. */
-async function peek(body: Readable): Promise<{ head: Buffer; stream: Readable }> {
+async function peek(body: Readable, silence: SilenceWatch): Promise<{ head: Buffer; stream: Readable }> {
   const iterator = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   let head = Buffer.alloc(0);
   let isDone = false;
@@ -174,8 +186,10 @@ async function peek(body: Readable): Promise<{ head: Buffer; stream: Readable }>
   const all = async function* () {
     if (head.length > 0) yield head;
     if (isDone) return;
-    for (let next = await iterator.next(); !next.done; next = await iterator.next())
+    for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
+      silence.touch();
       yield next.value as Buffer;
+    }
   };
   return { head, stream: Readable.from(all(), { objectMode: false }) };
 }

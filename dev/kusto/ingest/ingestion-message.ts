@@ -33,6 +33,8 @@ export interface IngestionProperties {
   /** ISO 8601: what the extent's creation time becomes. */
   readonly creationTime: string | undefined;
   readonly treatGzAsUncompressed: boolean;
+  /** Which entries of a zip archive are read; undefined for all of them. */
+  readonly zipPattern: string | undefined;
 }
 
 export interface IngestionMessage {
@@ -145,6 +147,7 @@ const defaultProperties: IngestionProperties = {
   ignoreFirstRecord: false,
   creationTime: undefined,
   treatGzAsUncompressed: false,
+  zipPattern: undefined,
 };
 
 type CaseInsensitive = ReadonlyMap<string, unknown>;
@@ -164,7 +167,7 @@ export function readProperties(fields: CaseInsensitive): IngestionProperties {
   const first = (...keys: readonly string[]) =>
     keys.map((key) => fields.get(key)).find((value) => value !== undefined && value !== null && value !== '');
   const kindOf = (suffix: string) =>
-    ['csv', 'json', 'avro', 'parquet', 'orc'].find((kind) => fields.has(`${kind}${suffix}`));
+    ['csv', 'json', 'avro', 'apacheavro', 'parquet', 'orc'].find((kind) => fields.has(`${kind}${suffix}`));
   const reference = first(
     'ingestionmappingreference',
     'mappingreference',
@@ -212,6 +215,7 @@ export function readProperties(fields: CaseInsensitive): IngestionProperties {
     ignoreFirstRecord: asFlag(fields.get('ignorefirstrecord')),
     creationTime: creationTime === undefined ? undefined : new Date(creationTime).toISOString(),
     treatGzAsUncompressed: asFlag(fields.get('treatgzasuncompressed')),
+    zipPattern: asText(first('zippattern')),
   };
 }
 

@@ -7,6 +7,15 @@ const LONG_NUMBER = /\d{16}|\d\.\d{15}/;
 
 export type RecordHandler = (record: unknown, lineNumber: number) => void;
 
+/** A number in its own digits, as a `JSON.rawJSON` object. */
+export function toExactNumber(text: string): unknown {
+  return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(text);
+}
+
+export function isExactNumber(value: unknown): boolean {
+  return (JSON as unknown as { isRawJSON(value: unknown): boolean }).isRawJSON(value);
+}
+
 /** Numbers that a JavaScript number can't hold become `JSON.rawJSON` objects. */
 function parseJsonExactly(text: string): unknown {
   if (!LONG_NUMBER.test(text)) return JSON.parse(text);
@@ -17,7 +26,7 @@ function parseJsonExactly(text: string): unknown {
     ) => unknown
   )(text, (_key, value, context) => {
     if (typeof value !== 'number' || context.source === undefined || context.source.length < 16) return value;
-    return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(context.source);
+    return toExactNumber(context.source);
   });
 }
 

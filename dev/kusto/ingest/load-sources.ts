@@ -1,15 +1,18 @@
 import { open } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
 import type { Column } from '../column-types.ts';
 import type { Extent, StoredTable } from '../storage/catalog.ts';
-import { quoteText, type RowAppender, type Store, type WriteTransaction } from '../storage/store.ts';
+import { type RowAppender, type Store, type WriteTransaction } from '../storage/store.ts';
+import { readAvro } from './avro-reader.ts';
+import type { PhysicalValue } from './convert-value.ts';
 import { readDelimited } from './delimited-reader.ts';
-import type { DownloadedSource } from './download.ts';
+import type { DownloadedSource, SourcePart } from './download.ts';
 import { IngestionError } from './ingestion-error.ts';
 import { type MappedColumn, mappingKindOf, planColumns, resolveMapping } from './ingestion-mapping.ts';
 import type { IngestionProperties } from './ingestion-message.ts';
 import { readJsonLines, readMultiJson } from './json-reader.ts';
-import { makeParquetExpression, type ParquetColumn } from './parquet-columns.ts';
-import { makeJsonRowBuilder, makeTextRowBuilder } from './row-builder.ts';
+import { planParquet, readParquet } from './parquet-columns.ts';
+import { makeRecordRowBuilder, makeTextRowBuilder } from './row-builder.ts';
 
 /** One source whose bytes are at hand. */
 export interface Source {
@@ -58,7 +61,7 @@ export async function loadSources(
       const extentNumber = store.catalog.takeExtentNumber();
       const outcomes: (number | IngestionError)[] = [];
       const columns = planColumns(table.columns, mapping, kind);
-      const target: Target = { transaction, table, extentNumber, columns, properties };
+      const target: Target = { store, transaction, table, extentNumber, columns, properties };
       const appender = new ReopeningAppender(target);
       for (const [ordinal, source] of input.sources.entries()) {
         const known = broken.get(ordinal);
@@ -153,6 +156,7 @@ async function prepareTarget(
 }
 
 interface Target {
+  readonly store: Store;
   readonly transaction: WriteTransaction;
   readonly table: StoredTable;
   readonly extentNumber: number;
@@ -195,36 +199,57 @@ async function loadText(
   ordinal: number,
   opener: ReopeningAppender,
 ): Promise<number> {
-  const { columns, properties } = target;
   const appender = await opener.open();
   const before = appender.rowCount;
-  const context = { sourcePath: source.sourcePath };
-  if (mappingKindOf(properties.format) === 'json') {
-    const build = makeJsonRowBuilder(columns, context);
-    const onRecord = (record: unknown, lineNumber: number) =>
-      appender.addRow(ordinal, build(record, lineNumber));
-    if (properties.format === 'json') await readJsonLines(source.data.open(), onRecord);
-    else await readMultiJson(source.data.open(), properties.format === 'singlejson', onRecord);
-  } else {
-    const build = makeTextRowBuilder(columns, context);
-    const { options, implications } = properties.validationPolicy;
-    const mustMatch = options === 1 && implications === 0;
-    let width: number | undefined;
-    await readDelimited(source.data.open(), properties.format, (fields, lineNumber) => {
-      if (mustMatch) {
-        width ??= fields.length;
-        if (fields.length !== width) {
-          throw new IngestionError(
-            'Stream_WrongNumberOfFields',
-            `${source.sourcePath}: record ${lineNumber} has ${fields.length} fields, the first one ${width}.`,
-          );
-        }
-      }
-      if (lineNumber === 1 && properties.ignoreFirstRecord) return;
-      appender.addRow(ordinal, build(fields, lineNumber));
-    });
+  const kind = mappingKindOf(target.properties.format);
+  for (const part of source.data.parts) {
+    const stream = await part.open();
+    if (kind === 'csv') await loadDelimited(target, source, stream, (row) => appender.addRow(ordinal, row));
+    else await loadRecords(target, source, stream, (row) => appender.addRow(ordinal, row));
   }
   return appender.rowCount - before;
+}
+
+type RowHandler = (row: readonly PhysicalValue[]) => void;
+
+async function loadRecords(
+  { columns, properties }: Target,
+  { sourcePath }: Source,
+  stream: Readable,
+  onRow: RowHandler,
+): Promise<void> {
+  const { format } = properties;
+  const isAvro = format === 'avro' || format === 'apacheavro';
+  const build = makeRecordRowBuilder(columns, { sourcePath, mayHoldBytes: isAvro });
+  const onRecord = (record: unknown, lineNumber: number) => onRow(build(record, lineNumber));
+  if (isAvro) await readAvro(stream, format, onRecord);
+  else if (format === 'json') await readJsonLines(stream, onRecord);
+  else await readMultiJson(stream, format === 'singlejson', onRecord);
+}
+
+async function loadDelimited(
+  { columns, properties }: Target,
+  { sourcePath }: Source,
+  stream: Readable,
+  onRow: RowHandler,
+): Promise<void> {
+  const build = makeTextRowBuilder(columns, { sourcePath });
+  const { options, implications } = properties.validationPolicy;
+  const mustMatch = options > 0 && implications === 0;
+  let width: number | undefined;
+  await readDelimited(stream, properties.format, (fields, lineNumber) => {
+    if (mustMatch) {
+      width ??= fields.length;
+      if (fields.length !== width) {
+        throw new IngestionError(
+          'Stream_WrongNumberOfFields',
+          `${sourcePath}: record ${lineNumber} has ${fields.length} fields, the first one ${width}.`,
+        );
+      }
+    }
+    if (lineNumber === 1 && properties.ignoreFirstRecord) return;
+    onRow(build(fields, lineNumber));
+  });
 }
 
 async function loadParquet(
@@ -234,29 +259,31 @@ async function loadParquet(
   opener: ReopeningAppender,
 ): Promise<number> {
   opener.close();
-  const file = await source.data.toFile();
-  await requireParquetMagic(file, source.sourcePath);
-  const { transaction, table, extentNumber } = target;
-  const from = `read_parquet(${quoteText(file)})`;
+  let rows = 0;
+  for (const part of source.data.parts) rows += await loadParquetPart(target, source, ordinal, part);
+  return rows;
+}
+
+async function loadParquetPart(
+  { store, transaction, table, extentNumber, columns }: Target,
+  { sourcePath }: Source,
+  ordinal: number,
+  part: SourcePart,
+): Promise<number> {
+  const file = await part.toFile();
+  await requireParquetMagic(file, sourcePath);
   try {
-    const fileColumns: ParquetColumn[] = (await transaction.query(`describe select * from ${from}`)).map(
-      ([name, type]) => ({
-        name: String(name),
-        type: String(type),
-      }),
-    );
-    const expressions = target.columns.map((column) => makeParquetExpression(column, fileColumns, source));
+    const expressions = await planParquet(store, { file, columns, sourcePath });
     const selected = [`${extentNumber}::integer`, `${ordinal}::integer`, ...expressions].join(', ');
-    return await transaction.run(`insert into ${table.physical} select ${selected} from ${from}`);
+    return await transaction.run(
+      `insert into ${table.physical} select ${selected} from ${readParquet(file)}`,
+    );
   } catch (error) {
     if (error instanceof IngestionError) throw error;
     const reason = (error as Error).message.replaceAll(file, 'the file');
     throw new BrokenSource(
       ordinal,
-      new IngestionError(
-        'BadRequest_InvalidBlob',
-        `${source.sourcePath} can't be read as parquet: ${reason}`,
-      ),
+      new IngestionError('BadRequest_InvalidBlob', `${sourcePath} can't be read as parquet: ${reason}`),
     );
   }
 }

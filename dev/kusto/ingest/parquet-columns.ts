@@ -1,53 +1,93 @@
 import type { ColumnType } from '../column-types.ts';
-import { quoteText } from '../storage/store.ts';
+import { quoteText, type Store } from '../storage/store.ts';
 import { TICKS_AT_UNIX_EPOCH } from '../ticks.ts';
 import { textConverters } from './convert-value.ts';
 import { IngestionError } from './ingestion-error.ts';
-import type { MappedColumn } from './ingestion-mapping.ts';
+import type { MappedColumn, PathStep } from './ingestion-mapping.ts';
 
-/** A column of a Parquet file as DuckDB describes it. */
-export interface ParquetColumn {
-  readonly name: string;
-  readonly type: string;
+const ROW_NUMBER = 'file_row_number';
+
+/** DuckDB's table function for a file, with the number of each row. */
+export function readParquet(file: string): string {
+  return `read_parquet(${quoteText(file)}, ${ROW_NUMBER} = true)`;
 }
 
-/** SQL that gives the table's column from a row of the file; what can't be converted is null. */
-export function makeParquetExpression(
+/** A value of a Parquet file: SQL, DuckDB's type, and the file's own type where one DuckDB type stands for several. */
+interface ParquetValue {
+  readonly sql: string;
+  readonly type: string;
+  readonly physical: string | undefined;
+}
+
+/** SQL for each of the table's columns from a row of the file; what can't be converted is null. */
+export async function planParquet(
+  store: Store,
+  input: { readonly file: string; readonly columns: readonly MappedColumn[]; readonly sourcePath: string },
+): Promise<string[]> {
+  const { file, columns, sourcePath } = input;
+  const from = readParquet(file);
+  const described = await store.read(`describe select * from ${from}`);
+  const types = new Map(described.map(([name, type]) => [String(name), String(type)]));
+  const physicals = new Map(
+    (await store.read(`select name, type from parquet_schema(${quoteText(file)})`)).map(([name, type]) => [
+      String(name),
+      String(type),
+    ]),
+  );
+  const find = async (steps: readonly PathStep[]): Promise<ParquetValue | undefined> => {
+    const [first, ...rest] = steps;
+    const name = String(first);
+    const type = name === ROW_NUMBER ? undefined : types.get(name);
+    if (type === undefined) return undefined;
+    const sql = `"${name.replaceAll('"', '""')}"`;
+    if (rest.length === 0) return { sql, type, physical: physicals.get(name) };
+    const nested =
+      sql + rest.map((step) => `[${typeof step === 'number' ? step + 1 : quoteText(step)}]`).join('');
+    try {
+      const [row] = await store.read(`describe select ${nested} from ${from}`);
+      return { sql: nested, type: String(row?.[1]), physical: undefined };
+    } catch {
+      // The value has no such part.
+      return undefined;
+    }
+  };
+  const expressions: string[] = [];
+  for (const column of columns) expressions.push(await makeExpression(column, find, sourcePath));
+  return expressions;
+}
+
+async function makeExpression(
   column: MappedColumn,
-  fileColumns: readonly ParquetColumn[],
-  context: { readonly sourcePath: string },
-): string {
+  find: (steps: readonly PathStep[]) => Promise<ParquetValue | undefined>,
+  sourcePath: string,
+): Promise<string> {
   const type = column.type ?? 'string';
   const nothing = type === 'string' ? "''" : 'null';
-  const { source, transform } = column;
-  if (source.kind === 'none') return nothing;
-  if (source.kind === 'constant') return makeLiteral(source.text, type);
-  if (source.kind === 'sourceLocation') return makeLiteral(context.sourcePath, type);
-  if (source.kind !== 'path') {
-    throw new IngestionError(
-      'BadRequest_InvalidMapping',
-      `Column '${column.column}': the local endpoint can't read ${source.kind} from parquet.`,
-    );
-  }
-  const [first, ...rest] = source.steps;
-  const fileColumn = fileColumns.find((candidate) => candidate.name === first);
-  if (fileColumn === undefined) return nothing;
-  const value = `"${fileColumn.name.replaceAll('"', '""')}"`;
-  if (rest.length > 0) {
-    if (type !== 'dynamic' && type !== 'string') {
-      throw new IngestionError(
-        'BadRequest_InvalidMapping',
-        `Column '${column.column}': the local endpoint reads nested parquet paths into dynamic and string columns only.`,
-      );
+  const { source } = column;
+  switch (source.kind) {
+    case 'none':
+    case 'ordinal':
+      return nothing;
+    case 'constant':
+      return makeLiteral(source.text, type);
+    case 'sourceLocation':
+      return makeLiteral(sourcePath, type);
+    case 'sourceLineNumber':
+      return `${ROW_NUMBER} + 1`;
+    case 'path': {
+      if (source.steps.length === 0) {
+        throw new IngestionError(
+          'BadRequest_InvalidMapping',
+          `Column '${column.column}': the local endpoint can't read a whole parquet record.`,
+        );
+      }
+      const value = await find(source.steps);
+      if (value === undefined) return nothing;
+      const converted =
+        column.transform === undefined ? convert(value, type) : applyUnixTransform(column, value);
+      return type === 'string' ? `coalesce(${converted}, '')` : converted;
     }
-    const path = `$${rest.map((step) => (typeof step === 'number' ? `[${step}]` : `."${step}"`)).join('')}`;
-    return type === 'dynamic'
-      ? `json_extract(to_json(${value}), ${quoteText(path)})::varchar`
-      : `coalesce(json_extract_string(to_json(${value}), ${quoteText(path)}), '')`;
   }
-  if (transform !== undefined) return applyUnixTransform(column, value, fileColumn.type);
-  const converted = convertParquet(value, readFamily(fileColumn.type), fileColumn.type, type);
-  return type === 'string' ? `coalesce(${converted}, '')` : converted;
 }
 
 type Family =
@@ -55,75 +95,119 @@ type Family =
   | 'integer'
   | 'uint64'
   | 'float'
-  | 'decimal'
+  | 'decimalInt'
+  | 'decimalFixed'
+  | 'decimalBytes'
   | 'text'
-  | 'bytes'
   | 'time'
   | 'uuid'
   | 'json'
   | 'nested'
   | 'other';
 
-function readFamily(type: string): Family {
+function readFamily({ type, physical }: ParquetValue): Family {
   if (/\[\d*\]$|^(STRUCT|MAP|UNION)\b/.test(type)) return 'nested';
   if (type === 'BOOLEAN') return 'bool';
   if (type === 'UBIGINT') return 'uint64';
-  if (/^U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)$/.test(type)) return 'integer';
+  if (/^U?(TINYINT|SMALLINT|INTEGER|BIGINT)$/.test(type)) return 'integer';
   if (type === 'FLOAT' || type === 'DOUBLE') return 'float';
-  if (type.startsWith('DECIMAL')) return 'decimal';
+  if (type.startsWith('DECIMAL')) {
+    if (physical === 'FIXED_LEN_BYTE_ARRAY') return 'decimalFixed';
+    return physical === 'BYTE_ARRAY' ? 'decimalBytes' : 'decimalInt';
+  }
   if (type === 'VARCHAR') return 'text';
-  if (type === 'BLOB') return 'bytes';
   if (type === 'DATE' || type.startsWith('TIMESTAMP')) return 'time';
   if (type === 'UUID') return 'uuid';
   return type === 'JSON' ? 'json' : 'other';
 }
 
-function convertParquet(value: string, family: Family, fileType: string, type: ColumnType): string {
-  const isNumber = family === 'integer' || family === 'uint64' || family === 'float' || family === 'decimal';
+const numbers: readonly Family[] = [
+  'integer',
+  'uint64',
+  'float',
+  'decimalInt',
+  'decimalFixed',
+  'decimalBytes',
+];
+const texts: readonly Family[] = ['text', 'json'];
+
+/** The service's table of what each Parquet type may become; all else is null. */
+const readable: Readonly<Record<ColumnType, readonly Family[]>> = {
+  bool: ['bool', 'integer', 'uint64', 'float', 'decimalInt', 'decimalBytes'],
+  int: ['integer', 'uint64', 'float', 'decimalInt', 'text'],
+  long: [...numbers, 'text'],
+  real: ['integer', 'float', 'decimalInt', 'decimalFixed', 'decimalBytes', 'text'],
+  decimal: ['bool', ...numbers, 'text'],
+  datetime: ['time'],
+  guid: ['uuid'],
+  dynamic: ['decimalBytes', 'nested', ...texts],
+  string: ['bool', ...numbers, 'time', 'uuid', ...texts],
+  timespan: [],
+};
+
+function convert(value: ParquetValue, type: ColumnType): string {
+  const family = readFamily(value);
+  const { sql } = value;
+  if (!readable[type].includes(family)) return 'null';
   switch (type) {
     case 'bool':
-      if (family === 'bool') return value;
-      return isNumber ? `(${value} <> 0)` : 'null';
+      return family === 'bool' ? sql : `(${sql} <> 0)`;
     case 'int':
     case 'long': {
       const physical = type === 'int' ? 'integer' : 'bigint';
-      if (family === 'float' || family === 'decimal') return `try_cast(trunc(${value}) as ${physical})`;
-      if (isNumber) return `try_cast(${value} as ${physical})`;
-      return family === 'text'
-        ? `case when regexp_full_match(${value}, '\\s*[+-]?[0-9]+\\s*') then try_cast(${value} as ${physical}) end`
-        : 'null';
+      if (family === 'text')
+        return `case when regexp_full_match(${sql}, '\\s*[+-]?[0-9]+\\s*') then try_cast(${sql} as ${physical}) end`;
+      return family === 'integer' || family === 'uint64'
+        ? `try_cast(${sql} as ${physical})`
+        : `try_cast(trunc(${sql}) as ${physical})`;
     }
     case 'real':
-      if (family === 'uint64') return 'null';
-      return isNumber || family === 'text' ? `try_cast(${value} as double)` : 'null';
+      return `try_cast(${sql} as double)`;
     case 'decimal':
-      if (family === 'bool') return `try_cast(${value}::integer as decimal(38,17))`;
-      return isNumber || family === 'text' ? `try_cast(${value} as decimal(38,17))` : 'null';
+      return toDecimal(value, family);
     case 'datetime':
-      return family === 'time' ? makeTicks(value, fileType) : 'null';
+      return makeTicks(value);
     case 'guid':
-      return family === 'uuid' ? `${value}::varchar` : 'null';
+      return `${sql}::varchar`;
     case 'dynamic':
       if (family === 'text')
-        return `case when json_valid(${value}) then ${value} else to_json(${value})::varchar end`;
-      return family === 'json' || family === 'nested' ? `to_json(${value})::varchar` : 'null';
+        return `case when json_valid(${sql}) then ${sql} else to_json(${sql})::varchar end`;
+      return family === 'decimalBytes' ? `${sql}::varchar` : `to_json(${sql})::varchar`;
     case 'string':
-      if (family === 'float') return `regexp_replace(${value}::varchar, '\\.0$', '')`;
-      if (family === 'time') return `strftime(${value}::timestamp, '%Y-%m-%dT%H:%M:%S.%f0Z')`;
-      if (family === 'bytes') return `try_cast(decode(${value}) as varchar)`;
-      if (family === 'nested' || family === 'other') return 'null';
-      return `${value}::varchar`;
+      if (family === 'float') return `regexp_replace(${sql}::varchar, '\\.0$', '')`;
+      return family === 'time' ? formatTicks(makeTicks(value)) : `${sql}::varchar`;
     case 'timespan':
       return 'null';
   }
 }
 
-function makeTicks(value: string, fileType: string): string {
-  if (fileType === 'TIMESTAMP_NS') return `(epoch_ns(${value}) // 100 + ${TICKS_AT_UNIX_EPOCH})`;
-  return `(epoch_us(${value}::timestamp) * 10 + ${TICKS_AT_UNIX_EPOCH})`;
+/** A number that the stored type can't hold exactly fails the source: it must not become another one. */
+function toDecimal({ sql }: ParquetValue, family: Family): string {
+  if (family === 'bool') return `try_cast(${sql}::integer as decimal(38,17))`;
+  const cast = `try_cast(${sql} as decimal(38,17))`;
+  if (family === 'integer' || family === 'uint64') return cast;
+  const isNumber = family === 'text' ? `try_cast(${sql} as double) is not null` : `${sql} is not null`;
+  const isOther =
+    family === 'float'
+      ? `${cast} is null and isfinite(${sql})`
+      : family === 'text'
+        ? `${cast} is null`
+        : `(${cast} is null or ${cast} <> ${sql})`;
+  return `case when ${isNumber} and ${isOther} then error('a decimal needs more than 21 digits before or 17 after the point, which this endpoint can not store') else ${cast} end`;
 }
 
-function applyUnixTransform(column: MappedColumn, value: string, fileType: string): string {
+function makeTicks({ sql, type }: ParquetValue): string {
+  if (type === 'TIMESTAMP_NS') return `(epoch_ns(${sql}) // 100 + ${TICKS_AT_UNIX_EPOCH})`;
+  return `(epoch_us(${sql}::timestamp) * 10 + ${TICKS_AT_UNIX_EPOCH})`;
+}
+
+/** With seven digits after the second, of which DuckDB's own format has six. */
+function formatTicks(ticks: string): string {
+  const timestamp = `make_timestamp((${ticks} - ${TICKS_AT_UNIX_EPOCH}) // 10)`;
+  return `(strftime(${timestamp}, '%Y-%m-%dT%H:%M:%S.') || lpad((${ticks} % 10000000)::varchar, 7, '0') || 'Z')`;
+}
+
+function applyUnixTransform(column: MappedColumn, value: ParquetValue): string {
   const factors: Readonly<Record<string, string>> = {
     DateTimeFromUnixSeconds: '* 10000000',
     DateTimeFromUnixMilliseconds: '* 10000',
@@ -131,14 +215,15 @@ function applyUnixTransform(column: MappedColumn, value: string, fileType: strin
     DateTimeFromUnixNanoseconds: '// 100',
   };
   const factor = factors[column.transform ?? ''];
-  if (factor === undefined || column.type !== 'datetime') {
+  if (factor === undefined) {
     throw new IngestionError(
       'BadRequest_InvalidMapping',
       `Column '${column.column}': the local endpoint can't apply ${column.transform} to parquet.`,
     );
   }
-  if (readFamily(fileType) !== 'integer') return 'null';
-  return `(try_cast(${value} as bigint) ${factor} + ${TICKS_AT_UNIX_EPOCH})`;
+  const family = readFamily(value);
+  if (family !== 'integer' && family !== 'uint64') return 'null';
+  return `try_cast(try_cast(${value.sql} as hugeint) ${factor} + ${TICKS_AT_UNIX_EPOCH} as bigint)`;
 }
 
 function makeLiteral(text: string, type: ColumnType): string {

@@ -1,28 +1,28 @@
 import type { ColumnType } from '../column-types.ts';
-import { TICKS_AT_UNIX_EPOCH } from '../ticks.ts';
-import { jsonConverters, type PhysicalValue, textConverters } from './convert-value.ts';
+import { TICKS_AT_UNIX_EPOCH, toDatetimeTicks } from '../ticks.ts';
+import { jsonConverters, type PhysicalValue, textConverters, textOfNumber } from './convert-value.ts';
 import type { MappedColumn, PathStep, Transform } from './ingestion-mapping.ts';
+import { isExactNumber } from './json-reader.ts';
 
 export interface RowContext {
   /** URL without its secrets, for the transform SourceLocation. */
   readonly sourcePath: string;
+  /** True for Avro. */
+  readonly mayHoldBytes?: boolean;
 }
 
 export type TextRowBuilder = (fields: readonly string[], lineNumber: number) => PhysicalValue[];
-export type JsonRowBuilder = (record: unknown, lineNumber: number) => PhysicalValue[];
+export type RecordRowBuilder = (record: unknown, lineNumber: number) => PhysicalValue[];
 
 /** Builds rows of the table from delimited fields; a field that is not there is null, or '' in a string column. */
 export function makeTextRowBuilder(columns: readonly MappedColumn[], context: RowContext): TextRowBuilder {
   const cells = columns.map((column) => {
     const type = column.type ?? 'string';
     const convert = textConverters[type];
-    const { source, transform } = column;
+    const { source } = column;
     if (source.kind === 'ordinal') {
       const { ordinal } = source;
       const missing = type === 'string' ? '' : null;
-      if (transform !== undefined) {
-        return (fields: readonly string[]) => applyTransform(transform, fields[ordinal], type);
-      }
       return (fields: readonly string[]) => {
         const text = fields[ordinal];
         return text === undefined || (text === '' && type !== 'string') ? missing : convert(text);
@@ -33,14 +33,18 @@ export function makeTextRowBuilder(columns: readonly MappedColumn[], context: Ro
   return (fields, lineNumber) => cells.map((cell) => cell(fields, lineNumber));
 }
 
-/** Builds rows of the table from parsed JSON records; property names are case-sensitive. */
-export function makeJsonRowBuilder(columns: readonly MappedColumn[], context: RowContext): JsonRowBuilder {
+/** Builds rows of the table from parsed JSON or Avro records; names are case-sensitive. */
+export function makeRecordRowBuilder(
+  columns: readonly MappedColumn[],
+  context: RowContext,
+): RecordRowBuilder {
   const mappedSteps = columns.flatMap((column) =>
     column.source.kind === 'path' ? [column.source.steps] : [],
   );
   const cells = columns.map((column) => {
     const type = column.type ?? 'string';
-    const convert = jsonConverters[type];
+    const convertJson = jsonConverters[type];
+    const convert = context.mayHoldBytes ? (value: unknown) => convertJson(withoutBytes(value)) : convertJson;
     const { source, transform } = column;
     if (source.kind !== 'path') return makeFixedCell(column, context);
     const { steps } = source;
@@ -92,6 +96,14 @@ function readPath(record: unknown, steps: readonly PathStep[]): unknown {
   return value;
 }
 
+/** Bytes have no text of their own: without a transform they are null. */
+function withoutBytes(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || isExactNumber(value)) return value;
+  if (Buffer.isBuffer(value)) return null;
+  if (Array.isArray(value)) return value.map(withoutBytes);
+  return Object.fromEntries(Object.entries(value).map(([name, entry]) => [name, withoutBytes(entry)]));
+}
+
 const UNIX_UNIT_TICKS: Readonly<Partial<Record<Transform, readonly [ticks: bigint, divisor: bigint]>>> = {
   DateTimeFromUnixSeconds: [10_000_000n, 1n],
   DateTimeFromUnixMilliseconds: [10_000n, 1n],
@@ -103,9 +115,9 @@ function applyTransform(transform: Transform, value: unknown, type: ColumnType):
   const unit = UNIX_UNIT_TICKS[transform];
   if (unit !== undefined) {
     const ticks = unixTicks(value, unit);
-    if (ticks === null || type !== 'datetime') return type === 'string' ? '' : null;
-    return ticks + TICKS_AT_UNIX_EPOCH;
+    return ticks === null ? null : toDatetimeTicks(ticks + TICKS_AT_UNIX_EPOCH);
   }
+  if (transform === 'BytesAsBase64') return Buffer.isBuffer(value) ? value.toString('base64') : '';
   if (transform === 'PropertyBagArrayToDictionary' && Array.isArray(value)) {
     const pairs = value.map((entry: unknown): [string, unknown] => [
       String(readProperty(entry, 'Key') ?? readProperty(entry, 'key')),
@@ -116,12 +128,14 @@ function applyTransform(transform: Transform, value: unknown, type: ColumnType):
   return jsonConverters[type](value);
 }
 
+/** In the number's own digits: nanoseconds since 1970 are more than a JavaScript number holds. */
 function unixTicks(value: unknown, [ticks, divisor]: readonly [bigint, bigint]): bigint | null {
-  const text = typeof value === 'number' ? String(value) : typeof value === 'string' ? value.trim() : '';
-  if (/^-?\d+$/.test(text)) return (BigInt(text) * ticks) / divisor;
-  const number = Number(text);
-  if (text === '' || !Number.isFinite(number)) return null;
-  return BigInt(Math.trunc((number * Number(ticks)) / Number(divisor)));
+  const text = typeof value === 'number' ? String(value) : (textOfNumber(value) ?? '');
+  const match = /^\s*(-?)(\d+)(?:\.(\d+))?\s*$/.exec(text);
+  if (match === null) return null;
+  const [, sign, whole = '', fraction = ''] = match;
+  const result = (BigInt(whole + fraction) * ticks) / (divisor * 10n ** BigInt(fraction.length));
+  return sign === '-' ? -result : result;
 }
 
 function dropMappedFields(
