@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import type { Readable } from 'node:stream';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { inflateRaw } from 'node:zlib';
+import { inflateRaw, zstdDecompress } from 'node:zlib';
 import avro, { type Type } from 'avsc';
 import { formatDatetime, formatTimespan, TICKS_AT_UNIX_EPOCH, toDatetimeTicks } from '../ticks.ts';
 import { IngestionError } from './ingestion-error.ts';
@@ -16,24 +16,17 @@ const RECORDS_PER_TURN = 1_000;
 
 type Codec = (data: Buffer, done: (error: Error | null, data?: Buffer) => void) => void;
 
-const deflateCodecs: Readonly<Record<string, Codec>> = {
+const codecs: Readonly<Record<string, Codec>> = {
   null: (data, done) => done(null, data),
   deflate: inflateRaw,
-};
-
-/** By format: the older reader knows neither snappy nor logical types. */
-const codecs: Readonly<Record<'avro' | 'apacheavro', Readonly<Record<string, Codec>>>> = {
-  avro: deflateCodecs,
-  apacheavro: {
-    ...deflateCodecs,
-    // The four bytes at the end are a checksum.
-    snappy: (data, done) => {
-      try {
-        done(null, snappy.uncompress(data.subarray(0, -4)));
-      } catch (error) {
-        done(error as Error);
-      }
-    },
+  zstandard: zstdDecompress,
+  // The four bytes at the end are a checksum.
+  snappy: (data, done) => {
+    try {
+      done(null, snappy.uncompress(data.subarray(0, -4)));
+    } catch (error) {
+      done(error as Error);
+    }
   },
 };
 
@@ -56,7 +49,7 @@ export async function readAvro(
     },
   });
   const decoder = new avro.streams.BlockDecoder({
-    codecs: codecs[format],
+    codecs,
     parseHook: (schema) => makeType(schema, format === 'apacheavro'),
   });
   decoder.on('metadata', (_type: Type, _codec: string, header: { sync: Buffer }) => {
@@ -78,7 +71,7 @@ export async function readAvro(
     if (codec === undefined) throw invalid(message);
     throw new IngestionError(
       'BadRequest_FormatNotSupported',
-      `The codec '${codec}' is not supported for '${format}'; supported are ${Object.keys(codecs[format]).join(', ')}.`,
+      `The local endpoint can't read the codec '${codec}' of Avro; it reads ${Object.keys(codecs).join(', ')}.`,
     );
   }
   // The decoder takes a file that ends within a block for one that ends before it.
