@@ -12,6 +12,7 @@ import { Batcher, defaultBatchingPolicy } from './ingest/batching.ts';
 import { makeCounters } from './ingest/ingestion-counters.ts';
 import { QueueReader } from './ingest/queue-reader.ts';
 import { StatusReporter } from './ingest/status-reports.ts';
+import { makeQueryFunctions } from './kql/functions/index.ts';
 import { KqlParser } from './kql/parser.ts';
 import { runQuery } from './kql/run-query.ts';
 import type { BatchingPolicy } from './storage/catalog.ts';
@@ -86,6 +87,7 @@ async function start(
   if (options.folder !== undefined) await mkdir(dirname(options.folder), { recursive: true });
   const store = await Store.open(options.folder);
   opened.push(() => store.close());
+  store.register(makeQueryFunctions());
   const databaseName = options.database ?? 'local';
   if (store.catalog.findDatabase(databaseName) === undefined) {
     const change = store.catalog.addDatabase(databaseName);
@@ -176,7 +178,8 @@ async function start(
     faults,
     requestCounts,
     token: options.token && makeTokenCheck(options.token),
-    runQuery: (database, text) => runQuery({ store, parser, database: resolveDatabase(database), text }),
+    runQuery: (database, text, parameters) =>
+      runQuery({ store, parser, database: resolveDatabase(database), text, parameters }),
     runCommand: (database, text) =>
       runCommand(text, {
         store,

@@ -1,5 +1,6 @@
-import { typeNames } from '../column-types.ts';
+import { type Column, requireColumnType, typeNames } from '../column-types.ts';
 import type { ResultTable } from '../kql/run-query.ts';
+import { formatDatetime, ticksFromUnixMs } from '../ticks.ts';
 
 interface V1Table {
   readonly TableName: string;
@@ -11,71 +12,64 @@ interface V1Table {
   readonly Rows: readonly (readonly unknown[])[];
 }
 
-function makeV1Table(name: string, table: ResultTable): V1Table {
+/** Names and cells of a v1 table. Queries and commands differ in how they write a bool. */
+function makeV1Table(name: string, table: ResultTable, source: 'query' | 'command'): V1Table {
+  const isQuery = source === 'query';
   return {
     TableName: name,
     Columns: table.columns.map((column) => ({
       ColumnName: column.name,
-      DataType: typeNames[column.type].v1,
+      DataType: column.type === 'bool' && !isQuery ? 'Boolean' : typeNames[column.type].v1,
       ColumnType: column.type,
     })),
-    // v1 carries dynamic values as JSON text.
     Rows: table.rows.map((row) =>
-      row.map((cell, index) =>
-        table.columns[index]?.type === 'dynamic' && cell !== null ? JSON.stringify(cell) : cell,
-      ),
+      row.map((cell, index) => {
+        // v1 carries dynamic values as JSON text.
+        if (table.columns[index]?.type === 'dynamic' && cell !== null) return JSON.stringify(cell);
+        return typeof cell === 'boolean' && isQuery ? Number(cell) : cell;
+      }),
     ),
   };
 }
 
 /** Answer of `/v1/rest/mgmt`: one table. */
 export function makeMgmtAnswer(table: ResultTable): object {
-  return { Tables: [makeV1Table('Table_0', table)] };
+  return { Tables: [makeV1Table('Table_0', table, 'command')] };
+}
+
+/** Columns from `Name:type,...`. */
+function columnsOf(header: string): Column[] {
+  return header.split(',').map((part) => {
+    const [name = '', type = 'string'] = part.split(':');
+    return { name, type: requireColumnType(type) };
+  });
 }
 
 /** Answer of `/v1/rest/query`: data, properties, status, table of contents. */
 export function makeV1QueryAnswer(table: ResultTable, activityId: string, clientRequestId: string): object {
-  const now = new Date().toISOString();
-  const text = (header: string, rows: unknown[][]): ResultTable => ({
-    columns: header.split(',').map((name) => ({ name, type: 'string' })),
-    rows,
-  });
-  return {
-    Tables: [
-      makeV1Table('Table_0', table),
-      makeV1Table('Table_1', text('Value', [['{"Visualization":null}']])),
-      {
-        ...makeV1Table(
-          'Table_2',
-          text(
-            'Timestamp,Severity,SeverityName,StatusCode,StatusDescription,Count,RequestId,ActivityId,SubActivityId,ClientActivityId',
-            [
-              [
-                now,
-                4,
-                'Info',
-                0,
-                'Query completed successfully',
-                1,
-                activityId,
-                activityId,
-                activityId,
-                clientRequestId,
-              ],
-            ],
-          ),
-        ),
-      },
-      makeV1Table(
-        'Table_3',
-        text('Ordinal,Kind,Name,Id,PrettyName', [
-          [0, 'QueryResult', 'PrimaryResult', activityId, ''],
-          [1, 'QueryProperties', '@ExtendedProperties', activityId, ''],
-          [2, 'QueryStatus', 'QueryStatus', '00000000-0000-0000-0000-000000000000', ''],
-        ]),
-      ),
+  const now = formatDatetime(ticksFromUnixMs(Date.now()));
+  const none = '00000000-0000-0000-0000-000000000000';
+  const properties: ResultTable = {
+    columns: columnsOf('Value:string'),
+    rows: [['{"Visualization":null}']],
+  };
+  const done = 'Query completed successfully';
+  const status: ResultTable = {
+    columns: columnsOf(
+      'Timestamp:datetime,Severity:int,SeverityName:string,StatusCode:int,StatusDescription:string,Count:int,RequestId:guid,ActivityId:guid,SubActivityId:guid,ClientActivityId:string',
+    ),
+    rows: [[now, 4, 'Info', 0, done, 1, activityId, activityId, activityId, clientRequestId]],
+  };
+  const contents: ResultTable = {
+    columns: columnsOf('Ordinal:long,Kind:string,Name:string,Id:string,PrettyName:string'),
+    rows: [
+      [0, 'QueryResult', 'PrimaryResult', activityId, ''],
+      [1, 'QueryProperties', '@ExtendedProperties', activityId, ''],
+      [2, 'QueryStatus', 'QueryStatus', none, ''],
     ],
   };
+  const tables = [table, properties, status, contents];
+  return { Tables: tables.map((each, index) => makeV1Table(`Table_${index}`, each, 'query')) };
 }
 
 const frameColumns = (header: string) =>
@@ -114,7 +108,7 @@ export function makeV2Answer(table: ResultTable, activityId: string, clientReque
       ),
       Rows: [
         [
-          new Date().toISOString(),
+          formatDatetime(ticksFromUnixMs(Date.now())),
           clientRequestId,
           activityId,
           4,

@@ -11,7 +11,11 @@ import type { TokenCheck } from './token-check.ts';
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
 
 export interface ServerHandlers {
-  runQuery(database: string, text: string): Promise<ResultTable>;
+  runQuery(
+    database: string,
+    text: string,
+    parameters?: Readonly<Record<string, unknown>>,
+  ): Promise<ResultTable>;
   runCommand(database: string, text: string): Promise<ResultTable>;
   /** Requests under `/-/control`. @returns undefined for an unknown path. */
   control(method: string, path: string, body: unknown): Promise<object | undefined>;
@@ -124,7 +128,7 @@ async function route(exchange: Exchange, options: ServerOptions): Promise<void> 
   const body = parseJson(await readBody(request)) as {
     db?: unknown;
     csl?: unknown;
-    properties?: { Parameters?: unknown };
+    properties?: { Parameters?: Readonly<Record<string, unknown>> };
   };
   options.token?.(request.headers.authorization);
   const text = typeof body.csl === 'string' ? body.csl.trim() : '';
@@ -132,9 +136,6 @@ async function route(exchange: Exchange, options: ServerOptions): Promise<void> 
   if (await applyFault(exchange, options, kindsOf(text, isMgmt))) return;
   if (text === '')
     throw new KustoError('BadRequest_EmptyQuery', "Query (parameter name: 'csl') cannot be empty.");
-  const parameters = body.properties?.Parameters;
-  if (typeof parameters === 'object' && parameters !== null && Object.keys(parameters).length > 0)
-    throw makeNotSupported('query parameters');
   if (isMgmt) {
     if (!text.startsWith('.'))
       throw new KustoError('BadRequest_NotACommand', 'A management command begins with a dot.');
@@ -143,7 +144,7 @@ async function route(exchange: Exchange, options: ServerOptions): Promise<void> 
   }
   if (text.startsWith('.'))
     throw new KustoError('BadRequest_NotAQuery', 'A management command must be sent to /v1/rest/mgmt.');
-  const result = await options.runQuery(database, text);
+  const result = await options.runQuery(database, text, body.properties?.Parameters);
   const isV2 = path === '/v2/rest/query';
   send(
     response,

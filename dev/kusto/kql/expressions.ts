@@ -1,20 +1,17 @@
-import type { ColumnType } from '../column-types.ts';
 import { readColumnType } from '../column-types.ts';
-import { textConverters } from '../ingest/convert-value.ts';
 import { makeNotSupported } from '../kusto-error.ts';
 import { quoteText } from '../storage/store.ts';
-import { parseDatetime, parseTimespan, ticksFromUnixMs } from '../ticks.ts';
 import { isAggregate, translateAggregate } from './aggregates.ts';
-import { translateFunction } from './functions.ts';
-import { childOf, elementsOf, type KqlNode, nameOf, readStringLiteral, textOf } from './syntax.ts';
-import { castDynamic, type Expression, type Scope, sqlTypes, toText } from './values.ts';
-
-const comparisons: Readonly<Record<string, string>> = {
-  GreaterThanExpression: '>',
-  GreaterThanOrEqualExpression: '>=',
-  LessThanExpression: '<',
-  LessThanOrEqualExpression: '<=',
-};
+import { translateArithmetic } from './arithmetic.ts';
+import { compare, compareOrder, translateIn } from './comparisons.ts';
+import { coerce } from './functions/function-entry.ts';
+import { translateFunction } from './functions/index.ts';
+import { hasTermSql } from './functions/strings.ts';
+import { makeLiteral, readLiteral } from './literals.ts';
+import { requireRegex } from './regular-expressions.ts';
+import { bindArguments } from './script-scope.ts';
+import { childOf, elementsOf, type KqlNode, nameOf, requireChild, textOf } from './syntax.ts';
+import { convert, type Expression, type Scope, toText } from './values.ts';
 
 const stringOperators: Readonly<Record<string, (left: string, right: string) => string>> = {
   ContainsExpression: (a, b) => `contains(lower(${a}), lower(${b}))`,
@@ -26,306 +23,209 @@ const stringOperators: Readonly<Record<string, (left: string, right: string) => 
   EqualTildeExpression: (a, b) => `(lower(${a}) = lower(${b}))`,
 };
 
-const numericTypes: readonly ColumnType[] = ['int', 'long', 'real', 'decimal'];
+type Translator = (node: KqlNode, scope: Scope) => Expression;
+
+const translators: Readonly<Record<string, Translator>> = {
+  NameReference: (node, scope) => resolveName(nameOf(node), scope),
+  ParenthesizedExpression: (node, scope) => translateExpression(requireChild(node, 'Expression'), scope),
+  UnaryPlusExpression: (node, scope) => translateExpression(requireChild(node, 'Expression'), scope),
+  UnaryMinusExpression: translateMinus,
+  AndExpression: (node, scope) => translateLogic(node, scope, 'and'),
+  OrExpression: (node, scope) => translateLogic(node, scope, 'or'),
+  EqualExpression: (node, scope) => compare(...operands(node, scope), false),
+  NotEqualExpression: (node, scope) => compare(...operands(node, scope), true),
+  BangTildeExpression: (node, scope) => negate(translateStringOperator('EqualTildeExpression', node, scope)),
+  LessThanExpression: (node, scope) => compareOrder('<', ...operands(node, scope)),
+  LessThanOrEqualExpression: (node, scope) => compareOrder('<=', ...operands(node, scope)),
+  GreaterThanExpression: (node, scope) => compareOrder('>', ...operands(node, scope)),
+  GreaterThanOrEqualExpression: (node, scope) => compareOrder('>=', ...operands(node, scope)),
+  BetweenExpression: translateBetween,
+  NotBetweenExpression: (node, scope) => negate(translateBetween(node, scope)),
+  InExpression: (node, scope) => translateListed(node, scope, false),
+  InCsExpression: (node, scope) => translateListed(node, scope, true),
+  NotInExpression: (node, scope) => negate(translateListed(node, scope, false)),
+  NotInCsExpression: (node, scope) => negate(translateListed(node, scope, true)),
+  HasAnyExpression: (node, scope) => translateHasList(node, scope, 'or'),
+  HasAllExpression: (node, scope) => translateHasList(node, scope, 'and'),
+  MatchesRegexExpression: (node, scope) => {
+    const [left, right] = operands(node, scope);
+    const { pattern } = requireRegex(right, 'matches regex');
+    return { sql: `regexp_matches(${toText(left)}, ${quoteText(pattern)})`, type: 'bool' };
+  },
+  PathExpression: translatePath,
+  ElementExpression: translatePath,
+  FunctionCallExpression: translateCall,
+  ToScalarExpression: (node, scope) => scope.queries.scalar(requireChild(node, 'Expression'), scope.names),
+  AddExpression: (node, scope) => translateArithmetic('Add', node, ...operands(node, scope)),
+  SubtractExpression: (node, scope) => translateArithmetic('Subtract', node, ...operands(node, scope)),
+  MultiplyExpression: (node, scope) => translateArithmetic('Multiply', node, ...operands(node, scope)),
+  DivideExpression: (node, scope) => translateArithmetic('Divide', node, ...operands(node, scope)),
+  ModuloExpression: (node, scope) => translateArithmetic('Modulo', node, ...operands(node, scope)),
+};
 
 /** Translates a scalar expression. @throws KustoError naming what can't be translated. */
 export function translateExpression(node: KqlNode, scope: Scope): Expression {
-  switch (node.kind) {
-    case 'NameReference':
-      return resolveName(nameOf(node), scope);
-    case 'ParenthesizedExpression':
-      return translateExpression(requireChild(node, 'Expression'), scope);
-    case 'StringLiteralExpression': {
-      const literal = readStringLiteral(textOf(node));
-      return { sql: quoteText(literal), type: 'string', literal };
-    }
-    case 'CompoundStringLiteralExpression': {
-      const literal = node.children
-        .flatMap((child) => collectTokens(child))
-        .map(readStringLiteral)
-        .join('');
-      return { sql: quoteText(literal), type: 'string', literal };
-    }
-    case 'UnaryMinusExpression':
-    case 'UnaryPlusExpression': {
-      const value = translateExpression(requireChild(node, 'Expression', 1), scope);
-      return node.kind === 'UnaryPlusExpression' ? value : { sql: `(-${value.sql})`, type: value.type };
-    }
-    case 'AndExpression':
-    case 'OrExpression': {
-      const [left, right] = operands(node, scope);
-      return {
-        sql: `(${left.sql} ${node.kind === 'AndExpression' ? 'and' : 'or'} ${right.sql})`,
-        type: 'bool',
-      };
-    }
-    case 'EqualExpression':
-    case 'NotEqualExpression':
-      return compareEqual(node, scope);
-    case 'BetweenExpression':
-    case 'NotBetweenExpression':
-      return translateBetween(node, scope);
-    case 'InExpression':
-    case 'NotInExpression':
-    case 'InCsExpression':
-    case 'NotInCsExpression':
-      return translateIn(node, scope);
-    case 'HasExpression':
-    case 'NotHasExpression':
-    case 'HasCsExpression':
-    case 'NotHasCsExpression':
-      return translateHas(node, scope);
-    case 'PathExpression':
-    case 'ElementExpression':
-      return translatePath(node, scope);
-    case 'FunctionCallExpression':
-      return translateCall(node, scope);
-    case 'DynamicExpression': {
-      const text = textOf(node)
-        .replace(/^dynamic\s*\(/, '')
-        .replace(/\)$/, '')
-        .trim();
-      return makeDynamicLiteral(text, textOf(node));
-    }
-    default:
-  }
-  const literal = readLiteral(node, scope);
+  const translate = translators[node.kind];
+  if (translate !== undefined) return translate(node, scope);
+  const literal = readLiteral(node, scope.nowMs);
   if (literal !== undefined) return literal;
-  const comparison = comparisons[node.kind];
-  if (comparison !== undefined) {
-    const [left, right] = unify(...operands(node, scope), node);
-    // A comparison with null is false.
-    return { sql: `coalesce(${left.sql} ${comparison} ${right.sql}, false)`, type: 'bool' };
+  const isNegated = node.kind.startsWith('Not');
+  const operator = isNegated ? node.kind.slice(3) : node.kind;
+  if (HAS.test(operator)) {
+    const value = translateHas(operator, node, scope);
+    return isNegated ? negate(value) : value;
   }
-  const negated = node.kind.startsWith('Not');
-  const stringOperator =
-    stringOperators[negated ? node.kind.slice(3) : node.kind] ??
-    (node.kind === 'BangTildeExpression' ? stringOperators['EqualTildeExpression'] : undefined);
-  if (stringOperator !== undefined) {
-    const [left, right] = operands(node, scope);
-    const sql = `coalesce(${stringOperator(toText(left), toText(right))}, false)`;
-    return { sql: negated || node.kind === 'BangTildeExpression' ? `(not ${sql})` : sql, type: 'bool' };
+  if (stringOperators[operator] !== undefined) {
+    const value = translateStringOperator(operator, node, scope);
+    return isNegated ? negate(value) : value;
   }
-  const arithmetic = /^(Add|Subtract|Multiply|Divide|Modulo)Expression$/.exec(node.kind)?.[1];
-  if (arithmetic !== undefined) return translateArithmetic(arithmetic, node, scope);
   throw makeNotSupported(`${node.kind.replace(/Expression$/, '')} (${textOf(node).slice(0, 80)})`);
-}
-
-function requireChild(node: KqlNode, role: string, position = 0): KqlNode {
-  const child = childOf(node, role) ?? node.children[position];
-  if (child === undefined) throw makeNotSupported(`${node.kind} without ${role}`);
-  return child;
-}
-
-function collectTokens(node: KqlNode): string[] {
-  return node.text !== '' ? [node.text] : node.children.flatMap(collectTokens);
 }
 
 function operands(node: KqlNode, scope: Scope): [Expression, Expression] {
   return [
     translateExpression(requireChild(node, 'Left'), scope),
-    translateExpression(requireChild(node, 'Right', 2), scope),
+    translateExpression(requireChild(node, 'Right'), scope),
   ];
 }
 
+function negate(value: Expression): Expression {
+  return { sql: `(not ${value.sql})`, type: 'bool' };
+}
+
 function resolveName(name: string, scope: Scope): Expression {
-  const found = scope.columns.get(name) ?? scope.values.get(name);
-  if (found === undefined) throw makeNotSupported(`the name '${name}' here`);
-  return found;
+  const column = scope.columns.get(name);
+  if (column !== undefined) return column;
+  const named = scope.names.get(name);
+  if (named?.kind === 'scalar') return named.value;
+  throw makeNotSupported(`the name '${name}' here`);
 }
 
-function readLiteral(node: KqlNode, scope: Scope): Expression | undefined {
-  const match = /^(Long|Int|Real|Decimal|Boolean|DateTime|Timespan|Guid|Null)LiteralExpression$/.exec(
-    node.kind,
-  );
-  if (match === null) return undefined;
-  const text = textOf(node);
-  const inner = (/^[a-z]+\s*\((.*)\)$/is.exec(text)?.[1] ?? text).trim();
-  const body = /^(['"]).*\1$/s.test(inner) ? readStringLiteral(inner) : inner;
-  const isNull = body.toLowerCase() === 'null';
-  const typed = (type: ColumnType, sql: string): Expression => ({
-    sql: isNull ? `null::${sqlTypes[type]}` : sql,
-    type,
-    literal: body,
-    isNull,
-  });
-  switch (match[1]) {
-    case 'Long':
-      return typed('long', `${body}::bigint`);
-    case 'Int':
-      return typed('int', `${body}::integer`);
-    case 'Real':
-      return typed('real', `${quoteText(body)}::double`);
-    case 'Decimal':
-      return typed('decimal', `${body}::decimal(38,17)`);
-    case 'Boolean':
-      return typed('bool', textConverters.bool(body) ? 'true' : 'false');
-    case 'Guid':
-      return typed('guid', quoteText(String(textConverters.guid(body) ?? '')));
-    case 'Timespan': {
-      const ticks = parseTimespan(body);
-      if (ticks === null && !isNull) throw makeNotSupported(`the timespan '${body}'`);
-      return typed('timespan', `${ticks}::bigint`);
-    }
-    case 'DateTime': {
-      const ticks = /^now$/i.test(body) ? ticksFromUnixMs(scope.nowMs) : parseDatetime(body);
-      if (ticks === null && !isNull) throw makeNotSupported(`the datetime '${body}'`);
-      return typed('datetime', `${ticks}::bigint`);
-    }
-    default:
-      return typed('dynamic', 'null::varchar');
-  }
+function translateMinus(node: KqlNode, scope: Scope): Expression {
+  const inner = requireChild(node, 'Expression');
+  // The lowest long is written as the minus of a number that is no long.
+  if (inner.kind === 'LongLiteralExpression') return makeLiteral('long', `-${textOf(inner)}`, scope.nowMs);
+  const value = translateExpression(inner, scope);
+  return { sql: `(-${value.sql})`, type: value.type };
 }
 
-function makeDynamicLiteral(text: string, source: string): Expression {
-  if (text.toLowerCase() === 'null') return { sql: 'null::varchar', type: 'dynamic', isNull: true };
-  try {
-    JSON.parse(text);
-  } catch {
-    throw makeNotSupported(`the literal ${source.slice(0, 80)} (only JSON)`);
-  }
-  return { sql: quoteText(text), type: 'dynamic', literal: text };
+function translateLogic(node: KqlNode, scope: Scope, operator: 'and' | 'or'): Expression {
+  const [left, right] = operands(node, scope).map((value) => coerce(value, 'bool', operator));
+  return { sql: `(${left} ${operator} ${right})`, type: 'bool' };
 }
 
-/** Makes both sides comparable. @throws KustoError when Kusto would have to guess. */
-function unify(left: Expression, right: Expression, node: KqlNode): [Expression, Expression] {
-  if (left.type === right.type) return [left, right];
-  if (left.isNull || right.isNull) return [left, right];
-  const isNumeric = (value: Expression) => numericTypes.includes(value.type);
-  if (isNumeric(left) && isNumeric(right)) return [left, right];
-  if (left.type === 'dynamic' && right.type !== 'dynamic')
-    return [{ sql: castDynamic(left.sql, right.type), type: right.type }, right];
-  if (right.type === 'dynamic') return [left, { sql: castDynamic(right.sql, left.type), type: left.type }];
-  if (left.type === 'guid' && right.type === 'string')
-    return [left, { ...right, sql: `lower(${right.sql})` }];
-  if (left.type === 'string' && right.type === 'guid') return [{ ...left, sql: `lower(${left.sql})` }, right];
-  throw makeNotSupported(`comparing ${left.type} with ${right.type} (${textOf(node).slice(0, 80)})`);
-}
-
-function compareEqual(node: KqlNode, scope: Scope): Expression {
-  const [left, right] = unify(...operands(node, scope), node);
-  const sql = `coalesce(${left.sql} = ${right.sql}, false)`;
-  return { sql: node.kind === 'EqualExpression' ? sql : `(not ${sql})`, type: 'bool' };
+/** Texts are never null, so these are never null. */
+function translateStringOperator(operator: string, node: KqlNode, scope: Scope): Expression {
+  const [left, right] = operands(node, scope);
+  const sql = stringOperators[operator]?.(toText(left), toText(right));
+  if (sql === undefined) throw makeNotSupported(operator);
+  return { sql, type: 'bool' };
 }
 
 function translateBetween(node: KqlNode, scope: Scope): Expression {
   const value = translateExpression(requireChild(node, 'Left'), scope);
-  const couple = requireChild(node, 'Right', 2);
-  const first = translateExpression(requireChild(couple, 'First', 1), scope);
-  let second = translateExpression(requireChild(couple, 'Second', 3), scope);
+  const couple = requireChild(node, 'Right');
+  const first = translateExpression(requireChild(couple, 'First'), scope);
+  let second = translateExpression(requireChild(couple, 'Second'), scope);
   // `between (start .. 7d)` counts from the start.
   if (first.type === 'datetime' && second.type === 'timespan')
     second = { sql: `(${first.sql} + ${second.sql})`, type: 'datetime' };
-  const [a, low] = unify(value, first, node);
-  const [b, high] = unify(value, second, node);
-  const sql = `coalesce(${a.sql} >= ${low.sql} and ${b.sql} <= ${high.sql}, false)`;
-  return { sql: node.kind === 'BetweenExpression' ? sql : `(not ${sql})`, type: 'bool' };
+  const [from, to] = [compareOrder('>=', value, first), compareOrder('<=', value, second)];
+  // Null as soon as one of the three is.
+  const known = `${value.sql} is not null and ${first.sql} is not null and ${second.sql} is not null`;
+  return { sql: `case when ${known} then ${from.sql} and ${to.sql} end`, type: 'bool' };
 }
 
-function translateIn(node: KqlNode, scope: Scope): Expression {
+function translateListed(node: KqlNode, scope: Scope, isInsensitive: boolean): Expression {
   const left = translateExpression(requireChild(node, 'Left'), scope);
-  const items = elementsOf(childOf(requireChild(node, 'Right', 2), 'Expressions')).map((item) =>
-    translateExpression(item, scope),
+  const items = elementsOf(childOf(requireChild(node, 'Right'), 'Expressions'));
+  const [first] = items;
+  if (first !== undefined && items.length === 1 && isTabular(first, scope)) {
+    const list = scope.queries.list(first, scope.names);
+    return translateIn(left, [], isInsensitive, list);
+  }
+  return translateIn(
+    left,
+    items.map((item) => translateExpression(item, scope)),
+    isInsensitive,
   );
-  const values = items.flatMap((item): Expression[] => {
-    if (item.type !== 'dynamic') return [item];
-    const list: unknown = item.literal === undefined ? undefined : JSON.parse(item.literal);
-    if (!Array.isArray(list)) throw makeNotSupported('in with a dynamic that is no literal array');
-    return list.map((entry: unknown) =>
-      typeof entry === 'string'
-        ? { sql: quoteText(entry), type: 'string' }
-        : { sql: String(entry), type: 'long' },
-    );
-  });
-  const isInsensitive = textOf(childOf(node, 'Operator') ?? node.children[1] ?? node).endsWith('~');
-  const fold = (sql: string) => (isInsensitive ? `lower(${sql})` : sql);
-  const listed = values.map((value) => fold(unify(left, value, node)[1].sql)).join(', ');
-  const own = left.type === 'dynamic' ? toText(left) : left.sql;
-  const sql = values.length === 0 ? 'false' : `coalesce(${fold(own)} in (${listed}), false)`;
-  return { sql: node.kind.startsWith('Not') ? `(not ${sql})` : sql, type: 'bool' };
 }
 
-/** `has` finds whole terms: runs of letters and digits, so `_` separates. */
-function translateHas(node: KqlNode, scope: Scope): Expression {
+function isTabular(node: KqlNode, scope: Scope): boolean {
+  if (node.columns !== null && node.type !== 'tuple') return true;
+  return node.kind === 'NameReference' && scope.names.get(nameOf(node))?.kind === 'tabular';
+}
+
+/** `has`, `hasprefix`, `hassuffix`, each also as `_cs`. */
+function translateHas(operator: string, node: KqlNode, scope: Scope): Expression {
+  const [, part = '', cs] = HAS.exec(operator) ?? [];
   const [left, right] = operands(node, scope);
-  if (right.literal === undefined || right.type !== 'string')
-    throw makeNotSupported('has with a term that is not a string literal');
-  if (right.literal === '') throw makeNotSupported('has with an empty term');
-  const pattern = right.literal.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  const before = /^[\p{L}\p{N}]/u.test(right.literal) ? '(^|[^\\p{L}\\p{N}])' : '';
-  const after = /[\p{L}\p{N}]$/u.test(right.literal) ? '($|[^\\p{L}\\p{N}])' : '';
-  const flags = node.kind.includes('Cs') ? 'c' : 'i';
-  const sql = `coalesce(regexp_matches(${toText(left)}, ${quoteText(before + pattern + after)}, '${flags}'), false)`;
-  return { sql: node.kind.startsWith('Not') ? `(not ${sql})` : sql, type: 'bool' };
+  const sql = hasTermSql(toText(left), right, cs !== undefined, hasParts[part]);
+  return { sql, type: 'bool' };
 }
 
+const HAS = /^Has(|Prefix|Suffix)(Cs)?Expression$/;
+const hasParts: Readonly<Record<string, 'term' | 'prefix' | 'suffix'>> = {
+  '': 'term',
+  Prefix: 'prefix',
+  Suffix: 'suffix',
+};
+
+/** An empty list of terms has all of them, and none. */
+function translateHasList(node: KqlNode, scope: Scope, operator: 'and' | 'or'): Expression {
+  const left = toText(translateExpression(requireChild(node, 'Left'), scope));
+  const items = elementsOf(childOf(requireChild(node, 'Right'), 'Expressions'));
+  if (items.some((item) => isTabular(item, scope))) throw makeNotSupported('has_any and has_all of a query');
+  const terms = items
+    .map((item) => translateExpression(item, scope))
+    .flatMap((item): Expression[] => {
+      if (item.type !== 'dynamic') return [item];
+      const list: unknown = item.literal === undefined ? undefined : JSON.parse(item.literal);
+      if (!Array.isArray(list) || !list.every((term) => typeof term === 'string'))
+        throw makeNotSupported('has_any and has_all of a dynamic that is no literal array of strings');
+      return list.map((term: string) => ({ sql: quoteText(term), type: 'string', literal: term }));
+    });
+  const tests = terms.map((term) => hasTermSql(left, term, false));
+  if (tests.length === 0) return { sql: String(operator === 'and'), type: 'bool' };
+  return { sql: `(${tests.join(` ${operator} `)})`, type: 'bool' };
+}
+
+/** A step into a dynamic: what is not there is null. */
 function translatePath(node: KqlNode, scope: Scope): Expression {
   const base = translateExpression(requireChild(node, 'Expression'), scope);
   if (base.type !== 'dynamic') throw makeNotSupported(`a path into a ${base.type}`);
-  const selector = requireChild(node, 'Selector', 2);
+  const selector = requireChild(node, 'Selector');
   if (selector.kind !== 'BracketedExpression')
-    return {
-      sql: `json_extract(${base.sql}, ${quoteText(`$."${nameOf(selector)}"`)})::varchar`,
-      type: 'dynamic',
-    };
-  const index = translateExpression(requireChild(selector, 'Expression', 1), scope);
-  if (index.literal === undefined)
-    throw makeNotSupported('a dynamic path with an index that is not a literal');
-  const step = index.type === 'string' ? `."${index.literal}"` : `[${Number(index.literal)}]`;
-  return { sql: `json_extract(${base.sql}, ${quoteText(`$${step}`)})::varchar`, type: 'dynamic' };
-}
-
-function translateArithmetic(operator: string, node: KqlNode, scope: Scope): Expression {
-  const [left, right] = operands(node, scope);
-  const type = readColumnType(node.type);
-  if (type === undefined) throw makeNotSupported(`${operator} of ${left.type} and ${right.type}`);
-  const dynamicSide = [left, right].find(
-    (side) => side.type === 'dynamic' || side.type === 'string' || side.type === 'bool',
-  );
-  if (dynamicSide !== undefined)
-    throw makeNotSupported(`${operator} with a ${dynamicSide.type}; convert it first`);
-  const isTime = (value: Expression) => value.type === 'datetime' || value.type === 'timespan';
-  const [a, b] = [left.sql, right.sql];
-  const integers = !numericTypes.slice(2).includes(left.type) && !numericTypes.slice(2).includes(right.type);
-  switch (operator) {
-    case 'Add':
-      return { sql: `(${a} + ${b})`, type };
-    case 'Subtract':
-      return { sql: `(${a} - ${b})`, type };
-    case 'Multiply':
-      if (isTime(left) || isTime(right)) throw makeNotSupported('multiplying timespans');
-      return { sql: `(${a} * ${b})`, type };
-    case 'Divide':
-      if (isTime(left) && isTime(right)) return { sql: `(${a} / nullif(${b}, 0)::double)`, type };
-      if (isTime(left) || isTime(right)) throw makeNotSupported('dividing timespans by numbers');
-      // Integers divide to integers, cut towards zero; by zero gives null.
-      return integers
-        ? { sql: `(${a} // nullif(${b}, 0))`, type }
-        : { sql: `(${a} / ${b}::double)::${sqlTypes[type]}`, type };
-    default:
-      if (isTime(left) || isTime(right) || !integers)
-        throw makeNotSupported('% of anything but int and long');
-      // The remainder is never negative.
-      return { sql: `(((${a} % nullif(${b}, 0)) + abs(${b})) % nullif(abs(${b}), 0))`, type };
-  }
+    return { sql: `kql_dynamic_step(${base.sql}, ${quoteText(nameOf(selector))})`, type: 'dynamic' };
+  const index = translateExpression(requireChild(selector, 'Expression'), scope);
+  if (index.type === 'string') return { sql: `kql_dynamic_step(${base.sql}, ${index.sql})`, type: 'dynamic' };
+  return { sql: `kql_dynamic_item(${base.sql}, ${coerce(index, 'long', 'an index')})`, type: 'dynamic' };
 }
 
 function translateCall(node: KqlNode, scope: Scope): Expression {
-  const name = nameOf(requireChild(node, 'Name')).toLowerCase();
-  const list = requireChild(node, 'ArgumentList', 1);
-  const args = elementsOf(childOf(list, 'Expressions'));
-  const named = args.find((arg) => arg.kind === 'SimpleNamedExpression');
-  if (named !== undefined) throw makeNotSupported(`named arguments of ${name}()`);
+  const written = nameOf(requireChild(node, 'Name'));
+  const args = elementsOf(childOf(requireChild(node, 'ArgumentList'), 'Expressions'));
+  const declared = scope.names.get(written);
+  if (declared?.kind === 'function') {
+    const { isAggregate: _isAggregate, ...outer } = scope;
+    const bound = bindArguments(written, declared, args, outer, translateExpression);
+    const value = translateExpression(bound.body, { ...scope, columns: new Map(), names: bound.names });
+    const type = readColumnType(node.type);
+    return type === undefined ? value : convert(value, type);
+  }
+  const name = written.toLowerCase();
+  if (args.some((arg) => arg.kind === 'SimpleNamedExpression'))
+    throw makeNotSupported(`named arguments of ${name}()`);
   if (scope.isAggregate === true && isAggregate(name)) {
     const { isAggregate: _isAggregate, ...inner } = scope;
     return translateAggregate(
       name,
       args.map((arg) => translateExpression(arg, inner)),
+      scope.hasOrder === true,
     );
   }
   return translateFunction(
-    name,
     args.map((arg) => translateExpression(arg, scope)),
-    { scope, node, resultType: readColumnType(node.type) },
+    { name, scope, node, resultType: readColumnType(node.type) },
   );
 }

@@ -1,12 +1,17 @@
-import { DuckDBDecimalValue as Decimal, type DuckDBDecimalValue, type DuckDBValue } from '@duckdb/node-api';
+import type { DuckDBDecimalValue, DuckDBValue } from '@duckdb/node-api';
 import type { Column, ColumnType } from '../column-types.ts';
-import { KustoError } from '../kusto-error.ts';
+import { KustoError, makeNotSupported } from '../kusto-error.ts';
 import type { Extent } from '../storage/catalog.ts';
 import { quoteText, type Store } from '../storage/store.ts';
-import { formatDatetime, formatTimespan, ticksFromUnixMs } from '../ticks.ts';
+import { formatDatetime, formatTimespan, parseDatetime, parseTimespan, ticksFromUnixMs } from '../ticks.ts';
+import { checkDatetime } from './calendar.ts';
+import { formatDecimal } from './decimal.ts';
+import { encodeDynamic, requireDynamic } from './dynamic-value.ts';
 import type { KqlParser } from './parser.ts';
+import { SCRIPT_ERROR } from './script-functions.ts';
 import type { TableSchema } from './syntax.ts';
 import { type BaseRelation, translateQuery } from './translate-query.ts';
+import { literalSql, sqlTypes } from './values.ts';
 
 /** Rows as they stand in answers: JSON values, long integers as raw JSON. */
 export interface ResultTable {
@@ -20,6 +25,8 @@ export async function runQuery(input: {
   parser: KqlParser;
   database: string;
   text: string;
+  /** Values of `declare query_parameters`, as the client sent them. */
+  parameters?: Readonly<Record<string, unknown>> | undefined;
 }): Promise<ResultTable> {
   const { store } = input;
   const database = store.catalog.requireDatabase(input.database);
@@ -29,6 +36,7 @@ export async function runQuery(input: {
     schemaKey: `${database.name}/${store.catalog.schemaVersion}`,
     database: database.name,
     text: input.text,
+    parameters: input.parameters,
     findTable: (name) => {
       const table = store.catalog.findTable(database.name, name);
       return table && { from: table.physical, columns: table.columns, extentNumber: '_x' };
@@ -50,7 +58,7 @@ export async function runTail(
   );
   const columns = table.columns.map((column, index) => ({ ...column, physical: `c${index}` }));
   const names = columns.map((column) => column.physical).join(', ');
-  const empty = `(select ${columns.map((column) => `null::${cellTypes[column.type]} as ${column.physical}`).join(', ')} where false)`;
+  const empty = `(select ${columns.map((column) => `null::${sqlTypes[column.type]} as ${column.physical}`).join(', ')} where false)`;
   const base: BaseRelation = {
     from: literals.length === 0 ? empty : `(values ${literals.join(', ')}) as v(${names})`,
     columns,
@@ -65,24 +73,12 @@ export async function runTail(
   });
 }
 
-const cellTypes: Readonly<Record<ColumnType, string>> = {
-  bool: 'boolean',
-  int: 'integer',
-  long: 'bigint',
-  real: 'double',
-  decimal: 'decimal(38,17)',
-  datetime: 'bigint',
-  timespan: 'bigint',
-  guid: 'varchar',
-  dynamic: 'varchar',
-  string: 'varchar',
-};
-
 function quoteCell(cell: unknown, type: ColumnType): string {
-  if (cell === null || cell === undefined) return `null::${cellTypes[type]}`;
-  if (type === 'datetime') return `${ticksFromUnixMs(Date.parse(String(cell)))}::bigint`;
+  if (cell === null || cell === undefined) return `null::${sqlTypes[type]}`;
+  if (type === 'datetime') return literalSql(parseDatetime(String(cell)), type);
+  if (type === 'timespan') return literalSql(parseTimespan(String(cell)), type);
   if (typeof cell === 'object') return quoteText(JSON.stringify(cell));
-  return `${quoteText(String(cell))}::${cellTypes[type]}`;
+  return `${quoteText(String(cell))}::${sqlTypes[type]}`;
 }
 
 async function execute(
@@ -93,6 +89,7 @@ async function execute(
     readonly database: string;
     readonly text: string;
     readonly extentsSql: string;
+    readonly parameters?: Readonly<Record<string, unknown>> | undefined;
     findTable(name: string): BaseRelation | undefined;
   },
 ): Promise<ResultTable> {
@@ -111,62 +108,66 @@ async function execute(
     findTable: query.findTable,
     extentsSql: query.extentsSql,
     nowMs: Date.now(),
+    parameters: query.parameters,
   });
   let rows: DuckDBValue[][];
   try {
     rows = await services.store.read(translated.sql);
   } catch (error) {
-    throw new KustoError(
-      'General_BadRequest',
-      `The query failed in the local engine: ${(error as Error).message.split('\n')[0]}`,
-    );
+    throw describeFailure((error as Error).message);
   }
-  const encoders = translated.columns.map((column) => cellEncoders[column.type]);
+  const types = translated.columns.map((column) => column.type);
   return {
     columns: translated.columns,
-    rows: rows.map((row) => encoders.map((encode, index) => encode(row[index] ?? null))),
+    rows: rows.map((row) => types.map((type, index) => encodeCell(row[index] ?? null, type))),
   };
+}
+
+/** What went wrong in DuckDB, told as what it is: something that is not translated, or a value out of range. */
+function describeFailure(message: string): KustoError {
+  const line = message.split('\n')[0] ?? '';
+  const script = line.indexOf(SCRIPT_ERROR);
+  if (script !== -1) return makeNotSupported(line.slice(script + SCRIPT_ERROR.length));
+  return new KustoError('General_BadRequest', `The query failed in the local engine: ${line}`, {
+    type: 'Kusto.Data.Exceptions.KustoBadRequestException',
+  });
 }
 
 const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON;
 
-const encodeNumber = (value: DuckDBValue): unknown => {
-  if (value === null) return null;
+function encodeNumber(value: DuckDBValue): unknown {
   if (typeof value === 'bigint') return rawJson(value.toString());
   const number = Number(value);
   if (Number.isFinite(number)) return number;
   return Number.isNaN(number) ? 'NaN' : number > 0 ? 'Infinity' : '-Infinity';
-};
+}
 
+function encodeDatetime(value: DuckDBValue): string {
+  const ticks = BigInt(value as bigint);
+  try {
+    return formatDatetime(checkDatetime(ticks));
+  } catch (error) {
+    throw makeNotSupported((error as Error).message);
+  }
+}
+
+/** Values that are not null. */
 const cellEncoders: Readonly<Record<ColumnType, (value: DuckDBValue) => unknown>> = {
   bool: (value) => value,
   int: encodeNumber,
   long: encodeNumber,
   real: encodeNumber,
-  decimal: (value) => (value === null ? null : formatDecimal(value)),
-  datetime: (value) => (value === null ? null : formatDatetime(BigInt(value as bigint))),
-  timespan: (value) => (value === null ? null : formatTimespan(BigInt(value as bigint))),
-  guid: (value) => (value === null ? null : String(value)),
-  dynamic: (value) => (value === null ? null : parseDynamic(String(value))),
-  string: (value) => (value === null ? '' : String(value)),
+  decimal: (value) => formatDecimal((value as DuckDBDecimalValue).value),
+  datetime: encodeDatetime,
+  timespan: (value) => formatTimespan(BigInt(value as bigint)),
+  guid: String,
+  dynamic: (value) => encodeDynamic(requireDynamic(String(value))),
+  string: String,
 };
 
-function formatDecimal(value: DuckDBValue): string {
-  const text = value instanceof Decimal ? (value as DuckDBDecimalValue).toString() : String(value);
-  return text.includes('.') ? text.replace(/0+$/, '').replace(/\.$/, '') : text;
-}
-
-function parseDynamic(text: string): unknown {
-  try {
-    return rawDynamic(text);
-  } catch {
-    return text;
-  }
-}
-
-/** Scalars stay values; objects and arrays keep their own digits. */
-function rawDynamic(text: string): unknown {
-  return /\d{16}/.test(text) && !/^[[{]/.test(text) ? rawJson(text) : JSON.parse(text);
+function encodeCell(value: DuckDBValue, type: ColumnType): unknown {
+  if (value === null) return type === 'string' ? '' : null;
+  return cellEncoders[type](value);
 }
 
 function listExtents(store: Store): string {

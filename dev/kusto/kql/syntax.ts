@@ -1,3 +1,5 @@
+import { makeNotSupported } from '../kusto-error.ts';
+
 /** A node of the official parser's tree, copied out of its thread. */
 export interface KqlNode {
   /** `FilterOperator`, `NameReference`, `BarToken`, ... */
@@ -42,6 +44,13 @@ export type ParseResponse =
 /** The child in a role, or undefined. */
 export function childOf(node: KqlNode, role: string): KqlNode | undefined {
   return node.children.find((child) => child.role === role);
+}
+
+/** @throws KustoError naming what the parser's tree lacks. */
+export function requireChild(node: KqlNode, role: string): KqlNode {
+  const child = childOf(node, role);
+  if (child === undefined) throw makeNotSupported(`${node.kind} without ${role}`);
+  return child;
 }
 
 /** Elements of a list node, without their commas. */

@@ -1,17 +1,27 @@
-import { type Column, type ColumnType, readColumnType } from '../column-types.ts';
+import type { ColumnType } from '../column-types.ts';
 import { KustoError, makeNotSupported } from '../kusto-error.ts';
 import { translateExpression } from './expressions.ts';
-import { childOf, elementsOf, type KqlNode, nameOf, readStringLiteral, textOf } from './syntax.ts';
-import { type Expression, type ExtentColumns, type Scope, sqlTypes } from './values.ts';
+import { join } from './operators/join.ts';
+import { expandValues } from './operators/mv-expand.ts';
+import { parseText } from './operators/parse.ts';
+import { makeDataTable, makeRange, makeSchemaRows } from './operators/sources.ts';
+import { summarize } from './operators/summarize.ts';
+import { union } from './operators/union.ts';
+import { makeParameterValue } from './parameters.ts';
+import { asExpression, type BaseRelation, expressionOf, Pipeline, resultColumns } from './pipeline.ts';
+import { bindArguments, readParameter } from './script-scope.ts';
+import {
+  childOf,
+  elementsOf,
+  type KqlNode,
+  nameOf,
+  readStringLiteral,
+  requireChild,
+  textOf,
+} from './syntax.ts';
+import type { Expression, ExtentColumns, Named, Names, Scope, Stage } from './values.ts';
 
-/** A relation that a query can start from. */
-export interface BaseRelation {
-  /** SQL for `from`. */
-  readonly from: string;
-  readonly columns: readonly (Column & { readonly physical: string })[];
-  /** SQL for the extent number of a row; undefined where rows have none. */
-  readonly extentNumber?: string | undefined;
-}
+export type { BaseRelation } from './pipeline.ts';
 
 export interface TranslationContext {
   /** @returns undefined when there is no such table. */
@@ -19,19 +29,13 @@ export interface TranslationContext {
   /** CTE body `select n, id, tags, t` of all extents. */
   readonly extentsSql: string;
   readonly nowMs: number;
+  /** Values of `declare query_parameters`, as KQL literals. */
+  readonly parameters?: Readonly<Record<string, unknown>> | undefined;
 }
 
 export interface TranslatedQuery {
   readonly sql: string;
-  readonly columns: readonly Column[];
-}
-
-/** Rows at one point of the pipeline: a CTE with columns c0..cn, and `_x` (extent) and `_o` (order) while they last. */
-interface Stage {
-  readonly from: string;
-  readonly columns: readonly (Column & { readonly physical: string })[];
-  readonly hasExtent: boolean;
-  readonly hasOrder: boolean;
+  readonly columns: readonly { readonly name: string; readonly type: ColumnType }[];
 }
 
 /** Translates a parsed query into one SQL statement with one CTE per operator. @throws KustoError naming what it can't. */
@@ -39,10 +43,20 @@ export function translateQuery(syntax: KqlNode, context: TranslationContext): Tr
   return new QueryTranslator(context).translate(syntax);
 }
 
+/** What the operators in files of their own need of the translator. */
+export interface OperatorContext {
+  readonly pipeline: Pipeline;
+  readonly names: Names;
+  tabular(node: KqlNode, names: Names): Stage;
+  scope(stage: Stage | undefined, names: Names): Scope;
+  tableOf(node: KqlNode, names: Names): string | undefined;
+  findTable(name: string): BaseRelation | undefined;
+}
+
 class QueryTranslator {
   readonly #context: TranslationContext;
-  readonly #ctes: string[] = [];
-  readonly #values = new Map<string, Expression>();
+  readonly #pipeline = new Pipeline();
+  #names: Map<string, Named> = new Map();
   #usesExtents = false;
 
   constructor(context: TranslationContext) {
@@ -55,10 +69,10 @@ class QueryTranslator {
     if (last?.kind !== 'ExpressionStatement')
       throw makeNotSupported(last === undefined ? 'an empty query' : last.kind);
     for (const statement of statements.slice(0, -1)) this.#define(statement);
-    const stage = this.#tabular(requireChild(last, 'Expression'));
+    const stage = this.#tabular(requireChild(last, 'Expression'), this.#names);
     const selected = stage.columns.map((column) => column.physical).join(', ');
-    const extents = this.#usesExtents ? [`ext as (${this.#context.extentsSql})`] : [];
-    const withClause = [...extents, ...this.#ctes].join(',\n');
+    const extents = this.#usesExtents ? [`ext as materialized (${this.#context.extentsSql})`] : [];
+    const withClause = [...extents, ...this.#pipeline.ctes].join(',\n');
     return {
       sql: `with ${withClause}\nselect ${selected || 'null'} from ${stage.from}${stage.hasOrder ? ' order by _o' : ''}`,
       columns: stage.columns.map(({ name, type }) => ({ name, type })),
@@ -66,44 +80,112 @@ class QueryTranslator {
   }
 
   #define(statement: KqlNode): void {
+    if (statement.kind === 'QueryParametersStatement') {
+      for (const parameter of elementsOf(childOf(statement, 'Parameters'))) this.#defineParameter(parameter);
+      return;
+    }
     if (statement.kind !== 'LetStatement') throw makeNotSupported(statement.kind);
-    const value = requireChild(statement, 'Expression');
-    if (value.columns !== null || value.kind === 'FunctionDeclaration')
-      throw makeNotSupported('let of anything but a scalar');
-    this.#values.set(
+    this.#names.set(
       nameOf(requireChild(statement, 'Name')),
-      translateExpression(value, this.#scope(undefined)),
+      this.#named(requireChild(statement, 'Expression')),
     );
   }
 
-  #tabular(node: KqlNode): Stage {
+  #defineParameter(parameter: KqlNode): void {
+    const { name, type, defaultValue } = readParameter(parameter, 'query_parameters');
+    const given = this.#context.parameters?.[name];
+    const value =
+      given === undefined
+        ? defaultValue && translateExpression(defaultValue, this.#scope(undefined, this.#names))
+        : makeParameterValue(name, type, given, this.#context.nowMs);
+    if (value === undefined)
+      throw new KustoError(
+        'General_BadRequest',
+        `Query parameter '${name}' has neither a value nor a default.`,
+      );
+    this.#names.set(name, { kind: 'scalar', value });
+  }
+
+  #named(value: KqlNode): Named {
+    const names = new Map(this.#names);
+    if (value.kind === 'FunctionDeclaration') return { kind: 'function', declaration: value, names };
+    if (!this.#isTabular(value, names))
+      return { kind: 'scalar', value: translateExpression(value, this.#scope(undefined, names)) };
+    return { kind: 'tabular', stage: this.#tabular(value, names), table: this.#tableOf(value, names) };
+  }
+
+  #isTabular(node: KqlNode, names: Names): boolean {
+    if (node.kind === 'NameReference') {
+      const named = names.get(nameOf(node));
+      if (named !== undefined) return named.kind === 'tabular';
+    }
+    return node.columns !== null && node.type !== 'tuple';
+  }
+
+  /** The table whose rows these are, under whatever name; undefined once an operator has touched them. */
+  #tableOf(node: KqlNode, names: Names): string | undefined {
+    if (node.kind === 'ParenthesizedExpression')
+      return this.#tableOf(requireChild(node, 'Expression'), names);
+    if (node.kind !== 'NameReference') return undefined;
+    const named = names.get(nameOf(node));
+    if (named !== undefined) return named.kind === 'tabular' ? named.table : undefined;
+    return nameOf(node);
+  }
+
+  #tabular(node: KqlNode, names: Names): Stage {
     switch (node.kind) {
       case 'PipeExpression':
         return this.#operator(
           requireChild(node, 'Operator'),
-          this.#tabular(requireChild(node, 'Expression')),
+          this.#tabular(requireChild(node, 'Expression'), names),
           node,
+          names,
         );
       case 'ParenthesizedExpression':
-        return this.#tabular(requireChild(node, 'Expression'));
-      case 'NameReference':
-        return this.#table(nameOf(node));
-      case 'FunctionCallExpression':
-        if (nameOf(requireChild(node, 'Name')) === 'table') {
-          const argument = elementsOf(childOf(requireChild(node, 'ArgumentList'), 'Expressions'))[0];
-          if (argument?.kind === 'StringLiteralExpression')
-            return this.#table(readStringLiteral(textOf(argument)));
-        }
-        break;
-      case 'PrintOperator': {
-        const items = elementsOf(childOf(node, 'Expressions')).map(
-          (item) => this.#named(item, undefined).value,
-        );
-        return this.#add(items, '', this.#resultColumns(node));
+        return this.#tabular(requireChild(node, 'Expression'), names);
+      case 'MaterializeExpression': {
+        const stage = this.#tabular(requireChild(node, 'Expression'), names);
+        return { ...stage, from: this.#pipeline.push(`select * from ${stage.from}`, true) };
       }
+      case 'NameReference': {
+        const named = names.get(nameOf(node));
+        if (named?.kind === 'tabular') return named.stage;
+        return this.#table(nameOf(node));
+      }
+      case 'FunctionCallExpression':
+        return this.#tabularCall(node, names);
+      case 'PrintOperator': {
+        const items = elementsOf(childOf(node, 'Expressions'));
+        const scope = this.#scope(undefined, names);
+        return this.#pipeline.add(
+          items.map((item) => this.#value(item, scope)),
+          '',
+          resultColumns(node),
+        );
+      }
+      case 'DataTableExpression':
+        return makeDataTable(node, this.#operatorContext(names));
+      case 'RangeOperator':
+        return makeRange(node, this.#operatorContext(names));
+      case 'UnionOperator':
+        return union(node, undefined, node, this.#operatorContext(names));
       default:
+        throw makeNotSupported(`${node.kind} as the source of a query`);
     }
-    throw makeNotSupported(`${node.kind} as the source of a query`);
+  }
+
+  #tabularCall(node: KqlNode, names: Names): Stage {
+    const name = nameOf(requireChild(node, 'Name'));
+    const args = elementsOf(childOf(requireChild(node, 'ArgumentList'), 'Expressions'));
+    const declared = names.get(name);
+    if (declared?.kind === 'function') {
+      const bound = bindArguments(name, declared, args, this.#scope(undefined, names), translateExpression);
+      return this.#tabular(bound.body, bound.names);
+    }
+    const [first] = args;
+    if (name === 'table' && args.length === 1 && first?.kind === 'StringLiteralExpression')
+      return this.#table(readStringLiteral(textOf(first)));
+    throw makeNotSupported(`the function ${name}() as the source of a query`);
   }
 
   #table(name: string): Stage {
@@ -112,83 +194,118 @@ class QueryTranslator {
       throw new KustoError(
         'General_BadRequest',
         `Semantic error: SEM0100: '${name}' could not be resolved to a table.`,
-        {
-          innerCode: 'SEM0100',
-          type: 'Kusto.Data.Exceptions.SemanticException',
-        },
+        { innerCode: 'SEM0100', type: 'Kusto.Data.Exceptions.SemanticException' },
       );
     }
-    return this.#add(base.columns.map(asExpression), `from ${base.from}`, base.columns, {
+    return this.#pipeline.add(base.columns.map(asExpression), `from ${base.from}`, base.columns, {
       extent: base.extentNumber,
     });
   }
 
-  #operator(node: KqlNode, input: Stage, pipe: KqlNode): Stage {
-    const parameters = childOf(node, 'Parameters');
-    if (parameters !== undefined && parameters.children.length > 0)
-      throw makeNotSupported(`${node.kind} with hints or parameters`);
-    switch (node.kind) {
-      case 'FilterOperator': {
-        const condition = translateExpression(requireChild(node, 'Condition'), this.#scope(input));
-        return this.#keep(input, `where ${condition.sql}`);
-      }
-      case 'TakeOperator':
-        return this.#keep(
-          input,
-          `${input.hasOrder ? 'order by _o ' : ''}limit ${this.#count(requireChild(node, 'Expression'))}`,
-        );
-      case 'SortOperator':
-        return this.#sort(input, elementsOf(childOf(node, 'Expressions')));
-      case 'TopOperator': {
-        const sorted = this.#sort(input, [requireChild(node, 'ByExpression')]);
-        return this.#keep(sorted, `order by _o limit ${this.#count(requireChild(node, 'Expression'))}`);
-      }
-      case 'CountOperator':
-        return this.#add([{ sql: 'count(*)', type: 'long' }], `from ${input.from}`, [
-          { name: 'Count', type: 'long' },
-        ]);
-      case 'ProjectOperator':
-        return this.#project(input, elementsOf(childOf(node, 'Expressions')), this.#resultColumns(pipe));
-      case 'ProjectAwayOperator':
-      case 'ProjectKeepOperator':
-      case 'ProjectReorderOperator': {
-        const columns = this.#resultColumns(pipe);
-        return this.#carry(
-          input,
-          columns.map((column) => expressionOf(input, column.name)),
-          columns,
-        );
-      }
-      case 'ProjectRenameOperator':
-        return this.#carry(input, input.columns.map(asExpression), this.#resultColumns(pipe));
-      case 'ExtendOperator':
-        return this.#extend(input, elementsOf(childOf(node, 'Expressions')), this.#resultColumns(pipe));
-      case 'DistinctOperator': {
-        const items = elementsOf(childOf(node, 'Expressions'));
-        const isAll = items.some((item) => item.kind === 'StarExpression');
-        const scope = this.#scope(input);
-        const keys = isAll
-          ? input.columns.map(asExpression)
-          : items.map((item) => this.#named(item, scope).value);
-        keys.forEach(requireGroupable);
-        return this.#add(keys, `from ${input.from}`, this.#resultColumns(pipe), { distinct: true });
-      }
-      case 'SummarizeOperator':
-        return this.#summarize(input, node, pipe);
-      default:
-        throw makeNotSupported(`the operator ${textOf(node.children[0] ?? node)}`);
-    }
+  #operatorContext(names: Names): OperatorContext {
+    return {
+      pipeline: this.#pipeline,
+      names,
+      tabular: (node, inner) => this.#tabular(node, inner),
+      scope: (stage, inner) => this.#scope(stage, inner),
+      tableOf: (node, inner) => this.#tableOf(node, inner),
+      findTable: (name) => this.#context.findTable(name),
+    };
   }
 
-  #count(node: KqlNode): string {
-    const value = translateExpression(node, this.#scope(undefined));
+  #operator(node: KqlNode, input: Stage, pipe: KqlNode, names: Names): Stage {
+    const operator = this.#operators[node.kind];
+    if (operator === undefined) throw makeNotSupported(`the operator ${textOf(node.children[0] ?? node)}`);
+    const hasParameters = (childOf(node, 'Parameters')?.children.length ?? 0) > 0;
+    if (hasParameters && !operatorsWithParameters.includes(node.kind)) requireOnlyHints(node);
+    return operator(node, input, pipe, names);
+  }
+
+  readonly #operators: Readonly<
+    Record<string, (node: KqlNode, input: Stage, pipe: KqlNode, names: Names) => Stage>
+  > = {
+    FilterOperator: (node, input, _pipe, names) => {
+      const condition = translateExpression(requireChild(node, 'Condition'), this.#scope(input, names));
+      if (condition.type !== 'bool') throw makeNotSupported(`where with a ${condition.type}`);
+      return this.#pipeline.keep(input, `where ${condition.sql}`);
+    },
+    TakeOperator: (node, input, _pipe, names) =>
+      this.#pipeline.keep(input, `${input.hasOrder ? 'order by _o ' : ''}limit ${this.#count(node, names)}`),
+    SortOperator: (node, input, _pipe, names) =>
+      this.#sort(input, elementsOf(childOf(node, 'Expressions')), names),
+    TopOperator: (node, input, _pipe, names) => {
+      const sorted = this.#sort(input, [requireChild(node, 'ByExpression')], names);
+      return this.#pipeline.keep(sorted, `order by _o limit ${this.#count(node, names)}`);
+    },
+    CountOperator: (_node, input, pipe) =>
+      this.#pipeline.add([{ sql: 'count(*)', type: 'long' }], `from ${input.from}`, resultColumns(pipe)),
+    ProjectOperator: (node, input, pipe, names) => {
+      const scope = this.#scope(input, names);
+      const items = elementsOf(childOf(node, 'Expressions'));
+      return this.#pipeline.carry(
+        input,
+        items.map((item) => this.#value(item, scope)),
+        resultColumns(pipe),
+      );
+    },
+    ProjectAwayOperator: (_node, input, pipe) => this.#pick(input, pipe),
+    ProjectKeepOperator: (_node, input, pipe) => this.#pick(input, pipe),
+    ProjectReorderOperator: (_node, input, pipe) => this.#pick(input, pipe),
+    ProjectRenameOperator: (_node, input, pipe) =>
+      this.#pipeline.carry(input, input.columns.map(asExpression), resultColumns(pipe)),
+    ExtendOperator: (node, input, pipe, names) => this.#extend(input, node, pipe, names),
+    SerializeOperator: (node, input, pipe, names) =>
+      this.#extend(
+        input.hasOrder ? { ...input, isSerialized: true } : this.#pipeline.order(input, ''),
+        node,
+        pipe,
+        names,
+      ),
+    DistinctOperator: (node, input, pipe, names) => this.#distinct(input, node, pipe, names),
+    SummarizeOperator: (node, input, pipe, names) =>
+      summarize(node, input, pipe, this.#operatorContext(names)),
+    JoinOperator: (node, input, pipe, names) => join(node, input, pipe, this.#operatorContext(names)),
+    LookupOperator: (node, input, pipe, names) => join(node, input, pipe, this.#operatorContext(names)),
+    UnionOperator: (node, input, pipe, names) =>
+      union(
+        node,
+        { stage: input, node: requireChild(pipe, 'Expression') },
+        pipe,
+        this.#operatorContext(names),
+      ),
+    MvExpandOperator: (node, input, pipe, names) =>
+      expandValues(node, input, pipe, this.#operatorContext(names)),
+    ParseOperator: (node, input, pipe, names) =>
+      parseText(node, input, pipe, this.#operatorContext(names), false),
+    ParseWhereOperator: (node, input, pipe, names) =>
+      parseText(node, input, pipe, this.#operatorContext(names), true),
+    GetSchemaOperator: (_node, input) => makeSchemaRows(input, this.#pipeline),
+    RenderOperator: (_node, input) => input,
+    AsOperator: (node, input) => {
+      this.#names.set(nameOf(requireChild(node, 'Name')), { kind: 'tabular', stage: input });
+      return input;
+    },
+  };
+
+  /** Number of rows of take and top. */
+  #count(node: KqlNode, names: Names): string {
+    const value = translateExpression(requireChild(node, 'Expression'), this.#scope(undefined, names));
     if (value.type !== 'long' && value.type !== 'int')
       throw makeNotSupported(`a row count of type ${value.type}`);
     return `(${value.sql})`;
   }
 
-  #sort(input: Stage, items: readonly KqlNode[]): Stage {
-    const scope = this.#scope(input);
+  #pick(input: Stage, pipe: KqlNode): Stage {
+    const columns = resultColumns(pipe);
+    return this.#pipeline.carry(
+      input,
+      columns.map((column) => expressionOf(input, column.name)),
+      columns,
+    );
+  }
+
+  #sort(input: Stage, items: readonly KqlNode[], names: Names): Stage {
+    const scope = this.#scope(input, names);
     const keys = items.map((item) => {
       const isOrdered = item.kind === 'OrderedExpression';
       const value = translateExpression(isOrdered ? requireChild(item, 'Expression') : item, scope);
@@ -196,98 +313,89 @@ class QueryTranslator {
       const ordering = isOrdered ? textOf(requireChild(item, 'Ordering')) : '';
       const direction = ordering.startsWith('asc') ? 'asc' : 'desc';
       // Nulls are the smallest unless the query says otherwise.
-      const nulls = ordering.endsWith('nullsfirst')
-        ? 'first'
-        : ordering.endsWith('nullslast')
-          ? 'last'
-          : direction === 'asc'
-            ? 'first'
-            : 'last';
-      return `${value.sql} ${direction} nulls ${nulls}`;
+      const isFirst =
+        ordering.endsWith('nullsfirst') || (!ordering.endsWith('nullslast') && direction === 'asc');
+      return `${value.sql} ${direction} nulls ${isFirst ? 'first' : 'last'}`;
     });
-    const columns = [...input.columns.map((column) => column.physical), ...(input.hasExtent ? ['_x'] : [])];
-    const name = this.#push(
-      `select ${[...columns, `row_number() over (order by ${keys.join(', ')}) as _o`].join(', ')} from ${input.from}`,
-    );
-    return { ...input, from: name, hasOrder: true };
+    return this.#pipeline.order(input, `order by ${keys.join(', ')}`);
   }
 
-  #project(input: Stage, items: readonly KqlNode[], columns: readonly Column[]): Stage {
-    const scope = this.#scope(input);
-    return this.#carry(
-      input,
-      items.map((item) => this.#named(item, scope).value),
-      columns,
-    );
-  }
-
-  #extend(input: Stage, items: readonly KqlNode[], columns: readonly Column[]): Stage {
-    const scope = this.#scope(input);
-    const named = items.map((item) => this.#named(item, scope));
-    const known = new Set([...input.columns.map((column) => column.name), ...named.map((item) => item.name)]);
+  #extend(input: Stage, node: KqlNode, pipe: KqlNode, names: Names): Stage {
+    const items = elementsOf(childOf(node, 'Expressions'));
+    const columns = resultColumns(pipe);
+    const scope = this.#scope(input, names);
+    const values = items.map((item) => ({ name: namedAs(item), value: this.#value(item, scope), item }));
+    const known = new Set([
+      ...input.columns.map((column) => column.name),
+      ...values.map((item) => item.name),
+    ]);
     const automatic = columns.filter((column) => !known.has(column.name)).map((column) => column.name);
     const assigned = new Map<string, Expression>();
-    for (const [index, item] of items.entries()) {
-      const { name = firstArgumentOf(item, input) ?? automatic.shift(), value } = named[index] ?? {};
-      if (name === undefined || value === undefined || assigned.has(name)) {
-        throw makeNotSupported(`extend ${textOf(item).slice(0, 80)} without a name`);
-      }
+    for (const { name: written, value, item } of values) {
+      const name = written ?? replacedBy(item, input) ?? automatic.shift();
+      if (name === undefined || assigned.has(name))
+        throw makeNotSupported(`extend ${textOf(item).slice(0, 80)} without a name of its own`);
       assigned.set(name, value);
     }
-    return this.#carry(
+    return this.#pipeline.carry(
       input,
       columns.map((column) => assigned.get(column.name) ?? expressionOf(input, column.name)),
       columns,
     );
   }
 
-  #summarize(input: Stage, node: KqlNode, pipe: KqlNode): Stage {
-    const columns = this.#resultColumns(pipe);
-    const scope = this.#scope(input);
-    const byItems = elementsOf(childOf(childOf(node, 'ByClause') ?? emptyNode, 'Expressions'));
-    const keys = byItems.map((item) => this.#named(item, scope).value);
-    keys.forEach(requireGroupable);
-    const values = elementsOf(childOf(node, 'Aggregates')).map(
-      (item) => this.#named(item, { ...scope, isAggregate: true }).value,
-    );
-    const grouping = keys.length > 0 ? ` group by ${keys.map((_, index) => index + 1).join(', ')}` : '';
-    if (values.length === 0) return this.#add(keys, `from ${input.from}`, columns, { distinct: true });
-    return this.#add([...keys, ...values], `from ${input.from}${grouping}`, columns);
+  #distinct(input: Stage, node: KqlNode, pipe: KqlNode, names: Names): Stage {
+    const items = elementsOf(childOf(node, 'Expressions'));
+    const scope = this.#scope(input, names);
+    const isAll = items.some((item) => item.kind === 'StarExpression');
+    const keys = isAll ? input.columns.map(asExpression) : items.map((item) => this.#value(item, scope));
+    if (keys.some((key) => key.type === 'dynamic'))
+      throw makeNotSupported('distinct of a dynamic; convert it first');
+    return this.#pipeline.add(keys, `from ${input.from}`, resultColumns(pipe), { distinct: true });
   }
 
-  #named(item: KqlNode, scope: Scope | undefined): { name: string | undefined; value: Expression } {
-    const inScope = scope ?? this.#scope(undefined);
-    if (item.kind === 'SimpleNamedExpression') {
-      return {
-        name: nameOf(requireChild(item, 'Name')),
-        value: translateExpression(requireChild(item, 'Expression'), inScope),
-      };
-    }
+  #value(item: KqlNode, scope: Scope): Expression {
     if (item.kind === 'CompoundNamedExpression') throw makeNotSupported('several names for one expression');
-    const name = item.kind === 'NameReference' ? nameOf(item) : undefined;
-    return { name, value: translateExpression(item, inScope) };
+    const node = item.kind === 'SimpleNamedExpression' ? requireChild(item, 'Expression') : item;
+    return translateExpression(node, scope);
   }
 
-  #resultColumns(node: KqlNode): Column[] {
-    if (node.columns === null) throw makeNotSupported(`${node.kind}: its columns are not known`);
-    return node.columns.map((column) => {
-      const type = readColumnType(column.type);
-      if (type === undefined) throw makeNotSupported(`column '${column.name}' of type ${column.type}`);
-      return { name: column.name, type };
-    });
+  #scope(stage: Stage | undefined, names: Names): Scope {
+    const columns = new Map((stage?.columns ?? []).map((column) => [column.name, asExpression(column)]));
+    const scope: Scope = {
+      columns,
+      names,
+      nowMs: this.#context.nowMs,
+      hasOrder: stage?.hasOrder === true,
+      isSerialized: stage?.isSerialized === true,
+      queries: {
+        scalar: (node, inner) => {
+          const first = this.#firstColumn(node, inner);
+          const sql = `(select ${first.sql} from ${first.from} limit 1)`;
+          return { sql: first.type === 'string' ? `coalesce(${sql}, '')` : sql, type: first.type };
+        },
+        list: (node, inner) => {
+          const first = this.#firstColumn(node, inner);
+          return { sql: `select ${first.sql} from ${first.from}`, type: first.type };
+        },
+      },
+    };
+    return stage?.hasExtent === true ? { ...scope, extents: this.#extentColumns() } : scope;
   }
 
-  #scope(stage: Stage | undefined): Scope {
-    const columns = new Map(
-      (stage?.columns ?? []).map((column) => [column.name, { sql: column.physical, type: column.type }]),
-    );
-    const scope: Scope = { columns, values: this.#values, nowMs: this.#context.nowMs };
-    if (stage?.hasExtent !== true) return scope;
+  #firstColumn(node: KqlNode, names: Names): Expression & { readonly from: string } {
+    const stage = this.#tabular(node, names);
+    const [column] = stage.columns;
+    if (column === undefined) throw makeNotSupported('a subquery without columns');
+    return { ...asExpression(column), from: stage.from };
+  }
+
+  #extentColumns(): ExtentColumns {
     const use = (column: string) => {
       this.#usesExtents = true;
       return `(select ext.${column} from ext where ext.n = _x)`;
     };
-    const extents: ExtentColumns = {
+    return {
       get tags() {
         return use('tags');
       },
@@ -298,105 +406,38 @@ class QueryTranslator {
         return use('t');
       },
     };
-    return { ...scope, extents };
-  }
-
-  /** Same rows and columns, fewer of them. */
-  #keep(input: Stage, clause: string): Stage {
-    return { ...input, from: this.#push(`select * from ${input.from} ${clause}`) };
-  }
-
-  /** Same rows, other columns: extent and order stay with them. */
-  #carry(input: Stage, values: readonly Expression[], columns: readonly Column[]): Stage {
-    return this.#add(values, `from ${input.from}`, columns, {
-      extent: input.hasExtent ? '_x' : undefined,
-      order: input.hasOrder ? '_o' : undefined,
-    });
-  }
-
-  #add(
-    values: readonly Expression[],
-    clause: string,
-    columns: readonly Column[],
-    options: { extent?: string | undefined; order?: string | undefined; distinct?: boolean } = {},
-  ): Stage {
-    if (values.length !== columns.length)
-      throw makeNotSupported(`this operator (${values.length} values for ${columns.length} columns)`);
-    const selected = [
-      ...values.map((value, index) => `${castTo(value, columns[index] as Column)} as c${index}`),
-      ...(options.extent === undefined ? [] : [`${options.extent} as _x`]),
-      ...(options.order === undefined ? [] : [`${options.order} as _o`]),
-    ];
-    const name = this.#push(
-      `select ${options.distinct ? 'distinct ' : ''}${selected.join(', ') || 'null as _n'} ${clause}`,
-    );
-    return {
-      from: name,
-      columns: columns.map((column, index) => ({
-        name: column.name,
-        type: column.type as ColumnType,
-        physical: `c${index}`,
-      })),
-      hasExtent: options.extent !== undefined,
-      hasOrder: options.order !== undefined,
-    };
-  }
-
-  #push(sql: string): string {
-    const name = `q${this.#ctes.length}`;
-    this.#ctes.push(`${name} as (${sql})`);
-    return name;
   }
 }
 
-const emptyNode: KqlNode = { kind: '', role: '', text: '', start: 0, type: '', columns: null, children: [] };
+const operatorsWithParameters: readonly string[] = [
+  'JoinOperator',
+  'LookupOperator',
+  'UnionOperator',
+  'MvExpandOperator',
+  'ParseOperator',
+  'ParseWhereOperator',
+  'RenderOperator',
+];
 
-function requireChild(node: KqlNode, role: string): KqlNode {
-  const child = childOf(node, role);
-  if (child === undefined) throw makeNotSupported(`${node.kind} without ${role}`);
-  return child;
+function requireOnlyHints(node: KqlNode): void {
+  const other = childOf(node, 'Parameters')?.children.find((child) => !textOf(child).startsWith('hint.'));
+  if (other !== undefined) throw makeNotSupported(`${node.kind} with ${textOf(other)}`);
 }
 
-function asExpression(column: Column & { readonly physical: string }): Expression {
-  return { sql: column.physical, type: column.type };
-}
-
-function expressionOf(input: Stage, name: string): Expression {
-  const column = input.columns.find((candidate) => candidate.name === name);
-  if (column === undefined) throw makeNotSupported(`the column '${name}' here`);
-  return asExpression(column);
-}
-
-function requireGroupable(key: Expression): void {
-  if (key.type !== 'dynamic') return;
-  throw new KustoError(
-    'General_BadRequest',
-    'Semantic error: SEM0070: a group key is dynamic; convert it, for example with tostring().',
-    {
-      innerCode: 'SEM0070',
-      type: 'Kusto.Data.Exceptions.SemanticException',
-    },
-  );
+function namedAs(item: KqlNode): string | undefined {
+  if (item.kind === 'SimpleNamedExpression') return nameOf(requireChild(item, 'Name'));
+  return item.kind === 'NameReference' ? nameOf(item) : undefined;
 }
 
 /** `extend tostring(a)` has the name of its argument, and so replaces the column. */
-function firstArgumentOf(item: KqlNode, input: Stage): string | undefined {
-  if (item.kind !== 'FunctionCallExpression' || !/^to[a-z]+$/.test(nameOf(requireChild(item, 'Name'))))
-    return undefined;
+function replacedBy(item: KqlNode, input: Stage): string | undefined {
+  if (item.kind !== 'FunctionCallExpression') return undefined;
   const [argument] = elementsOf(childOf(requireChild(item, 'ArgumentList'), 'Expressions'));
   if (argument?.kind !== 'NameReference') return undefined;
   const name = nameOf(argument);
-  return input.columns.some((column) => column.name === name) ? name : undefined;
+  const isOfColumn = input.columns.some((column) => column.name === name);
+  return isOfColumn && namesLikeArgument.test(nameOf(requireChild(item, 'Name'))) ? name : undefined;
 }
 
-const numbers: readonly ColumnType[] = ['int', 'long', 'real', 'decimal'];
-
-/** The translation and the parser's own analysis must agree on the type, or the query is refused. */
-function castTo(value: Expression, column: Column): string {
-  if (value.type === column.type) return value.sql;
-  const areNumbers = numbers.includes(value.type) && numbers.includes(column.type);
-  if (value.isNull || areNumbers) return `(${value.sql})::${sqlTypes[column.type]}`;
-  throw makeNotSupported(
-    `column '${column.name}': a ${value.type} where the parser expects a ${column.type}`,
-  );
-}
+const namesLikeArgument =
+  /^(?:to[a-z]+|bin|bin_at|floor|ceiling|round|startofday|abs|sqrt|log|log10|log2|exp|exp2)$/;

@@ -2,6 +2,7 @@ import {
   type DuckDBConnection,
   DuckDBDataChunk,
   DuckDBInstance,
+  type DuckDBScalarFunction,
   type DuckDBType,
   type DuckDBValue,
 } from '@duckdb/node-api';
@@ -114,6 +115,11 @@ export class Store {
       await writer.run('rollback').catch(() => undefined);
       throw error;
     }
+  }
+
+  /** Makes functions known to all connections. */
+  register(functions: readonly DuckDBScalarFunction[]): void {
+    for (const scalar of functions) this.#writer.registerScalarFunction(scalar);
   }
 
   /** Rows as DuckDB's JavaScript values: BIGINT as bigint, DECIMAL as DuckDBDecimalValue. */
