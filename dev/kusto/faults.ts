@@ -1,7 +1,15 @@
 import { KustoError } from './kusto-error.ts';
 
-/** What a request is, for request faults: `*` is any of them. */
-export type RequestKind = 'mgmt' | 'query' | 'resources' | 'identityToken' | 'metadata' | 'streaming' | '*';
+/** What a request is, for request faults: `ingestion` is the REST ingestion API, `*` is any of them. */
+export type RequestKind =
+  | 'mgmt'
+  | 'query'
+  | 'resources'
+  | 'identityToken'
+  | 'metadata'
+  | 'streaming'
+  | 'ingestion'
+  | '*';
 
 /** Does something to the next `count` requests of a kind. */
 export interface RequestFault {
@@ -9,6 +17,8 @@ export interface RequestFault {
   readonly action: 'status' | 'delay' | 'drop' | 'expiredSas';
   /** For `status`: 429, 500, 503, 401, ... Default 503. */
   readonly status?: number;
+  /** For `status`: the `code` of the body. Default: one that goes with the status. */
+  readonly errorCode?: string;
   /** For `status`: the `@permanent` of the body. Default false for 429 and 5xx, else true. */
   readonly permanent?: boolean;
   /** For `delay`: how long before the request is answered as usual. */
@@ -37,6 +47,7 @@ const requestKinds: readonly RequestKind[] = [
   'identityToken',
   'metadata',
   'streaming',
+  'ingestion',
   '*',
 ];
 const requestActions: readonly RequestFault['action'][] = ['status', 'delay', 'drop', 'expiredSas'];

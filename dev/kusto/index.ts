@@ -10,8 +10,11 @@ import { makeTokenCheck, type TokenOptions } from './http/token-check.ts';
 import { BatchLoader, type RetryPolicy } from './ingest/batch-loader.ts';
 import { Batcher, defaultBatchingPolicy } from './ingest/batching.ts';
 import { makeCounters } from './ingest/ingestion-counters.ts';
+import { BlobQueuer } from './ingest/queue-blobs.ts';
 import { QueueReader } from './ingest/queue-reader.ts';
 import { StatusReporter } from './ingest/status-reports.ts';
+import { ingestStream } from './ingest/streaming-ingestion.ts';
+import { TrackedOperations } from './ingest/tracked-operations.ts';
 import { makeQueryFunctions } from './kql/functions/index.ts';
 import { KqlParser } from './kql/parser.ts';
 import { runQuery } from './kql/run-query.ts';
@@ -102,6 +105,9 @@ async function start(
   const counters = makeCounters();
   const requestCounts = new Map<string, number>();
   const batchingDefaults: BatchingPolicy = { ...defaultBatchingPolicy, ...options.batchingDefaults };
+  const operations = new TrackedOperations();
+  const queuer = new BlobQueuer(resources.readyQueues, operations);
+  const stopped = new AbortController();
   const reporter = new StatusReporter({
     failedQueues: resources.failedQueues,
     succeededQueues: resources.succeededQueues,
@@ -111,6 +117,7 @@ async function start(
         `kusto: nobody was told that source ${message.id} (${message.sourcePath}) is ${status}: ${reason}`,
       );
     },
+    onReport: (report) => operations.report(report),
     onRetried: () => {
       counters.statusReportsRetried += 1;
     },
@@ -124,6 +131,7 @@ async function start(
     timeScale,
     retry: { attempts: 6, firstDelayMs: 60_000, maxDelayMs: 600_000, ...options.retry },
     folder: temporaryFolder,
+    onBegin: ({ message }) => operations.begin(message),
     onRetry: (item, delayMs) => reader.retryLater(item, delayMs),
   });
   const batcher = new Batcher({
@@ -173,6 +181,7 @@ async function start(
   /** Clients that name no database send `NetDefaultDB`. */
   const resolveDatabase = (name: string) =>
     name === '' || /^NetDefaultDB$/i.test(name) ? databaseName : name;
+  const resourceLifetimeMs = options.resourceLifetimeMs ?? 24 * 3_600_000;
   const started = await startServer({
     port: options.port ?? 0,
     faults,
@@ -180,7 +189,23 @@ async function start(
     token: options.token && makeTokenCheck(options.token),
     runQuery: (database, text, parameters) =>
       runQuery({ store, parser, database: resolveDatabase(database), text, parameters }),
-    runCommand: (database, text) =>
+    resolveDatabase,
+    rest: { queuer, operations, resources, resourceLifetimeMs },
+    ingestStream: async (request) => {
+      const { answer, rowCount } = await ingestStream(
+        { ...request, database: resolveDatabase(request.database) },
+        {
+          store,
+          folder: temporaryFolder,
+          ownsBlob: (url) => resources.ownsBlob(url),
+          signal: stopped.signal,
+        },
+      );
+      counters.streamsLoaded += 1;
+      counters.rowsLoaded += rowCount;
+      return answer;
+    },
+    runCommand: (database, text, clientRequestId) =>
       runCommand(text, {
         store,
         parser,
@@ -188,7 +213,8 @@ async function start(
         faults,
         batchingDefaults,
         database: resolveDatabase(database),
-        resourceLifetimeMs: options.resourceLifetimeMs ?? 24 * 3_600_000,
+        resourceLifetimeMs,
+        clientRequestId,
       }),
     control: async (method, path, body) => handleControl(control, method, path, body),
   });
@@ -200,6 +226,7 @@ async function start(
     const closed = new Promise<void>((resolve) => started.server.close(() => resolve()));
     started.server.closeAllConnections();
     await closed;
+    stopped.abort();
     reporter.stop();
     await reader.stop();
     // Batches that are being appended finish: their messages would otherwise come twice.

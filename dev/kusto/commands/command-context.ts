@@ -16,6 +16,8 @@ export interface CommandContext {
   readonly batchingDefaults: BatchingPolicy;
   /** Lifetime of the signatures in `.get ingestion resources`. */
   readonly resourceLifetimeMs: number;
+  /** What the client calls its request. */
+  readonly clientRequestId: string;
 }
 
 /** `makeTable('TableName:string, RowCount:long', rows)`. */

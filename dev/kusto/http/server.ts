@@ -1,14 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { gunzipSync } from 'node:zlib';
 import type { Faults, RequestKind } from '../faults.ts';
+import { MAX_STREAM_BYTES, type StreamRequest } from '../ingest/streaming-ingestion.ts';
 import type { ResultTable } from '../kql/run-query.ts';
-import { KustoError, makeErrorBody, makeNotSupported } from '../kusto-error.ts';
+import { KustoError, makeErrorBody } from '../kusto-error.ts';
 import { makeMgmtAnswer, makeV1QueryAnswer, makeV2Answer } from './answers.ts';
+import { parseJsonObject, readBody } from './request-body.ts';
+import { applyRequestFault } from './request-faults.ts';
+import {
+  describeConfiguration,
+  describeOperation,
+  queueByRequest,
+  type RestIngestionServices,
+} from './rest-ingestion.ts';
 import type { TokenCheck } from './token-check.ts';
-
-const MAX_BODY_BYTES = 16 * 1024 * 1024;
 
 export interface ServerHandlers {
   runQuery(
@@ -16,7 +22,11 @@ export interface ServerHandlers {
     text: string,
     parameters?: Readonly<Record<string, unknown>>,
   ): Promise<ResultTable>;
-  runCommand(database: string, text: string): Promise<ResultTable>;
+  runCommand(database: string, text: string, clientRequestId: string): Promise<ResultTable>;
+  /** @throws KustoError. */
+  ingestStream(request: StreamRequest): Promise<ResultTable>;
+  /** The database that a name in a request means. */
+  resolveDatabase(name: string): string;
   /** Requests under `/-/control`. @returns undefined for an unknown path. */
   control(method: string, path: string, body: unknown): Promise<object | undefined>;
 }
@@ -24,6 +34,7 @@ export interface ServerHandlers {
 export interface ServerOptions extends ServerHandlers {
   readonly port: number;
   readonly faults: Faults;
+  readonly rest: RestIngestionServices;
   readonly token: TokenCheck | undefined;
   /** Counts requests by path. */
   readonly requestCounts: Map<string, number>;
@@ -87,64 +98,63 @@ async function handle(
 }
 
 async function route(exchange: Exchange, options: ServerOptions): Promise<void> {
-  const { request, response, activityId, clientRequestId } = exchange;
-  const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
+  const { request, response } = exchange;
+  const url = new URL(request.url ?? '/', 'http://localhost');
+  const path = url.pathname;
   const method = request.method ?? 'GET';
-  const counted = `${method} ${path.startsWith('/v1/rest/ingest') ? '/v1/rest/ingest' : path}`;
+  const counted = `${method} ${/^\/v1\/rest\/(ingest|ingestion\/\w+)(?=\/|$)/.exec(path)?.[0] ?? path}`;
   options.requestCounts.set(counted, (options.requestCounts.get(counted) ?? 0) + 1);
   if (path.startsWith('/-/control')) {
-    const body = method === 'GET' ? undefined : parseJson(await readBody(request));
+    const body = method === 'GET' ? undefined : parseJsonObject(await readBody(request));
     const answer = await options.control(method, path.slice('/-/control'.length), body);
-    if (answer === undefined)
-      throw new KustoError('NotFound', `${method} ${path} is no control request.`, { httpStatus: 404 });
+    if (answer === undefined) throw makeNotFound(`${method} ${path} is no control request.`);
     send(response, 200, answer);
-    return;
-  }
-  if (path === '/v1/rest/auth/metadata') {
-    if (await applyFault(exchange, options, ['metadata'])) return;
-    send(response, 200, authMetadata);
-    return;
-  }
-  if (path === '/' || path === '/v1/rest/ping') {
+  } else if (path === '/v1/rest/auth/metadata') {
+    if (!(await applyRequestFault(request, options.faults, ['metadata']))) send(response, 200, authMetadata);
+  } else if (path === '/' || path === '/v1/rest/ping') {
     send(response, 200, { service: 'local Kusto endpoint' });
-    return;
-  }
+  } else if (path.startsWith('/v1/rest/ingestion/')) {
+    await answerRestIngestion(exchange, options, url);
+  } else if (path.startsWith('/v1/rest/ingest/')) {
+    await answerStreaming(exchange, options, url);
+  } else if (['/v1/rest/mgmt', '/v1/rest/query', '/v2/rest/query'].includes(path)) {
+    await answerText(exchange, options, path);
+  } else throw makeNotFound(`${method} ${path} is not a request of this service.`);
+}
+
+function makeNotFound(message: string): KustoError {
+  return new KustoError('NotFound', message, { httpStatus: 404 });
+}
+
+function requireMethod(request: IncomingMessage, path: string, method: string): void {
+  if (request.method !== method)
+    throw new KustoError('MethodNotAllowed', `${path} takes ${method}.`, { httpStatus: 405 });
+}
+
+/** Queries and commands. */
+async function answerText(exchange: Exchange, options: ServerOptions, path: string): Promise<void> {
+  const { request, response, activityId, clientRequestId } = exchange;
   const isMgmt = path === '/v1/rest/mgmt';
-  const isQuery = path === '/v1/rest/query' || path === '/v2/rest/query';
-  if (path.startsWith('/v1/rest/ingest')) {
-    const body = await readBody(request);
-    void body;
-    options.token?.(request.headers.authorization);
-    if (await applyFault(exchange, options, ['streaming'])) return;
-    throw makeNotSupported(
-      path.startsWith('/v1/rest/ingest/') ? 'streaming ingestion' : 'the REST ingestion API',
-    );
-  }
-  if (!isMgmt && !isQuery)
-    throw new KustoError('NotFound', `${method} ${path} is not a request of this service.`, {
-      httpStatus: 404,
-    });
-  if (method !== 'POST') throw new KustoError('MethodNotAllowed', `${path} takes POST.`, { httpStatus: 405 });
-  const body = parseJson(await readBody(request)) as {
-    db?: unknown;
-    csl?: unknown;
-    properties?: { Parameters?: Readonly<Record<string, unknown>> };
-  };
+  requireMethod(request, path, 'POST');
+  const body = parseJsonObject(await readBody(request));
   options.token?.(request.headers.authorization);
-  const text = typeof body.csl === 'string' ? body.csl.trim() : '';
-  const database = typeof body.db === 'string' ? body.db : '';
-  if (await applyFault(exchange, options, kindsOf(text, isMgmt))) return;
+  const text = typeof body['csl'] === 'string' ? body['csl'].trim() : '';
+  const database = typeof body['db'] === 'string' ? body['db'] : '';
+  if (await applyRequestFault(request, options.faults, kindsOf(text, isMgmt))) return;
   if (text === '')
     throw new KustoError('BadRequest_EmptyQuery', "Query (parameter name: 'csl') cannot be empty.");
+  const { Parameters: parameters } = (body['properties'] ?? {}) as {
+    Parameters?: Readonly<Record<string, unknown>>;
+  };
   if (isMgmt) {
     if (!text.startsWith('.'))
       throw new KustoError('BadRequest_NotACommand', 'A management command begins with a dot.');
-    send(response, 200, makeMgmtAnswer(await options.runCommand(database, text)));
+    send(response, 200, makeMgmtAnswer(await options.runCommand(database, text, clientRequestId)));
     return;
   }
   if (text.startsWith('.'))
     throw new KustoError('BadRequest_NotAQuery', 'A management command must be sent to /v1/rest/mgmt.');
-  const result = await options.runQuery(database, text, body.properties?.Parameters);
+  const result = await options.runQuery(database, text, parameters);
   const isV2 = path === '/v2/rest/query';
   send(
     response,
@@ -155,71 +165,84 @@ async function route(exchange: Exchange, options: ServerOptions): Promise<void> 
   );
 }
 
+/** `/v1/rest/ingest/{database}/{table}?streamFormat=...&mappingName=...[&sourceKind=uri]`. */
+async function answerStreaming(exchange: Exchange, options: ServerOptions, url: URL): Promise<void> {
+  const { request, response } = exchange;
+  requireMethod(request, '/v1/rest/ingest', 'POST');
+  // Read before anything is refused: a client that is still sending would not see the answer.
+  const read = await readBody(request, MAX_STREAM_BYTES).then(
+    (body) => ({ body }),
+    (error: unknown) => ({ error }),
+  );
+  options.token?.(request.headers.authorization);
+  if (await applyRequestFault(request, options.faults, ['streaming'])) return;
+  if ('error' in read) throw read.error;
+  const [database = '', table = ''] = readNames(url.pathname.slice('/v1/rest/ingest/'.length), 2);
+  const format = url.searchParams.get('streamFormat');
+  if (format === null || format === '')
+    throw new KustoError('BadRequest_FormatNotSupported', "The parameter 'streamFormat' is missing.");
+  const isUri = url.searchParams.get('sourceKind')?.toLowerCase() === 'uri';
+  const source = isUri ? parseJsonObject(read.body)['sourceUri'] : read.body;
+  if (isUri && (typeof source !== 'string' || !/^https?:\/\/[^/]/i.test(source)))
+    throw new KustoError('BadRequest_InvalidBlobUri', "'sourceUri' must be an http(s) URL.");
+  const answer = await options.ingestStream({
+    database,
+    table,
+    format,
+    mappingName: url.searchParams.get('mappingName') || undefined,
+    source: source as Buffer | string,
+  });
+  send(response, 200, makeMgmtAnswer(answer));
+}
+
+/** `/v1/rest/ingestion/configuration`, `/v1/rest/ingestion/queued/{database}/{table}[/{id}]`. */
+async function answerRestIngestion(exchange: Exchange, options: ServerOptions, url: URL): Promise<void> {
+  const { request, response } = exchange;
+  const body = await readBody(request);
+  options.token?.(request.headers.authorization);
+  if (await applyRequestFault(request, options.faults, ['ingestion'])) return;
+  const { rest } = options;
+  if (url.pathname === '/v1/rest/ingestion/configuration') {
+    requireMethod(request, url.pathname, 'GET');
+    const isExpired = options.faults.takeRequestFault(['resources'], 'expiredSas') !== undefined;
+    send(response, 200, describeConfiguration(isExpired ? { ...rest, resourceLifetimeMs: -60_000 } : rest));
+    return;
+  }
+  const prefix = '/v1/rest/ingestion/queued/';
+  if (!url.pathname.startsWith(prefix))
+    throw makeNotFound(`${url.pathname} is not a request of this service.`);
+  const names = url.pathname.slice(prefix.length);
+  const isStatus = names.split('/').length === 3;
+  const [database = '', table = '', id = ''] = readNames(names, isStatus ? 3 : 2);
+  requireMethod(request, url.pathname, isStatus ? 'GET' : 'POST');
+  const target = { database: options.resolveDatabase(database), table };
+  send(
+    response,
+    200,
+    isStatus
+      ? describeOperation(target, id, url.searchParams.get('details') === 'true', rest)
+      : await queueByRequest(target, parseJsonObject(body), rest),
+  );
+}
+
+/** Parts of a path; clients that do not encode them are read, too. */
+function readNames(path: string, count: number): string[] {
+  const names = path.split('/');
+  if (names.length !== count || names.includes(''))
+    throw makeNotFound(`'${path}' does not name a database and a table.`);
+  return names.map((name) => {
+    try {
+      return decodeURIComponent(name);
+    } catch {
+      return name;
+    }
+  });
+}
+
 function kindsOf(text: string, isMgmt: boolean): RequestKind[] {
   if (!isMgmt) return ['query'];
   if (/^\.get\s+ingestion\s+resources/i.test(text)) return ['resources', 'mgmt'];
   return /^\.get\s+kusto\s+identity/i.test(text) ? ['identityToken', 'mgmt'] : ['mgmt'];
-}
-
-/** @returns true when the fault has answered the request. */
-async function applyFault(
-  exchange: Exchange,
-  options: ServerOptions,
-  kinds: readonly RequestKind[],
-): Promise<boolean> {
-  const fault = options.faults.takeRequestFault(kinds);
-  if (fault === undefined) return false;
-  if (fault.action === 'drop') {
-    exchange.request.socket.destroy();
-    return true;
-  }
-  if (fault.action === 'delay') {
-    await new Promise((resolve) => setTimeout(resolve, fault.delayMs ?? 1_000));
-    return false;
-  }
-  const status = fault.status ?? 503;
-  const isTransient = status === 429 || status >= 500;
-  throw new KustoError(
-    status === 429
-      ? 'TooManyRequests'
-      : status === 401
-        ? 'Unauthorized'
-        : status >= 500
-          ? 'General_InternalServerError'
-          : 'General_BadRequest',
-    status === 429
-      ? 'The request is denied due to throttling.'
-      : 'Failed on request of the control endpoint.',
-    { httpStatus: status, permanent: fault.permanent ?? !isTransient },
-  );
-}
-
-async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request) {
-    size += (chunk as Buffer).length;
-    if (size > MAX_BODY_BYTES)
-      throw new KustoError('RequestTooLarge', 'The body is above 16 MB.', { httpStatus: 413 });
-    chunks.push(chunk as Buffer);
-  }
-  const body = Buffer.concat(chunks);
-  if (request.headers['content-encoding'] !== 'gzip') return body;
-  try {
-    return gunzipSync(body);
-  } catch {
-    throw new KustoError('BadRequest_InvalidBlob', 'The body says gzip and is not.');
-  }
-}
-
-function parseJson(body: Buffer): object {
-  try {
-    const value: unknown = JSON.parse(body.toString('utf8') || '{}');
-    if (typeof value === 'object' && value !== null) return value;
-  } catch {
-    // Falls through to the one error.
-  }
-  throw new KustoError('BadRequest_InvalidJson', 'The body is not a JSON object.');
 }
 
 function send(response: ServerResponse, status: number, body: object): void {

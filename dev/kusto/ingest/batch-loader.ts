@@ -34,6 +34,8 @@ export interface BatchLoaderOptions {
   readonly timeScale: number;
   /** Folder for what does not fit into memory; it exists. */
   readonly folder: string;
+  /** Called before a source is fetched. @returns false when it was canceled: it goes without a report. */
+  onBegin(item: BatchItem): boolean;
   /** Brings an item back after a transient failure. */
   onRetry(item: BatchItem, delayMs: number): void;
 }
@@ -89,12 +91,13 @@ export class BatchLoader {
     const fetched: Fetched[] = [];
     const failed: { item: BatchItem; error: IngestionError }[] = [];
     const skipped: BatchItem[] = [];
+    const canceled: BatchItem[] = [];
     try {
-      await this.#fetchAll(batch, { fetched, failed, skipped });
+      await this.#fetchAll(batch, { fetched, failed, skipped, canceled });
       if (this.#abort.signal.aborted) return;
       const loaded = await this.#append(batch, { fetched, failed });
       const reports: IngestionReport[] = [];
-      const done: BatchItem[] = [...skipped];
+      const done: BatchItem[] = [...skipped, ...canceled];
       for (const item of skipped)
         reports.push(
           makeReport(item.message, {
@@ -144,13 +147,19 @@ export class BatchLoader {
 
   async #fetchAll(
     batch: Batch,
-    into: { fetched: Fetched[]; failed: { item: BatchItem; error: IngestionError }[]; skipped: BatchItem[] },
+    into: {
+      fetched: Fetched[];
+      failed: { item: BatchItem; error: IngestionError }[];
+      skipped: BatchItem[];
+      canceled: BatchItem[];
+    },
   ): Promise<void> {
     const slots: (Fetched | undefined)[] = batch.items.map(() => undefined);
     await runConcurrently(batch.items, DOWNLOADS, async (item, index) => {
       try {
-        if (this.#isAlreadyIngested(item)) into.skipped.push(item);
-        else slots[index] = { item, data: await this.#fetch(item, `${batch.id}-${index}`) };
+        if (!this.#options.onBegin(item)) into.canceled.push(item);
+        else if (this.#isAlreadyIngested(item)) into.skipped.push(item);
+        else slots[index] = { item, data: await this.#fetch(item) };
       } catch (error) {
         // Whatever it is, the source has to end with a report: what is nobody's fault is tried again.
         into.failed.push({
@@ -176,7 +185,7 @@ export class BatchLoader {
     return wanted.some((tag) => present.has(`ingest-by:${tag}`));
   }
 
-  async #fetch(item: BatchItem, name: string): Promise<DownloadedSource> {
+  async #fetch(item: BatchItem): Promise<DownloadedSource> {
     const { message } = item;
     const { faults, resources, folder } = this.#options;
     const fault = faults.takeIngestionFault(message, 'failTransient', 'failPermanent');
@@ -198,7 +207,6 @@ export class BatchLoader {
         zipPattern: message.properties.zipPattern,
         maxBytes: message.ignoreSizeLimit ? Number.POSITIVE_INFINITY : MAX_SOURCE_BYTES,
         folder,
-        name,
         signal: this.#abort.signal,
       });
     } finally {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -35,9 +36,8 @@ export interface DownloadInput {
   readonly zipPattern: string | undefined;
   /** For the decompressed bytes; a larger source fails. */
   readonly maxBytes: number;
-  /** Folder and name (without suffix) for temporary files. */
+  /** Folder for temporary files; it exists. */
   readonly folder: string;
-  readonly name: string;
   readonly signal: AbortSignal;
 }
 
@@ -113,7 +113,7 @@ async function keep(
   const chunks: Buffer[] = [];
   let held = 0;
   let file: string | undefined;
-  const name = join(input.folder, `${input.name}.bin`);
+  const name = join(input.folder, `${randomUUID()}.bin`);
   await pipeline([
     ...stages,
     async (source: AsyncIterable<Buffer>) => {

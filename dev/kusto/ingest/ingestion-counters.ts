@@ -9,6 +9,8 @@ export interface IngestionCounters {
   sourcesFailed: number;
   sourcesSkipped: number;
   transientRetries: number;
+  /** Requests of streaming ingestion that loaded rows. */
+  streamsLoaded: number;
   rowsLoaded: number;
   /** Each one is also named on stderr. */
   statusReportsLost: number;
@@ -27,6 +29,7 @@ export function makeCounters(): IngestionCounters {
     sourcesFailed: 0,
     sourcesSkipped: 0,
     transientRetries: 0,
+    streamsLoaded: 0,
     rowsLoaded: 0,
     statusReportsLost: 0,
     statusReportsRetried: 0,

@@ -1,7 +1,7 @@
 import { cutSecrets, IngestionError } from './ingestion-error.ts';
 
 /** Azure's limit for the text of a queue message. */
-const MAX_MESSAGE_BYTES = 64 * 1024;
+export const MAX_MESSAGE_BYTES = 64 * 1024;
 const MAX_RAW_SIZE_BYTES = 6 * 1024 ** 3;
 
 export type ReportLevel = 'failures' | 'none' | 'all';
@@ -52,6 +52,8 @@ export interface IngestionMessage {
   readonly reportLevel: ReportLevel;
   readonly reportMethod: ReportMethod;
   readonly statusEntity: StatusEntityAddress | undefined;
+  /** Set for a blob of an operation that was queued by request. */
+  readonly tracking: { readonly operationId: string; readonly index: number } | undefined;
   readonly properties: IngestionProperties;
   /** Equal for messages that may share a batch. */
   readonly propertiesKey: string;
@@ -126,6 +128,7 @@ export function readIngestionMessage(text: string): ReadMessage {
       reportLevel: reportLevels[Number(fields.get('reportlevel') ?? 0)] ?? 'failures',
       reportMethod: reportMethods[Number(fields.get('reportmethod') ?? 0)] ?? 'queue',
       statusEntity: readStatusEntity(fields.get('ingestionstatusintable')),
+      tracking: readTracking(fields.get('tracking')),
       properties,
       propertiesKey,
     },
@@ -281,6 +284,12 @@ function readStatusEntity(value: unknown): StatusEntityAddress | undefined {
   const rowKey = asText(fields.get('rowkey'));
   if (tableUrl === undefined || partitionKey === undefined || rowKey === undefined) return undefined;
   return { tableUrl, partitionKey, rowKey };
+}
+
+function readTracking(value: unknown): IngestionMessage['tracking'] {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { operationId, index } = value as { operationId?: unknown; index?: unknown };
+  return typeof operationId === 'string' && typeof index === 'number' ? { operationId, index } : undefined;
 }
 
 function asText(value: unknown): string | undefined {

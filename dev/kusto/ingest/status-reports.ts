@@ -24,6 +24,8 @@ export interface StatusReporterOptions {
   readonly succeededQueues: readonly QueueClient[];
   /** Called for a report that can't be written, with the reason: its message names nothing to write to, or the storage refused it. */
   onLost(report: IngestionReport, reason: string): void;
+  /** Called with every report, also with those that no queue and no table gets. */
+  onReport(report: IngestionReport): void;
   /** Called when a report is tried again after an error that may pass. */
   onRetried(): void;
 }
@@ -48,6 +50,7 @@ export class StatusReporter {
   }
 
   async write(reports: readonly IngestionReport[]): Promise<void> {
+    for (const report of reports) this.#options.onReport(report);
     const wanted = reports.filter(isWanted);
     await Promise.all([
       runConcurrently(

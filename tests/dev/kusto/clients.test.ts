@@ -73,16 +73,17 @@ test('ingestFromStream uploads to a container, and what is gzip inside is decomp
 test('v1 and v2 answers are typed as the client reads them', async () => {
   const query =
     'print l=5, r=1.5, s="x", b=true, t=datetime(2024-01-02T03:04:05Z), d=dynamic({"a":1}), g=guid(11111111-2222-3333-4444-555555555555), z=1h, n=long(null)';
-  for (const result of [
-    await local.client.executeQuery('local', query),
-    await local.client.executeQueryV1('local', query),
-  ]) {
+  // A bool is 0 or 1 in v1 answers, which the client leaves as it is.
+  for (const [result, b] of [
+    [await local.client.executeQuery('local', query), true],
+    [await local.client.executeQueryV1('local', query), 1],
+  ] as const) {
     const row = result.primaryResults[0]?.toJSON<Record<string, unknown>>().data[0];
     expect(row).toMatchObject({
       l: 5,
       r: 1.5,
       s: 'x',
-      b: true,
+      b,
       t: new Date('2024-01-02T03:04:05Z'),
       z: 3_600_000,
       n: null,

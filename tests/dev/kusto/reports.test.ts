@@ -118,6 +118,7 @@ test('a message that shows again after it was settled is removed, and an error w
       succeededQueues: [],
       onLost: () => undefined,
       onRetried: () => undefined,
+      onReport: () => undefined,
     }),
     faults: new Faults(),
     counters,
