@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { RunningPart } from '../part.ts';
+import { Operations } from './commands/operations.ts';
 import { runCommand } from './commands/run-command.ts';
 import { Faults } from './faults.ts';
 import { handleControl, type KustoControl } from './http/control.ts';
@@ -105,8 +106,9 @@ async function start(
   const counters = makeCounters();
   const requestCounts = new Map<string, number>();
   const batchingDefaults: BatchingPolicy = { ...defaultBatchingPolicy, ...options.batchingDefaults };
-  const operations = new TrackedOperations();
-  const queuer = new BlobQueuer(resources.readyQueues, operations);
+  const tracked = new TrackedOperations();
+  const operations = new Operations();
+  const queuer = new BlobQueuer(resources.readyQueues, tracked);
   const stopped = new AbortController();
   const reporter = new StatusReporter({
     failedQueues: resources.failedQueues,
@@ -117,7 +119,7 @@ async function start(
         `kusto: nobody was told that source ${message.id} (${message.sourcePath}) is ${status}: ${reason}`,
       );
     },
-    onReport: (report) => operations.report(report),
+    onReport: (report) => tracked.report(report),
     onRetried: () => {
       counters.statusReportsRetried += 1;
     },
@@ -131,7 +133,7 @@ async function start(
     timeScale,
     retry: { attempts: 6, firstDelayMs: 60_000, maxDelayMs: 600_000, ...options.retry },
     folder: temporaryFolder,
-    onBegin: ({ message }) => operations.begin(message),
+    onBegin: ({ message }) => tracked.begin(message),
     onRetry: (item, delayMs) => reader.retryLater(item, delayMs),
   });
   const batcher = new Batcher({
@@ -190,7 +192,7 @@ async function start(
     runQuery: (database, text, parameters) =>
       runQuery({ store, parser, database: resolveDatabase(database), text, parameters }),
     resolveDatabase,
-    rest: { queuer, operations, resources, resourceLifetimeMs },
+    rest: { queuer, operations: tracked, resources, resourceLifetimeMs },
     ingestStream: async (request) => {
       const { answer, rowCount } = await ingestStream(
         { ...request, database: resolveDatabase(request.database) },
@@ -215,6 +217,11 @@ async function start(
         database: resolveDatabase(database),
         resourceLifetimeMs,
         clientRequestId,
+        operations,
+        tracked,
+        queuer,
+        folder: temporaryFolder,
+        signal: stopped.signal,
       }),
     control: async (method, path, body) => handleControl(control, method, path, body),
   });
@@ -227,6 +234,7 @@ async function start(
     started.server.closeAllConnections();
     await closed;
     stopped.abort();
+    await operations.idle();
     reporter.stop();
     await reader.stop();
     // Batches that are being appended finish: their messages would otherwise come twice.

@@ -29,6 +29,15 @@ export function makeEntityNotFound(kind: string, name: string): KustoError {
   });
 }
 
+/** `kind` as the service spells it. */
+export function makeAlreadyExists(kind: string, name: string): KustoError {
+  return new KustoError(
+    'BadRequest_EntityAlreadyExists',
+    `Entity ID '${name}' of kind '${kind}' already exists.`,
+    { type: 'Kusto.Common.Svc.Exceptions.EntityAlreadyExistsException' },
+  );
+}
+
 export function makeSyntaxError(message: string): KustoError {
   return new KustoError('General_BadRequest', `Syntax error: ${message}`, {
     type: 'Kusto.Data.Exceptions.SyntaxException',

@@ -3,11 +3,13 @@ import { IngestionError } from '../ingest/ingestion-error.ts';
 import { readProperties } from '../ingest/ingestion-message.ts';
 import { type LoadResult, loadSources } from '../ingest/load-sources.ts';
 import { type ResultTable, runQuery } from '../kql/run-query.ts';
-import { KustoError, makeNotSupported, makeSyntaxError } from '../kusto-error.ts';
+import { KustoError, makeAlreadyExists, makeNotSupported, makeSyntaxError } from '../kusto-error.ts';
 import type { Extent, StoredTable } from '../storage/catalog.ts';
 import type { Store } from '../storage/store.ts';
 import { type CommandContext, makeTable } from './command-context.ts';
 import type { CommandText } from './command-text.ts';
+import { NO_EXTENT } from './ingest-into.ts';
+import { runOrStart } from './operations.ts';
 
 export interface FoundExtent {
   readonly table: StoredTable;
@@ -92,7 +94,7 @@ export async function ingestInline(
   const table = context.store.catalog.requireTable(context.database, name);
   const bytes = Buffer.from(data.replace(/^[ \t]*\r?\n/, '').replace(/^[ \t]+/, ''));
   const result = await loadText(context.store, table, bytes, options);
-  return makeTable('ExtentId:guid', [[result.extent?.id ?? '00000000-0000-0000-0000-000000000000']]);
+  return makeTable('ExtentId:guid', [[result.extent?.id ?? NO_EXTENT]]);
 }
 
 async function loadText(
@@ -101,42 +103,48 @@ async function loadText(
   bytes: Buffer,
   options: ReadonlyMap<string, string>,
 ): Promise<LoadResult> {
-  try {
-    const result = await loadSources(store, {
-      database: table.database,
-      table: table.name,
-      properties: readProperties(options),
-      sources: [{ sourcePath: 'inline', data: makeInlineSource(bytes) }],
-    });
-    const [outcome] = result.outcomes;
-    if (outcome instanceof IngestionError && outcome.errorCode !== 'BadRequest_NoRecordsOrWrongFormat')
-      throw outcome;
-    return result;
-  } catch (error) {
-    if (error instanceof IngestionError) throw new KustoError(error.errorCode, error.message);
-    throw error;
-  }
+  const result = await loadSources(store, {
+    database: table.database,
+    table: table.name,
+    properties: readProperties(options),
+    sources: [{ sourcePath: 'inline', data: makeInlineSource(bytes) }],
+  });
+  const [outcome] = result.outcomes;
+  if (outcome instanceof IngestionError && outcome.errorCode !== 'BadRequest_NoRecordsOrWrongFormat')
+    throw outcome;
+  return result;
+}
+
+interface SetInput {
+  readonly mode: 'set' | 'append' | 'set-or-append' | 'set-or-replace';
+  readonly name: string;
+  readonly options: ReadonlyMap<string, string>;
+  readonly query: string;
 }
 
 /** `.set`, `.append`, `.set-or-append`, `.set-or-replace T <| query`: columns match by position and type. */
 export async function setFromQuery(
-  mode: 'set' | 'append' | 'set-or-append' | 'set-or-replace',
+  mode: SetInput['mode'],
   text: CommandText,
   query: string,
   context: CommandContext,
 ): Promise<ResultTable> {
-  if (text.take('async')) throw makeNotSupported(`.${mode} async`);
+  const isAsync = text.take('async');
   const name = text.name('a table name');
   const options = text.options();
   text.end();
+  const kind = `Table${mode.replace(/(?:^|-)(.)/g, (_all, first: string) => first.toUpperCase())}`;
+  return runOrStart(context, { kind, isAsync }, () => loadFromQuery({ mode, name, options, query }, context));
+}
+
+async function loadFromQuery(
+  { mode, name, options, query }: SetInput,
+  context: CommandContext,
+): Promise<ResultTable> {
   const { store } = context;
   const result = await runQuery({ store, parser: context.parser, database: context.database, text: query });
   const existing = store.catalog.findTable(context.database, name);
-  if (mode === 'set' && existing)
-    throw new KustoError(
-      'BadRequest_EntityAlreadyExists',
-      `Entity ID '${name}' of kind 'Table' already exists.`,
-    );
+  if (mode === 'set' && existing) throw makeAlreadyExists('Table', name);
   if (mode === 'append') store.catalog.requireTable(context.database, name);
   const database = store.catalog.requireDatabase(context.database).name;
   const table = existing ?? (await store.createTable({ database, name, columns: result.columns }));

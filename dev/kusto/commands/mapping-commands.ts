@@ -1,7 +1,7 @@
 import { IngestionError } from '../ingest/ingestion-error.ts';
 import { mappingKinds, parseMapping } from '../ingest/ingestion-mapping.ts';
 import type { ResultTable } from '../kql/run-query.ts';
-import { KustoError, makeEntityNotFound, makeNotSupported } from '../kusto-error.ts';
+import { KustoError, makeAlreadyExists, makeEntityNotFound, makeNotSupported } from '../kusto-error.ts';
 import {
   type CatalogChange,
   databaseChange,
@@ -42,13 +42,7 @@ export async function createMapping(
   const target = stored(owner);
   const existing = target.mappings.find((candidate) => candidate.name === name && candidate.kind === kind);
   if (existing !== undefined && mode === 'create') {
-    throw new KustoError(
-      'BadRequest_EntityAlreadyExists',
-      `Entity ID '${name}' of kind 'Mapping' already exists.`,
-      {
-        type: 'Kusto.Common.Svc.Exceptions.EntityAlreadyExistsException',
-      },
-    );
+    throw makeAlreadyExists('Mapping', name);
   }
   if (existing === undefined && mode === 'alter') throw makeEntityNotFound('Mapping', name);
   const created: StoredMapping = { name, kind, mapping, lastUpdatedOn: new Date().toISOString() };

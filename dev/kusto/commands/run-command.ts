@@ -4,12 +4,15 @@ import type { StoredTable } from '../storage/catalog.ts';
 import { type CommandContext, makeTable } from './command-context.ts';
 import { CommandText, splitOutsideStrings } from './command-text.ts';
 import { dropExtents, findExtents, ingestInline, setFromQuery, showExtents } from './extent-commands.ts';
+import { ingestInto } from './ingest-into.ts';
 import { createMapping, dropMapping, type MappingOwner, showMappings } from './mapping-commands.ts';
 import { alterPolicy, deletePolicy, showPolicy } from './policy-commands.ts';
+import { cancelQueuedOperation, ingestFromStorageQueued, showQueuedOperations } from './queued-ingestion.ts';
 import {
   clearTable,
   createTable,
   dropTable,
+  renameTable,
   showDatabaseSchema,
   showDatabases,
   showDetails,
@@ -41,6 +44,8 @@ async function runWithInput(
     return dropExtents(findExtents(readExtentScope(shown, context), shown, context), context);
   }
   if (text.take('.ingest inline')) return ingestInline(text, input, context);
+  if (text.take('.ingest-from-storage-queued into table'))
+    return ingestFromStorageQueued(text, input, context);
   for (const mode of ['set-or-append', 'set-or-replace', 'set', 'append'] as const) {
     if (text.take(`.${mode}`)) return setFromQuery(mode, text, input, context);
   }
@@ -72,6 +77,9 @@ async function runHead(text: CommandText, context: CommandContext, command: stri
     if (text.take('ingestion')) return dropMapping(owner, text, context);
   }
   if (text.take('.drop extent')) return dropOneExtent(text, context);
+  if (text.take('.rename table')) return renameTable(text, context);
+  if (text.take('.ingest')) return ingestInto(text, context);
+  if (text.take('.cancel queued ingestion operation')) return cancelQueuedOperation(text, context);
   if (text.take('.clear table')) return clearTable(text, context);
   if (text.take('.delete table')) return deleteTablePolicy(readTable(text, context), text, context, command);
   if (text.take('.delete database'))
@@ -112,8 +120,7 @@ function alterTable(
     return alterPolicy(mode, owner, text, context);
   }
   if (ahead.take('ingestion')) return tableMapping('alter', text, context);
-  if (mode === 'alter-merge') return createTable('alter-merge', text, context);
-  throw makeNotSupported('.alter table, which drops and reorders columns; use .alter-merge table');
+  return createTable(mode, text, context);
 }
 
 function alterDatabase(
@@ -179,7 +186,10 @@ async function show(text: CommandText, context: CommandContext, command: string)
     return makeTable('Scope, DisplayName, AADObjectID, Role', [
       [`Database ${context.database}`, 'Local user', '', 'Admin'],
     ]);
-  if (text.take('ingestion failures')) return showIngestionFailures(text);
+  if (text.take('ingestion failures')) return context.operations.showFailures(text);
+  if (text.take('operations')) return context.operations.show(text);
+  if (text.take('operation')) return context.operations.showDetails(text);
+  if (text.take('queued ingestion operations')) return showQueuedOperations(text, context);
   if (text.take('capacity')) return showCapacity(text);
   if (text.take('cluster extents'))
     return showExtents(findExtents([...catalog.tables.values()], text, context));
@@ -220,17 +230,6 @@ function showTable(text: CommandText, context: CommandContext, command: string):
     );
   }
   throw makeNotSupported(describe(command));
-}
-
-/** Only direct commands leave traces there, and those fail in their own answer here. */
-function showIngestionFailures(text: CommandText): ResultTable {
-  text.options();
-  text.end();
-  return makeTable(
-    'OperationId:guid, Database, Table, FailedOn:datetime, IngestionSourcePath, Details, FailureKind, RootActivityId:guid, OperationKind, ' +
-      'OriginatesFromUpdatePolicy:bool, ErrorCode, Principal, ShouldRetry:bool, User, IngestionProperties',
-    [],
-  );
 }
 
 function showCapacity(text: CommandText): ResultTable {

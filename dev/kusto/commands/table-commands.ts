@@ -1,6 +1,6 @@
 import { type Column, requireColumnType, typeNames } from '../column-types.ts';
 import type { ResultTable } from '../kql/run-query.ts';
-import { KustoError, makeNotSupported } from '../kusto-error.ts';
+import { KustoError, makeAlreadyExists, makeNotSupported, makeSyntaxError } from '../kusto-error.ts';
 import { formatSchema, type StoredTable, tableChange } from '../storage/catalog.ts';
 import { type CommandContext, makeTable } from './command-context.ts';
 import type { CommandText } from './command-text.ts';
@@ -19,9 +19,9 @@ function readColumns(text: CommandText): Column[] {
   return columns;
 }
 
-/** `.create table`, `.create-merge table`, `.alter-merge table`. */
+/** `.create table`, `.create-merge table`, `.alter table`, `.alter-merge table`. */
 export async function createTable(
-  mode: 'create' | 'create-merge' | 'alter-merge',
+  mode: 'create' | 'create-merge' | 'alter' | 'alter-merge',
   text: CommandText,
   context: CommandContext,
 ): Promise<ResultTable> {
@@ -33,15 +33,10 @@ export async function createTable(
   text.end();
   let table = store.catalog.findTable(database.name, name);
   if (mode === 'create' && table !== undefined) {
-    throw new KustoError(
-      'BadRequest_EntityAlreadyExists',
-      `Entity ID '${name}' of kind 'Table' already exists.`,
-      {
-        type: 'Kusto.Common.Svc.Exceptions.EntityAlreadyExistsException',
-      },
-    );
+    throw makeAlreadyExists('Table', name);
   }
-  if (mode === 'alter-merge') table = store.catalog.requireTable(database.name, name);
+  if (mode === 'alter' || mode === 'alter-merge') table = store.catalog.requireTable(database.name, name);
+  if (mode === 'alter' && table !== undefined) requireSameStart(table, columns);
   const folder = options.get('folder');
   const docString = options.get('docstring');
   if (table === undefined) {
@@ -62,6 +57,27 @@ export async function createTable(
     await store.write((transaction) => transaction.saveCatalog(tableChange(changed)));
   }
   return makeTable(SCHEMA_HEADER, [schemaRow(table, formatSchemaJson(table))]);
+}
+
+/** `.alter table` sets the whole schema; here it may only add columns at the end. */
+function requireSameStart(table: StoredTable, columns: readonly Column[]): void {
+  const other = table.columns.find((column, index) => columns[index]?.name !== column.name);
+  if (other !== undefined)
+    throw makeNotSupported(`.alter table that drops, renames or moves a column ('${other.name}')`);
+}
+
+/** `.rename table A to B`. */
+export async function renameTable(text: CommandText, context: CommandContext): Promise<ResultTable> {
+  const { store } = context;
+  const table = store.catalog.requireTable(context.database, text.name('a table name'));
+  if (!text.take('to')) throw makeSyntaxError("'to' expected");
+  const name = text.name('a table name');
+  text.end();
+  if (store.catalog.findTable(table.database, name) !== undefined) throw makeAlreadyExists('Table', name);
+  await store.write((transaction) => transaction.saveCatalog(store.catalog.renameTable(table, name)));
+  return makeTable('TableName, DatabaseName, Folder, DocString', [
+    [table.name, table.database, table.folder, table.docString],
+  ]);
 }
 
 export async function dropTable(text: CommandText, context: CommandContext): Promise<ResultTable> {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Faults, RequestKind } from '../faults.ts';
+import { IngestionError, toKustoError } from '../ingest/ingestion-error.ts';
 import { MAX_STREAM_BYTES, type StreamRequest } from '../ingest/streaming-ingestion.ts';
 import type { ResultTable } from '../kql/run-query.ts';
 import { KustoError, makeErrorBody } from '../kusto-error.ts';
@@ -88,11 +89,13 @@ async function handle(
     const error =
       caught instanceof KustoError
         ? caught
-        : new KustoError('General_InternalServerError', (caught as Error).message, {
-            httpStatus: 500,
-            permanent: false,
-            type: 'Kusto.Data.Exceptions.KustoServicePartialQueryFailureException',
-          });
+        : caught instanceof IngestionError
+          ? toKustoError(caught)
+          : new KustoError('General_InternalServerError', (caught as Error).message, {
+              httpStatus: 500,
+              permanent: false,
+              type: 'Kusto.Data.Exceptions.KustoServicePartialQueryFailureException',
+            });
     if (!response.headersSent) send(response, error.httpStatus, makeErrorBody(error, exchange));
   }
 }

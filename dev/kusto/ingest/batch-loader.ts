@@ -7,7 +7,7 @@ import { runConcurrently } from './concurrency.ts';
 import { type DownloadedSource, downloadSource, MAX_SOURCE_BYTES } from './download.ts';
 import type { BatchRecord, IngestionCounters } from './ingestion-counters.ts';
 import { IngestionError } from './ingestion-error.ts';
-import { type LoadResult, loadSources } from './load-sources.ts';
+import { hasIngestByTag, type LoadResult, loadSources } from './load-sources.ts';
 import { type IngestionReport, makeReport, type StatusReporter } from './status-reports.ts';
 
 /** Downloads at a time, over all batches. */
@@ -174,15 +174,10 @@ export class BatchLoader {
     into.fetched.push(...slots.filter((slot) => slot !== undefined));
   }
 
-  #isAlreadyIngested(item: BatchItem): boolean {
-    const { message } = item;
-    const wanted = message.properties.ingestIfNotExists;
-    if (wanted.length === 0) return false;
-    const { catalog } = this.#options.store;
-    const table = catalog.findTable(message.database, message.table);
-    if (table === undefined) return false;
-    const present = new Set(catalog.extentsOf(table).flatMap((extent) => extent.tags));
-    return wanted.some((tag) => present.has(`ingest-by:${tag}`));
+  #isAlreadyIngested({ message }: BatchItem): boolean {
+    const { store } = this.#options;
+    const table = store.catalog.findTable(message.database, message.table);
+    return table !== undefined && hasIngestByTag(store, table, message.properties.ingestIfNotExists);
   }
 
   async #fetch(item: BatchItem): Promise<DownloadedSource> {

@@ -6,6 +6,8 @@ export type FailureStatus = 'Permanent' | 'Transient' | 'Exhausted' | 'Unknown';
 export class IngestionError extends Error {
   readonly errorCode: string;
   readonly failureStatus: FailureStatus;
+  /** Which source it was, where that is known; without secrets. */
+  sourcePath: string | undefined;
 
   constructor(errorCode: string, details: string, failureStatus: FailureStatus = 'Permanent') {
     super(details);

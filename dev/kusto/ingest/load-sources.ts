@@ -40,6 +40,8 @@ export async function loadSources(
     readonly table: string;
     readonly properties: IngestionProperties;
     readonly sources: readonly Source[];
+    /** A source that can't be read fails the others, too. Default false. */
+    readonly isAllOrNothing?: boolean;
   },
 ): Promise<LoadResult> {
   const { properties } = input;
@@ -52,6 +54,7 @@ export async function loadSources(
       return await loadOnce();
     } catch (error) {
       if (!(error instanceof BrokenSource)) throw error;
+      if (input.isAllOrNothing) throw nameSource(error.reason, input.sources[error.ordinal]);
       broken.set(error.ordinal, error.reason);
     }
   }
@@ -84,6 +87,7 @@ export async function loadSources(
         } catch (error) {
           if (!(error instanceof IngestionError)) throw error;
           await appender.removeSource(ordinal);
+          if (input.isAllOrNothing) throw nameSource(error, source);
           outcomes.push(error);
         }
       }
@@ -107,6 +111,18 @@ export async function loadSources(
       return { outcomes, extent };
     });
   }
+}
+
+function nameSource(error: IngestionError, source: Source | undefined): IngestionError {
+  error.sourcePath = source?.sourcePath;
+  return error;
+}
+
+/** True when the table has an extent with the tag `ingest-by:<tag>` of one of these. */
+export function hasIngestByTag({ catalog }: Store, table: StoredTable, tags: readonly string[]): boolean {
+  if (tags.length === 0) return false;
+  const present = new Set(catalog.extentsOf(table).flatMap((extent) => extent.tags));
+  return tags.some((tag) => present.has(`ingest-by:${tag}`));
 }
 
 class BrokenSource extends Error {

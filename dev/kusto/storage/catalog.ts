@@ -30,7 +30,7 @@ export interface StoredColumn extends Column {
 export interface StoredTable {
   readonly id: string;
   readonly database: string;
-  readonly name: string;
+  name: string;
   /** DuckDB table: `t1`, `t2`, ... with `_x` (extent number) and `_b` (ordinal of the source in its batch). */
   readonly physical: string;
   columns: StoredColumn[];
@@ -151,6 +151,15 @@ export class Catalog {
     this.tables.set(tableKey(table.database, table.name), table);
     this.schemaVersion += 1;
     return table;
+  }
+
+  /** @returns what has to be saved. */
+  renameTable(table: StoredTable, name: string): CatalogChange {
+    this.tables.delete(tableKey(table.database, table.name));
+    table.name = name;
+    this.tables.set(tableKey(table.database, name), table);
+    this.schemaVersion += 1;
+    return tableChange(table);
   }
 
   removeTable(table: StoredTable): void {

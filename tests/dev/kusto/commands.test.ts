@@ -124,9 +124,7 @@ test('set-or-append and set-or-replace', async () => {
 test('what is not implemented is refused by name', async () => {
   await expect(rows('.create function f() { 1 }')).rejects.toThrow(/'.create function f'/);
   await expect(rows('.show journal')).rejects.toThrow(/'.show journal'/);
-  await expect(rows('.ingest into table E ("https://x/y?sig=secret")')).rejects.toThrow(
-    /^(?!.*secret).*'.ingest into table E'/,
-  );
+  await expect(rows('.show journal | where secret')).rejects.toThrow(/^(?!.*secret)/);
 });
 
 test('a file survives a restart: rows, names, mappings, policies, extents, queues', async () => {
