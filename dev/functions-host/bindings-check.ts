@@ -2,7 +2,7 @@ import type { FunctionsCore, RegisteredFunction } from './functions-core.ts';
 
 const triggers = ['httpTrigger', 'timerTrigger', 'queueTrigger', 'orchestrationTrigger', 'activityTrigger'];
 const inputs = ['durableClient', 'orchestrationClient'];
-const outputs = ['http', 'queue'];
+const outputTypes = ['http', 'queue'];
 const retryTriggers = ['timertrigger'];
 
 /**
@@ -28,10 +28,14 @@ function findProblems(fn: RegisteredFunction): string[] {
       name === fn.triggerName
         ? (['trigger', triggers] as const)
         : binding.direction === 'out'
-          ? (['output binding', outputs] as const)
+          ? (['output binding', outputTypes] as const)
           : (['input binding', inputs] as const);
     if (known.some((each) => each.toLowerCase() === binding.type.toLowerCase())) continue;
     refuse(`${kind} "${binding.type}" is not supported. Supported: ${known.join(', ')}.`);
+  }
+  const outputs = Object.values(fn.bindings).filter((binding) => binding.direction === 'out');
+  if (fn.trigger.type.toLowerCase() === 'orchestrationtrigger' && outputs.length > 0) {
+    refuse('an orchestrator with output bindings writes them on every replay. Write them from an activity.');
   }
   if (fn.retry !== undefined && !retryTriggers.includes(fn.trigger.type.toLowerCase())) {
     refuse(`a retry policy is not supported on ${fn.trigger.type}. Remove it.`);

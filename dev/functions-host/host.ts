@@ -18,7 +18,7 @@ import { createMetrics, type Metrics } from './metrics.ts';
 import { QueueOutputs } from './queue-output.ts';
 import { QueueTrigger } from './queue-trigger.ts';
 import { applyAppSettings, type HostSettings, readHostSettings } from './settings.ts';
-import { StateFile } from './state-file.ts';
+import { type KillPoint, StateFile } from './state-file.ts';
 import { createTimerTable, TimerTrigger } from './timer-trigger.ts';
 
 export interface HostOptions {
@@ -32,6 +32,8 @@ export interface HostOptions {
   readonly runsQueueMessagesTwice: boolean;
   /** Overrides host.json's `controlQueueBatchSize`. */
   readonly eventsPerTurn?: number;
+  /** Test mode: the process kills itself there. */
+  readonly killAtCommit?: KillPoint;
   readonly logger: Logger;
   /** Called when the host can't go on. */
   readonly onFatal: (error: unknown) => void;
@@ -53,6 +55,7 @@ export async function startHost(options: HostOptions): Promise<RunningHost> {
   const state = new StateFile({
     path: options.stateFile,
     counters: metrics.durable,
+    ...(options.killAtCommit === undefined ? {} : { killAtCommit: options.killAtCommit }),
     onFatal: options.onFatal,
   });
   const keys = loadKeys(state, options.keys);
@@ -122,9 +125,12 @@ function createParts(params: {
   for (const type of ['durableClient', 'orchestrationClient'])
     invoker.provideInput(type, () => clientBinding);
   const store = new DurableStore(state);
+  const enabled = [...core.functions.values()].filter((fn) => !isDisabled(fn.name));
+  const runner = new FunctionRunner(invoker, new QueueOutputs(enabled, settings.queues.messageEncoding));
   const engine = new DurableEngine({
     store,
     invoker,
+    runner,
     orchestrators: byName(withTrigger('orchestrationTrigger')),
     activities: byName(withTrigger('activityTrigger')),
     logger,
@@ -134,7 +140,6 @@ function createParts(params: {
     maxConcurrentTurns: settings.maxConcurrentOrchestratorFunctions,
     runsActivitiesTwice: options.runsActivitiesTwice,
   });
-  const runner = new FunctionRunner(invoker, new QueueOutputs(settings.queues.messageEncoding));
   createTimerTable(state.database);
   const timers = withTrigger('timerTrigger').map(
     (fn) => [fn.name, new TimerTrigger({ fn, runner, state, logger })] as const,

@@ -28,6 +28,8 @@ export interface FunctionsHostOptions {
   readonly activitiesTwice?: boolean;
   /** Test mode: each queue message is handled twice at the same time. */
   readonly queueMessagesTwice?: boolean;
+  /** Test mode: the process kills itself right before or after its Nth commit to the state file. */
+  readonly killAtCommit?: `${'before' | 'after'}:${number}`;
   /** How long running functions may go on at the end; 5000 by default. */
   readonly graceMs?: number;
 }
@@ -121,6 +123,7 @@ function toArguments(options: FunctionsHostOptions): string[] {
   add('--log-level', options.logLevel);
   add('--log-format', options.logFormat);
   add('--events-per-turn', options.eventsPerTurn);
+  add('--kill-at-commit', options.killAtCommit);
   add('--grace-ms', options.graceMs);
   for (const file of options.envFiles ?? []) add('--env-file', file);
   if (options.activitiesTwice === true) args.push('--activities-twice');

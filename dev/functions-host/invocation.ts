@@ -8,6 +8,8 @@ export interface InvocationRequest {
   readonly triggerData: RpcTypedData | null;
   readonly triggerMetadata?: Readonly<Record<string, RpcTypedData>>;
   readonly retryContext?: Readonly<Record<string, unknown>>;
+  /** Gets the handler's context before any hook and the handler itself. */
+  readonly onContext?: (context: unknown) => void;
 }
 
 /** `context` is the object that the handler got as its last argument. */
@@ -102,6 +104,7 @@ export class Invoker {
       const invocation = model.getInvocationModel(coreContext);
       const { context, inputs } = await invocation.getArguments();
       invocationContext = context;
+      request.onContext?.(context);
       const hookData = {};
       coreContext.state = 'preInvocationHooks';
       const before = await this.#runHooks('preInvocation', {

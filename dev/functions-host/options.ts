@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type LogLevel, logLevels } from './log.ts';
+import type { KillPoint } from './state-file.ts';
 
 /** The command line of the host process. */
 export interface CommandLine {
@@ -13,6 +14,7 @@ export interface CommandLine {
   readonly runsActivitiesTwice: boolean;
   readonly runsQueueMessagesTwice: boolean;
   readonly eventsPerTurn: number | undefined;
+  readonly killAtCommit: KillPoint | undefined;
   readonly endsWithStdin: boolean;
   readonly graceMs: number;
 }
@@ -27,6 +29,7 @@ const usage = `Usage: node dev/functions-host/main.ts --app DIR --state FILE [op
   --events-per-turn N     1 to 32; overrides host.json's controlQueueBatchSize
   --activities-twice      test mode: each activity runs twice at the same time
   --queue-messages-twice  test mode: each queue message is handled twice at the same time
+  --kill-at-commit POINT  test mode: before:N or after:N; the process kills itself at its Nth commit to the state file
   --grace-ms N            how long running functions may go on at the end; default 5000
   --exit-with-stdin       end when standard input ends, that is when the parent is gone
 Keys come from DEV_HOST_FUNCTION_KEY, DEV_HOST_MASTER_KEY and DEV_HOST_SYSTEM_KEY, else they are made.`;
@@ -45,6 +48,7 @@ export function readCommandLine(args: readonly string[]): CommandLine {
       'events-per-turn': { type: 'string' },
       'activities-twice': { type: 'boolean', default: false },
       'queue-messages-twice': { type: 'boolean', default: false },
+      'kill-at-commit': { type: 'string' },
       'grace-ms': { type: 'string', default: '5000' },
       'exit-with-stdin': { type: 'boolean', default: false },
     },
@@ -68,9 +72,18 @@ export function readCommandLine(args: readonly string[]): CommandLine {
     runsActivitiesTwice: values['activities-twice'],
     runsQueueMessagesTwice: values['queue-messages-twice'],
     eventsPerTurn: perTurn === undefined ? undefined : readNumber('--events-per-turn', perTurn, 1, 32),
+    killAtCommit: readKillPoint(values['kill-at-commit']),
     endsWithStdin: values['exit-with-stdin'],
     graceMs: readNumber('--grace-ms', values['grace-ms'], 0, 3_600_000),
   };
+}
+
+function readKillPoint(text: string | undefined): KillPoint | undefined {
+  if (text === undefined) return undefined;
+  const [, moment, commit] = /^(before|after):([1-9]\d*)$/.exec(text) ?? [];
+  if (moment === undefined)
+    throw new Error(`--kill-at-commit is "${text}". Use before:N or after:N, N from 1.`);
+  return { moment: moment as KillPoint['moment'], commit: Number(commit) };
 }
 
 function readNumber(name: string, text: string, least: number, most: number): number {

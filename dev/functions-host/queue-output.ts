@@ -7,48 +7,55 @@ import { connectQueues } from './storage-connection.ts';
 /** Writes `queue` output bindings. */
 export class QueueOutputs {
   readonly #encoding: 'base64' | 'none';
-  readonly #clients = new Map<string, Promise<QueueClient>>();
+  readonly #queues = new Map<BindingInfo, QueueClient>();
+  readonly #created = new Map<string, Promise<unknown>>();
 
-  constructor(encoding: 'base64' | 'none') {
+  /** @throws when a queue's name or connection can't be resolved */
+  constructor(functions: readonly RegisteredFunction[], encoding: 'base64' | 'none') {
     this.#encoding = encoding;
+    for (const fn of functions) {
+      for (const binding of Object.values(fn.bindings)) {
+        if (isQueueOutput(binding)) this.#queues.set(binding, connect(binding, fn.name));
+      }
+    }
   }
 
   /** Writes all messages of one response, in order. @throws what the queue service refused */
   async write(fn: RegisteredFunction, response: RpcInvocationResponse): Promise<void> {
     for (const [name, binding] of Object.entries(fn.bindings)) {
-      if (binding.direction !== 'out' || binding.type.toLowerCase() !== 'queue') continue;
+      const queue = this.#queues.get(binding);
+      if (queue === undefined) continue;
       const data =
         name === '$return'
           ? response.returnValue
           : response.outputData.find((each) => each.name === name)?.data;
       const messages = toMessages(data);
       if (messages.length === 0) continue;
-      const client = await this.#client(binding, fn.name);
-      for (const text of messages) await client.sendMessage(encodeMessage(text, this.#encoding));
+      await this.#create(queue);
+      for (const text of messages) await queue.sendMessage(encodeMessage(text, this.#encoding));
     }
   }
 
-  #client(binding: BindingInfo, functionName: string): Promise<QueueClient> {
-    const queueName = resolveSettingNames(
-      String(binding.queueName ?? ''),
-      `the queue output of ${functionName}`,
-    );
-    const connection = typeof binding.connection === 'string' ? binding.connection : undefined;
-    const key = `${connection ?? ''} ${queueName}`;
-    let client = this.#clients.get(key);
-    if (client === undefined) {
-      client = createQueue(connection, queueName);
-      this.#clients.set(key, client);
-      client.catch(() => this.#clients.delete(key));
+  /** Makes the queue once; a failure is not kept. */
+  #create(queue: QueueClient): Promise<unknown> {
+    let created = this.#created.get(queue.url);
+    if (created === undefined) {
+      created = queue.createIfNotExists();
+      this.#created.set(queue.url, created);
+      created.catch(() => this.#created.delete(queue.url));
     }
-    return client;
+    return created;
   }
 }
 
-async function createQueue(connection: string | undefined, queueName: string): Promise<QueueClient> {
-  const client = connectQueues(connection).getQueueClient(queueName);
-  await client.createIfNotExists();
-  return client;
+function isQueueOutput(binding: BindingInfo): boolean {
+  return binding.direction === 'out' && binding.type.toLowerCase() === 'queue';
+}
+
+function connect(binding: BindingInfo, functionName: string): QueueClient {
+  const where = `the queue output of ${functionName}`;
+  const queueName = resolveSettingNames(String(binding.queueName ?? ''), where);
+  return connectQueues(binding.connection, where).getQueueClient(queueName);
 }
 
 /** Message text as it goes over the wire. */

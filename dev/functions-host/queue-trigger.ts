@@ -41,8 +41,9 @@ export class QueueTrigger {
     this.#logger = params.logger;
     this.#runsTwice = params.runsTwice;
     const { trigger, name } = params.fn;
-    const queueName = resolveSettingNames(String(trigger.queueName ?? ''), `the queue trigger of ${name}`);
-    this.#service = connectQueues(typeof trigger.connection === 'string' ? trigger.connection : undefined);
+    const where = `the queue trigger of ${name}`;
+    const queueName = resolveSettingNames(String(trigger.queueName ?? ''), where);
+    this.#service = connectQueues(trigger.connection, where);
     this.#queue = this.#service.getQueueClient(queueName);
   }
 

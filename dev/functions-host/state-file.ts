@@ -3,6 +3,12 @@ import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { DurableCounters } from './metrics.ts';
 
+/** Where a test has the process killed: so many commits after its start, right before or right after one. */
+export interface KillPoint {
+  readonly moment: 'before' | 'after';
+  readonly commit: number;
+}
+
 /**
  * The host's one SQLite file, with group commit.
  *
@@ -14,23 +20,28 @@ export class StateFile {
   readonly database: DatabaseSync;
   readonly #counters: Pick<DurableCounters, 'commits' | 'commitWallMs'> | undefined;
   readonly #onFatal: (error: unknown) => void;
+  readonly #killAtCommit: KillPoint | undefined;
+  #commits = 0;
   #queue: { write: () => void; done: () => void }[] = [];
   #scheduled = false;
   #closed = false;
 
   /**
    * @param params.path file, made with its folder when absent; `:memory:` keeps nothing
+   * @param params.killAtCommit test mode: the process kills itself there, as `kill -9` does
    * @param params.onFatal called when a transaction fails: memory and disk may differ, so the host must end
    * @throws when another host holds the file
    */
   constructor(params: {
     path: string;
     counters?: Pick<DurableCounters, 'commits' | 'commitWallMs'>;
+    killAtCommit?: KillPoint;
     onFatal: (error: unknown) => void;
   }) {
     if (params.path !== ':memory:') mkdirSync(dirname(params.path), { recursive: true });
     this.#counters = params.counters;
     this.#onFatal = params.onFatal;
+    this.#killAtCommit = params.killAtCommit;
     try {
       this.database = new DatabaseSync(params.path);
       // Exclusive: two hosts on one file would run every instance twice.
@@ -62,10 +73,13 @@ export class StateFile {
     if (queue.length === 0 || this.#closed) return;
     this.#queue = [];
     const start = performance.now();
+    this.#commits += 1;
     try {
       this.database.exec('BEGIN');
       for (const { write } of queue) write();
+      this.#killAt('before');
       this.database.exec('COMMIT');
+      this.#killAt('after');
     } catch (error) {
       this.#onFatal(error);
       return;
@@ -75,6 +89,11 @@ export class StateFile {
       this.#counters.commitWallMs += performance.now() - start;
     }
     for (const { done } of queue) done();
+  }
+
+  #killAt(moment: KillPoint['moment']): void {
+    const point = this.#killAtCommit;
+    if (point?.moment === moment && point.commit === this.#commits) process.kill(process.pid, 'SIGKILL');
   }
 
   close(): void {

@@ -1,26 +1,36 @@
 import { QueueServiceClient } from '@azure/storage-queue';
 
+/** What a setting's name is followed by when the connection is one by identity. */
+const identitySuffixes = ['queueServiceUri', 'serviceUri', 'accountName'];
+
 /**
  * Queue service of the connection that a binding names.
  *
- * @param name app setting with a connection string; `AzureWebJobsStorage` when the binding names none
+ * @param connection the binding's `connection`: an app setting with a connection string, with or without the prefix
+ *   `AzureWebJobs`; `AzureWebJobsStorage` when the binding names none
+ * @param where what needs it, for errors
  * @throws when the setting is missing, and for identity-based connections, which have no place on one machine
  */
-export function connectQueues(name: string | undefined): QueueServiceClient {
-  const setting = name === undefined || name === '' ? 'AzureWebJobsStorage' : name;
-  const value = process.env[setting] ?? process.env[`AzureWebJobs${setting}`];
-  if (value === undefined || value === '') {
-    if (
-      process.env[`${setting}__queueServiceUri`] !== undefined ||
-      process.env[`${setting}__accountName`] !== undefined
-    ) {
+export function connectQueues(connection: unknown, where: string): QueueServiceClient {
+  const name = typeof connection === 'string' && connection !== '' ? connection : 'AzureWebJobsStorage';
+  // The prefixed one wins, as in the real host.
+  const settings = [`AzureWebJobs${name}`, name];
+  for (const setting of settings) {
+    const value = process.env[setting];
+    if (value !== undefined && value !== '') return QueueServiceClient.fromConnectionString(value);
+  }
+  for (const setting of settings) {
+    const identity = identitySuffixes
+      .map((suffix) => `${setting}__${suffix}`)
+      .find((each) => process.env[each]);
+    if (identity !== undefined) {
       throw new Error(
-        `Setting ${setting} is identity-based, which this host does not support. Set a connection string.`,
+        `${where}: the connection ${name} is identity-based (${identity}), which this host does not support. ` +
+          `Set ${name} to a connection string, for example Azurite's.`,
       );
     }
-    throw new Error(
-      `Setting ${setting} with a storage connection string is missing. Set it, for example to Azurite's.`,
-    );
   }
-  return QueueServiceClient.fromConnectionString(value);
+  throw new Error(
+    `${where}: setting ${name} with a storage connection string is missing. Set it, for example to Azurite's.`,
+  );
 }

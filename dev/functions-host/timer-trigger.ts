@@ -11,6 +11,9 @@ const longestDelayMs = 2 ** 31 - 1;
 /** Shorter intervals are not monitored, as in the real host. */
 const shortestMonitoredMs = 60_000;
 
+/** The year 1 stands for "never", as in .NET. */
+const never = '0001-01-01T00:00:00.000Z';
+
 interface ScheduleStatus {
   readonly Last: string;
   readonly Next: string;
@@ -31,6 +34,7 @@ export class TimerTrigger {
   readonly #schedule: TimerSchedule;
   readonly #isMonitored: boolean;
   #timeout: NodeJS.Timeout | undefined;
+  #dueMs = 0;
   #isStopped = false;
   #isRunning = false;
 
@@ -48,18 +52,11 @@ export class TimerTrigger {
   }
 
   start(): void {
-    const status = this.#readStatus();
     const nowMs = Date.now();
-    const isMissed = status !== null && Date.parse(status.Next) < nowMs;
-    if (isMissed) void this.#tick({ dueMs: Date.parse(status.Next), isPastDue: true });
-    else if (this.#fn.trigger.runOnStartup === true) void this.#tick({ dueMs: nowMs, isPastDue: false });
-    else {
-      const nextMs = this.#schedule.nextAfter(nowMs);
-      if (status === null) this.#writeStatus({ lastMs: null, nextMs });
-      this.#arm(
-        status !== null && !this.#schedule.isInterval ? Math.min(Date.parse(status.Next), nextMs) : nextMs,
-      );
-    }
+    const nextMs = this.#takeUpStatus(nowMs);
+    if (nextMs < nowMs) void this.#tick('pastDue');
+    else if (this.#fn.trigger.runOnStartup === true) void this.#tick('startup');
+    else this.#arm(nextMs);
   }
 
   stop(): void {
@@ -75,18 +72,20 @@ export class TimerTrigger {
   #arm(dueMs: number): void {
     if (this.#isStopped) return;
     clearTimeout(this.#timeout);
+    this.#dueMs = dueMs;
     const delayMs = Math.max(0, dueMs - Date.now());
     this.#timeout = setTimeout(
-      () => (delayMs > longestDelayMs ? this.#arm(dueMs) : void this.#tick({ dueMs, isPastDue: false })),
+      () => (delayMs > longestDelayMs ? this.#arm(dueMs) : void this.#tick('due')),
       Math.min(delayMs, longestDelayMs),
     );
   }
 
-  async #tick(params: { dueMs: number; isPastDue: boolean }): Promise<void> {
+  async #tick(reason: 'due' | 'pastDue' | 'startup'): Promise<void> {
     if (this.#isRunning) return;
     this.#isRunning = true;
+    const startedMs = Date.now();
     try {
-      await this.#invoke(params.isPastDue);
+      await this.#invoke(reason === 'pastDue');
     } catch (error) {
       const message = `Executed '${this.#fn.name}' (Failed): ${describeError(error)}`;
       this.#logger.log({ level: 'error', category: `function.${this.#fn.name}`, message });
@@ -94,15 +93,36 @@ export class TimerTrigger {
       this.#isRunning = false;
     }
     if (this.#isStopped) return;
-    // Ticks that fell due while the function ran are one late tick, not many.
-    const nextMs = this.#schedule.nextAfter(Math.max(params.dueMs, Date.now()));
-    this.#writeStatus({ lastMs: params.dueMs, nextMs });
+    // A timer that fires a little early must not come again at the same time. Ticks that fell due while the function
+    // ran are one tick, right afterwards.
+    const lastMs = reason === 'due' ? Math.max(startedMs, this.#dueMs) : startedMs;
+    const nextMs = this.#schedule.nextAfter(lastMs);
+    this.#writeStatus({ lastMs, nextMs, updatedMs: lastMs });
     this.#arm(nextMs);
+  }
+
+  /**
+   * Time of the next tick, by what an earlier host has written; in the past when a tick was missed. A schedule that
+   * was changed since has missed nothing.
+   */
+  #takeUpStatus(nowMs: number): number {
+    const status = this.#readStatus();
+    if (status === null) {
+      const nextMs = this.#schedule.nextAfter(nowMs);
+      this.#writeStatus({ lastMs: null, nextMs, updatedMs: nowMs });
+      return nextMs;
+    }
+    const baseMs = Date.parse(status.Last === never ? status.LastUpdated : status.Last);
+    const expectedMs = this.#schedule.nextAfter(baseMs);
+    if (Date.parse(status.Next) === expectedMs) return expectedMs;
+    const nextMs = expectedMs < nowMs ? this.#schedule.nextAfter(nowMs) : expectedMs;
+    this.#writeStatus({ lastMs: null, nextMs, updatedMs: baseMs });
+    return nextMs;
   }
 
   async #invoke(isPastDue: boolean): Promise<void> {
     const json = JSON.stringify({
-      Schedule: { AdjustForDST: true },
+      Schedule: { AdjustForDST: !this.#schedule.isInterval },
       ScheduleStatus: this.#readStatus(),
       IsPastDue: isPastDue,
     });
@@ -129,13 +149,12 @@ export class TimerTrigger {
     return typeof row?.status === 'string' ? (JSON.parse(row.status) as ScheduleStatus) : null;
   }
 
-  #writeStatus(params: { lastMs: number | null; nextMs: number }): void {
+  #writeStatus(params: { lastMs: number | null; nextMs: number; updatedMs: number }): void {
     if (!this.#isMonitored) return;
     const status: ScheduleStatus = {
-      // The year 1 stands for "never", as in .NET.
-      Last: params.lastMs === null ? '0001-01-01T00:00:00.000Z' : new Date(params.lastMs).toISOString(),
+      Last: params.lastMs === null ? never : new Date(params.lastMs).toISOString(),
       Next: new Date(params.nextMs).toISOString(),
-      LastUpdated: new Date().toISOString(),
+      LastUpdated: new Date(params.updatedMs).toISOString(),
     };
     void this.#state.write(() => {
       const sql = 'INSERT OR REPLACE INTO timer_trigger(name, status) VALUES (?, ?)';

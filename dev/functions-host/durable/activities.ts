@@ -1,11 +1,11 @@
+import type { FunctionRunner } from '../function-runner.ts';
 import type { RegisteredFunction } from '../functions-core.ts';
-import type { Invoker } from '../invocation.ts';
 import type { ActivityRow } from './store.ts';
 import { eventTypes, toActivityData, toResultText, toTaskFailure } from './wire-v3.ts';
 
 /** Runs queued activities, oldest first, a limited number at a time. */
 export class ActivityDispatcher {
-  readonly #invoker: Invoker;
+  readonly #runner: FunctionRunner;
   readonly #functions: ReadonlyMap<string, RegisteredFunction>;
   readonly #limit: number;
   readonly #runsTwice: boolean;
@@ -18,18 +18,19 @@ export class ActivityDispatcher {
 
   /**
    * @param params.limit most activities at a time
-   * @param params.runsTwice runs each activity twice at the same time; the first to end gives the result
+   * @param params.runsTwice runs each activity twice at the same time, as on two workers with the limit each; the
+   *   first to end gives the result, the other one goes on beside what follows
    * @param params.onResult must store the event (JSON text of a completion) and forget the activity
    */
   constructor(params: {
-    invoker: Invoker;
+    runner: FunctionRunner;
     functions: ReadonlyMap<string, RegisteredFunction>;
     limit: number;
     runsTwice: boolean;
     onResult: (row: ActivityRow, event: string) => Promise<void>;
     onFailure: (row: ActivityRow, error: unknown) => void;
   }) {
-    this.#invoker = params.invoker;
+    this.#runner = params.runner;
     this.#functions = params.functions;
     this.#limit = params.limit;
     this.#runsTwice = params.runsTwice;
@@ -61,19 +62,20 @@ export class ActivityDispatcher {
   }
 
   async #run(row: ActivityRow): Promise<void> {
+    const runs = [this.#invoke(row)];
+    if (this.#runsTwice) runs.push(this.#invoke(row));
     try {
-      const event = await this.#execute(row);
+      const event = await this.#waitForFirst(row, runs);
       await this.#onResult(row, event);
     } finally {
+      await Promise.allSettled(runs);
       this.#running -= 1;
       this.#pump();
     }
   }
 
-  async #execute(row: ActivityRow): Promise<string> {
+  async #waitForFirst(row: ActivityRow, runs: readonly Promise<string | null>[]): Promise<string> {
     try {
-      const runs = [this.#invoke(row)];
-      if (this.#runsTwice) runs.push(this.#invoke(row));
       const result = await Promise.race(runs);
       return renderCompletion(row, { EventType: eventTypes.taskCompleted, Result: result });
     } catch (error) {
@@ -86,7 +88,7 @@ export class ActivityDispatcher {
     const fn = this.#functions.get(row.name);
     if (fn === undefined) throw new Error(`No activity function named '${row.name}' is registered.`);
     const input: unknown = row.input === null ? null : JSON.parse(row.input);
-    const { response } = await this.#invoker.invoke(fn, {
+    const { response } = await this.#runner.run(fn, {
       triggerData: toActivityData(input),
       triggerMetadata: { instanceId: { string: row.instanceId } },
     });

@@ -179,8 +179,8 @@ export class DurableClientApi {
     const row = this.#read(id);
     if (row === null) return status(404);
     if (action.toLowerCase() === 'restart') return this.#restart(request, row);
+    if (action.toLowerCase() === 'rewind') return refuseRewind(row);
     if (isFinished(row.status)) return status(410);
-    if (action.toLowerCase() === 'rewind') return json(501, refusal('Rewind is not supported by this host.'));
     const event =
       action.toLowerCase() === 'raiseevent' ? readRaised(request, eventName) : readControl(request, action);
     if (event === null) return status(404);
@@ -211,6 +211,12 @@ export class DurableClientApi {
     this.#params.store.flush();
     return this.#params.store.readInstance(id);
   }
+}
+
+function refuseRewind(row: InstanceRow): HttpAnswer {
+  if (row.status === 'Failed') return json(501, refusal('Rewind is not supported by this host.'));
+  if (isFinished(row.status)) return status(410);
+  return json(412, refusal(`Only failed instances can be rewound; this one is ${row.status}.`));
 }
 
 function readRaised(request: ClientApiRequest, name: string | undefined) {

@@ -1,8 +1,10 @@
+import type { FunctionRunner } from '../function-runner.ts';
 import type { RegisteredFunction } from '../functions-core.ts';
 import { contextOfFailure, type Invoker } from '../invocation.ts';
 import { describeError, type Logger, type LogLevel } from '../log.ts';
 import type { DurableCounters } from '../metrics.ts';
 import { ActivityDispatcher } from './activities.ts';
+import { CallWatch } from './call-watch.ts';
 import { newExecutionId } from './execution-id.ts';
 import { renderStarted, takeMessages } from './inbox.ts';
 import { isControl, type LiveInstance, LiveInstances, renderPlayed } from './instances.ts';
@@ -21,7 +23,7 @@ import {
   type HistoryEvent,
   readAnswer,
   readFailure,
-  readSequenceNumber,
+  readSdkState,
   renderEvent,
   renderTurn,
 } from './wire-v3.ts';
@@ -29,6 +31,7 @@ import {
 export interface EngineParams {
   readonly store: DurableStore;
   readonly invoker: Invoker;
+  readonly runner: FunctionRunner;
   readonly orchestrators: ReadonlyMap<string, RegisteredFunction>;
   readonly activities: ReadonlyMap<string, RegisteredFunction>;
   readonly logger: Logger;
@@ -64,7 +67,7 @@ export class DurableEngine {
     };
     this.#timers = new DurableTimers(params.store, (due) => this.#fireTimers(due));
     this.#activities = new ActivityDispatcher({
-      invoker: params.invoker,
+      runner: params.runner,
       functions: params.activities,
       limit: params.maxConcurrentActivities,
       runsTwice: params.runsActivitiesTwice,
@@ -281,7 +284,8 @@ export class DurableEngine {
       return {
         answer: null,
         failureMessage: `No orchestrator function named '${row.name}' is registered.`,
-        sequenceNumber: undefined,
+        sdk: readSdkState(undefined),
+        unyieldedCalls: [],
       };
     }
     const triggerData = renderTurn({
@@ -291,14 +295,20 @@ export class DurableEngine {
       instanceId: row.id,
       parentInstanceId: row.parent?.instanceId ?? null,
     });
+    const watch = new CallWatch();
+    const onContext = (context: unknown) => watch.attach(context);
     try {
-      const { response, context } = await this.#params.invoker.invoke(fn, { triggerData });
-      const answer = readAnswer(response.returnValue);
-      return { answer, failureMessage: '', sequenceNumber: readSequenceNumber(context) };
+      const { response, context } = await this.#params.invoker.invoke(fn, { triggerData, onContext });
+      return {
+        answer: readAnswer(response.returnValue),
+        failureMessage: '',
+        sdk: readSdkState(context),
+        unyieldedCalls: watch.findUnyielded(),
+      };
     } catch (error) {
       const failureMessage = error instanceof Error ? error.message : String(error);
-      const sequenceNumber = readSequenceNumber(contextOfFailure(error));
-      return { answer: readFailure(error), failureMessage, sequenceNumber };
+      const sdk = readSdkState(contextOfFailure(error));
+      return { answer: readFailure(error), failureMessage, sdk, unyieldedCalls: [] };
     }
   }
 

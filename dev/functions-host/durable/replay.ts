@@ -1,3 +1,13 @@
+import {
+  describeBadTimer,
+  describeNonDeterminism,
+  describeNonRetriable,
+  describeRetryingLoser,
+  describeRetryTimeout,
+  describeUnknown,
+  describeUnsupported,
+  type ReplayProblem,
+} from './replay-problems.ts';
 import { type Action, actionTypes, eventTypes, type ReplayEvent, type RetryOptions } from './wire-v3.ts';
 
 const dayMs = 86_400_000;
@@ -16,12 +26,6 @@ export interface Decision {
   readonly action: Action;
   /** Only for timers. */
   readonly fireAtMs: number;
-}
-
-/** Why an instance must fail; `hazard` names a pattern that hangs or misbehaves in Azure. */
-export interface ReplayProblem {
-  readonly kind: 'nonDeterminism' | 'hazard' | 'unsupported' | 'unknownFunction';
-  readonly message: string;
 }
 
 export interface ReplayOutcome {
@@ -98,6 +102,7 @@ class Replay {
   readonly #pending = new Map<number, Decision>();
   readonly #waiting = new Map<string, Node[]>();
   readonly #buffered = new Map<string, number>();
+  readonly #retries: Attempts[] = [];
   #sequenceNumber = 0;
   #cursor = 0;
   #root: Node | null = null;
@@ -197,7 +202,7 @@ class Replay {
       case actionTypes.whenAll:
         return this.#buildGroup('all', action, parent);
       default:
-        this.#fail('unsupported', describeUnsupported(action.actionType));
+        this.#problem ??= describeUnsupported(action.actionType);
         return newNode(parent);
     }
   }
@@ -211,9 +216,11 @@ class Replay {
   }): Node {
     const { kind, action, parent } = params;
     const name = kind === 'timer' ? '' : (action.functionName ?? '');
-    if (kind === 'activity' && !this.#params.isKnownActivity(name)) this.#failUnknown('activity', name);
+    if (kind === 'activity' && !this.#params.isKnownActivity(name)) {
+      this.#problem ??= describeUnknown('activity', name);
+    }
     if (kind === 'subOrchestration' && !this.#params.isKnownOrchestrator(name)) {
-      this.#failUnknown('orchestrator', name);
+      this.#problem ??= describeUnknown('orchestrator', name);
     }
     const id = this.#sequenceNumber;
     this.#sequenceNumber += 1;
@@ -229,12 +236,7 @@ class Replay {
     const { kind, action, parent } = params;
     const options = action.retryOptions ?? { firstRetryIntervalInMilliseconds: 1, maxNumberOfAttempts: 1 };
     if (options.retryTimeoutInMilliseconds !== undefined) {
-      this.#fail(
-        'hazard',
-        `The retry options of '${action.functionName}' set retryTimeoutInMilliseconds: when it expires, the ` +
-          'extension gives up without the timer that durable-functions 3 waits for, and the instance hangs in Azure. ' +
-          'Remove it and bound the retries by maxNumberOfAttempts and maxRetryIntervalInMilliseconds.',
-      );
+      this.#problem ??= describeRetryTimeout(action.functionName ?? '');
     }
     const node: Attempts = {
       ...newNode(parent),
@@ -246,6 +248,7 @@ class Replay {
       attempt: 1,
       isWaiting: false,
     };
+    this.#retries.push(node);
     node.children.push(this.#schedule({ kind, action, parent: node }));
     return node;
   }
@@ -254,10 +257,7 @@ class Replay {
     const fireAtMs = Date.parse(action.fireAt ?? '');
     const isCanceled = action.isCanceled === true;
     if (!Number.isFinite(fireAtMs)) {
-      this.#fail(
-        'hazard',
-        `A timer's fire time is no date: ${String(action.fireAt)}. Give createTimer a valid Date.`,
-      );
+      this.#problem ??= describeBadTimer(action.fireAt);
       return newNode(parent);
     }
     if (fireAtMs - this.#nowMs <= longestShortTimerMs) {
@@ -308,13 +308,12 @@ class Replay {
       this.#pending.delete(event.eventId);
       return;
     }
-    const found = decision === undefined ? 'nothing' : `${decision.kind} '${decision.name}'`;
-    this.#fail(
-      'nonDeterminism',
-      `Non-deterministic orchestrator: its history scheduled ${kind} '${event.name}' with sequence id ` +
-        `${event.eventId}, but the replay scheduled ${found} there. Orchestrators must decide from their input, their ` +
-        'tasks and context.df alone; a Task.any whose unfinished, retrying loser is yielded again does this too.',
-    );
+    const recorded = { kind, name: event.name, id: event.eventId };
+    const loser = this.#retries.find((node) => !node.isSettled && hasSettledAncestor(node));
+    this.#problem ??=
+      loser === undefined
+        ? describeNonDeterminism(recorded, decision)
+        : describeRetryingLoser(loser.action.functionName ?? '', recorded);
   }
 
   #complete(event: ReplayEvent, isFailed: boolean): void {
@@ -371,12 +370,7 @@ class Replay {
       return;
     }
     if (failure.isNonRetriable) {
-      this.#fail(
-        'hazard',
-        `'${node.action.functionName}' failed with an error marked as non-retriable under retry options: the extension ` +
-          'gives up without the timer that durable-functions 3 waits for, and the instance hangs in Azure. Return such ' +
-          'an error as data, or call the activity without retry options.',
-      );
+      this.#problem ??= describeNonRetriable(node.action.functionName ?? '');
       return;
     }
     node.isWaiting = true;
@@ -398,14 +392,6 @@ class Replay {
     const fireAtMs = leftMs > longestShortTimerMs ? this.#nowMs + timerSliceMs : node.fireAtMs;
     node.children.push(this.#schedule({ kind: 'timer', action: node.action, parent: node, fireAtMs }));
   }
-
-  #failUnknown(what: string, name: string): void {
-    this.#fail('unknownFunction', `No ${what} function named '${name}' is registered.`);
-  }
-
-  #fail(kind: ReplayProblem['kind'], message: string): void {
-    this.#problem ??= { kind, message };
-  }
 }
 
 function newNode(parent: Node['parent']): Node {
@@ -421,6 +407,12 @@ function mayTakeIds(node: Node): boolean {
   return node.takesIds || node.children.some(mayTakeIds);
 }
 
+/** Nobody but an orchestrator that kept the task can still wait for it. */
+function hasSettledAncestor(node: Node): boolean {
+  for (let { parent } = node; parent !== null; parent = parent.parent) if (parent.isSettled) return true;
+  return false;
+}
+
 function waitsBehindFailure(node: Node): boolean {
   if (node.isSettled) return false;
   return node.isFailed || node.children.some(waitsBehindFailure);
@@ -433,16 +425,4 @@ function retryDelayMs(node: Attempts): number {
   const delayMs =
     options.firstRetryIntervalInMilliseconds * (options.backoffCoefficient ?? 1) ** (attempt - 1);
   return Math.min(delayMs, options.maxRetryIntervalInMilliseconds ?? longestShortTimerMs);
-}
-
-function describeUnsupported(actionType: number): string {
-  const names: Record<number, string> = {
-    7: 'callEntity',
-    8: 'callHttp',
-    9: 'signalEntity',
-    13: 'lock',
-    14: 'release of a lock',
-  };
-  const name = names[actionType] ?? `action ${actionType}`;
-  return `This host does not support ${name} in orchestrators. Use an activity instead.`;
 }

@@ -2,9 +2,11 @@ import type { CachedHistory } from './instances.ts';
 import { type Decision, type ReplayOutcome, replay } from './replay.ts';
 import type { InboxMessage, InstanceRow } from './store.ts';
 import {
+  actionTypes,
   eventTypes,
   type HistoryEvent,
   type OrchestratorAnswer,
+  type SdkState,
   toJsonText,
   toReplayEvent,
 } from './wire-v3.ts';
@@ -18,8 +20,9 @@ export interface OrchestratorRun {
   /** Null when the SDK itself failed. */
   readonly answer: OrchestratorAnswer | null;
   readonly failureMessage: string;
-  /** The SDK's count of tasks; undefined when it can't be read. */
-  readonly sequenceNumber: number | undefined;
+  readonly sdk: SdkState;
+  /** Functions that were called without a yield; empty when the orchestrator threw. */
+  readonly unyieldedCalls: readonly string[];
 }
 
 export type TurnResult =
@@ -144,16 +147,37 @@ function findRefusal(params: {
     );
   }
   if (problem !== null) return problem.message;
-  if (answer.didThrow && answer.error === undefined) {
+  const endedSilently = !answer.didThrow && !answer.isDone && run.sdk.waitsForNothing;
+  if (endedSilently || (answer.didThrow && answer.error === undefined)) {
     return (
       'The orchestrator threw an error without a message, or something that is no Error. durable-functions loses it, ' +
       'and the instance would stay Running for ever in Azure. Throw an Error with a message.'
     );
   }
+  const misuse = findMisuse({ answer, run });
+  if (misuse !== null) return misuse;
   if (outcome.decisions.length > actionLimit) {
     return `The orchestrator scheduled more than ${actionLimit} actions in one turn. Split it into sub-orchestrations.`;
   }
-  return findCounterRefusal({ outcome, answer, sdkCount: run.sequenceNumber });
+  return findCounterRefusal({ outcome, answer, sdkCount: run.sdk.sequenceNumber });
+}
+
+function findMisuse({ answer, run }: { answer: OrchestratorAnswer; run: OrchestratorRun }): string | null {
+  if (answer.isDone && run.unyieldedCalls.length > 0) {
+    return (
+      `The orchestrator called ${run.unyieldedCalls.map((name) => `'${name}'`).join(', ')} and never yielded the task, ` +
+      'so it never runs, in Azure neither: there is no fire and forget for activities and sub-orchestrations. ' +
+      'Yield the task, alone or in Task.all.'
+    );
+  }
+  const next = answer.actions.find(({ actionType }) => actionType === actionTypes.continueAsNew);
+  if (typeof next?.input === 'string') {
+    return (
+      `continueAsNew was given text: the next execution gets it quoted once more (${next.input}). ` +
+      'Give it an object.'
+    );
+  }
+  return null;
 }
 
 function findCounterRefusal(params: {
@@ -172,6 +196,9 @@ function findCounterRefusal(params: {
     );
   }
   if (!isBehind && sdkCount === outcome.sequenceNumber) return null;
+  if (outcome.continueAsNew !== null && sdkCount > outcome.sequenceNumber) {
+    return `${counts} A task was yielded after continueAsNew: it never runs. Return after continueAsNew.`;
+  }
   // Once the orchestrator has ended, children of its last Task.all may go on retrying; nobody waits for them.
   const hasEnded = answer.isDone || answer.error !== undefined;
   if (!isBehind && hasEnded && outcome.sequenceNumber > sdkCount) return null;

@@ -170,12 +170,24 @@ function toAnswer(state: Record<string, unknown>, didThrow: boolean): Orchestrat
   };
 }
 
-/** The SDK's own count of tasks, private but readable; undefined when another SDK version hides it. */
-export function readSequenceNumber(context: unknown): number | undefined {
-  const df = (context as { df?: { taskOrchestratorExecutor?: { sequenceNumber?: unknown } } } | undefined)
-    ?.df;
-  const value = df?.taskOrchestratorExecutor?.sequenceNumber;
-  return typeof value === 'number' ? value : undefined;
+/** What the SDK knows of a turn and does not send. */
+export interface SdkState {
+  /** Its own count of tasks; undefined when another SDK version hides it. */
+  readonly sequenceNumber: number | undefined;
+  /** The task that it waits for has ended already: the orchestrator threw `undefined`, and nothing will wake it. */
+  readonly waitsForNothing: boolean;
+}
+
+/** Reads the SDK's state off the handler's context: private there, but readable. */
+export function readSdkState(context: unknown): SdkState {
+  const executor = (context as { df?: { taskOrchestratorExecutor?: Record<string, unknown> } } | undefined)
+    ?.df?.taskOrchestratorExecutor;
+  const count = executor?.sequenceNumber;
+  const task = executor?.currentTask as { hasResult?: unknown } | undefined;
+  return {
+    sequenceNumber: typeof count === 'number' ? count : undefined,
+    waitsForNothing: task?.hasResult === true,
+  };
 }
 
 /** Activity input as the worker gets it: text goes as it came (the SDK has quoted it), all else as JSON. */

@@ -7,7 +7,7 @@ import { appFolder, temporaryFolder } from './running-host.ts';
 
 it('ends when its parent is killed', async () => {
   const script = fileURLToPath(new URL('orphan-parent.ts', import.meta.url));
-  const args = [script, appFolder('http'), join(temporaryFolder(), 'state.db')];
+  const args = [script, appFolder('settings'), join(temporaryFolder(), 'state.db')];
   const parent = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const [line] = (await once(parent.stdout, 'data')) as [Buffer];
   const pid = Number(line.toString());

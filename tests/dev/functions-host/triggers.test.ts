@@ -1,160 +1,130 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { QueueServiceClient } from '@azure/storage-queue';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { readTrace, runHost, temporaryFolder } from './running-host.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type RunningAzurite, startAzurite } from '../../../dev/azurite/index.ts';
+import type { FunctionsHost } from '../../../dev/functions-host/index.ts';
+import { until } from '../../host/app-under-test.ts';
+import { DurableClient } from '../../host/durable-client.ts';
+import { runHost, temporaryFolder } from './running-host.ts';
 
-let azurite: ChildProcess;
-let connection: string;
+const folder = mkdtempSync(join(tmpdir(), 'triggers-azurite-'));
+let azurite: RunningAzurite;
 
 beforeAll(async () => {
-  const port = await findFreePort();
-  const script = new URL('../../../node_modules/azurite/dist/src/queue/main.js', import.meta.url).pathname;
-  const args = [script, '--inMemoryPersistence', '--silent', '--skipApiVersionCheck', '--disableTelemetry'];
-  azurite = spawn(process.execPath, [...args, '--queuePort', String(port)], { stdio: 'ignore' });
-  // Azurite's published development account; no secret.
-  const key = 'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==';
-  const account = 'devstoreaccount1';
-  connection = `DefaultEndpointsProtocol=http;AccountName=${account};AccountKey=${key};QueueEndpoint=http://127.0.0.1:${port}/${account};`;
-  await until(() =>
-    fetch(`http://127.0.0.1:${port}/`).then(
-      () => true,
-      () => false,
-    ),
-  );
+  azurite = await startAzurite({ folder, inMemory: true });
 });
 afterAll(async () => {
-  if (azurite.exitCode !== null) return;
-  azurite.kill('SIGTERM');
-  await once(azurite, 'exit');
+  await azurite?.stop();
+  rmSync(folder, { recursive: true, force: true });
 });
 
-async function findFreePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
+const state = () => join(temporaryFolder(), 'state.db');
+const queue = (name: string) =>
+  QueueServiceClient.fromConnectionString(azurite.connectionString).getQueueClient(name);
 
-async function until(check: () => Promise<boolean> | boolean, timeoutMs = 20_000): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  while (!(await check())) {
-    if (Date.now() > deadline) throw new Error('The condition did not come true in time.');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-function entries(trace: string): Record<string, unknown>[] {
-  return readTrace(trace).map((line) => JSON.parse(line) as Record<string, unknown>);
-}
-
-const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64');
-
-it('handles queue messages, writes outputs only on success, and moves poison away', async () => {
-  const folder = temporaryFolder();
-  const trace = join(folder, 'trace');
-  const service = QueueServiceClient.fromConnectionString(connection);
-  const work = service.getQueueClient('work');
-  await work.create();
-  await work.sendMessage(encode({ n: 1 }));
-  await work.sendMessage(encode({ poison: true }));
-  // Plain text where host.json says base64, as it does when it says nothing: the function never sees it.
-  await work.sendMessage('{"n":1.5}');
-  await runHost('triggers', {
-    stateFile: join(folder, 'state.db'),
-    env: {
-      TRACE_FILE: trace,
-      AzureWebJobsStorage: connection,
-      QUEUE_NAME: 'work',
-      TIMER_SCHEDULE: '1.00:00:00',
-    },
-    logLevel: 'none',
+describe('queues', () => {
+  it('hand over each message twice at the same time when told to', async () => {
+    const { host } = await runHost('queue', {
+      stateFile: state(),
+      env: { AzureWebJobsStorage: azurite.connectionString },
+      queueMessagesTwice: true,
+      logLevel: 'none',
+    });
+    const work = queue('host-work');
+    await work.createIfNotExists();
+    const message = Buffer.from(JSON.stringify({ id: 'twice', sleepMs: 200 })).toString('base64');
+    await work.sendMessage(message);
+    await until(
+      async () => (await work.getProperties()).approximateMessagesCount,
+      (count) => count === 0,
+    );
+    const { deliveries, mostAtOnce } = (await (await fetch(`${host.url}/api/deliveries`)).json()) as {
+      deliveries: { messageId: string; dequeueCount: number }[];
+      mostAtOnce: number;
+    };
+    expect(deliveries.map(({ dequeueCount }) => dequeueCount)).toEqual([1, 1]);
+    expect(new Set(deliveries.map(({ messageId }) => messageId)).size).toBe(1);
+    expect(mostAtOnce).toBe(2);
   });
-  const poison = service.getQueueClient('work-poison');
-  await until(
-    async () =>
-      (await poison.exists()) &&
-      (await poison.peekMessages({ numberOfMessages: 9 })).peekedMessageItems.length === 2,
-  );
-  const messages = () => entries(trace).filter((each) => each.message !== undefined);
-  expect(messages()).toContainEqual({ message: { n: 1 }, dequeueCount: 1 });
-  expect(messages().filter((each) => (each.message as { n?: number }).n !== undefined)).toHaveLength(1);
-  expect(messages().filter((each) => (each.message as { poison?: boolean }).poison)).toHaveLength(2);
-  const results = await service.getQueueClient('results').receiveMessages({ numberOfMessages: 10 });
-  const texts = results.receivedMessageItems.map((each) =>
-    Buffer.from(each.messageText, 'base64').toString(),
-  );
-  expect(texts).toEqual(['{"got":{"n":1}}']);
-  await until(async () => ((await work.getProperties()).approximateMessagesCount ?? 0) === 0);
+
+  it('are written by activities', async () => {
+    const { host } = await runHost('outputs', {
+      stateFile: state(),
+      env: { FUNCTIONS: 'activity', AzureWebJobsWork: azurite.connectionString, Work: 'not-looked-at' },
+      logLevel: 'none',
+    });
+    expect((await new DurableClient(host).run('writes')).output).toBe('written');
+    const { receivedMessageItems } = await queue('from-activity').receiveMessages();
+    expect(receivedMessageItems.map((each) => Buffer.from(each.messageText, 'base64').toString())).toEqual([
+      '{"n":1}',
+    ]);
+  });
+
+  it.each([
+    [
+      'trigger',
+      'Work__queueServiceUri',
+      'the queue trigger of reader: the connection Work is identity-based',
+    ],
+    ['trigger', 'AzureWebJobsWork__accountName', 'identity-based (AzureWebJobsWork__accountName)'],
+    ['activity', 'Work__serviceUri', 'the queue output of writer: the connection Work is identity-based'],
+  ])('refuse an identity-based connection of a %s at the start (%s)', async (which, setting, reason) => {
+    const env = { FUNCTIONS: which, [setting]: 'https://account.queue.core.windows.net' };
+    await expect(runHost('outputs', { stateFile: state(), env })).rejects.toThrow(reason);
+  });
+
+  it.each([
+    ['trigger', 'the queue trigger of reader: setting Work with a storage connection string is missing'],
+    ['orchestrator', 'Function "emits": an orchestrator with output bindings writes them on every replay'],
+  ])('refuse a %s that can not work at the start', async (which, reason) => {
+    const env = { FUNCTIONS: which, ...(which === 'orchestrator' ? { Work: azurite.connectionString } : {}) };
+    await expect(runHost('outputs', { stateFile: state(), env })).rejects.toThrow(reason);
+  });
 });
 
-it('handles each message twice when told to', async () => {
-  const folder = temporaryFolder();
-  const trace = join(folder, 'trace');
-  const queue = QueueServiceClient.fromConnectionString(connection).getQueueClient('twice');
-  await queue.create();
-  await runHost('triggers', {
-    stateFile: join(folder, 'state.db'),
-    env: {
-      TRACE_FILE: trace,
-      AzureWebJobsStorage: connection,
-      QUEUE_NAME: 'twice',
-      TIMER_SCHEDULE: '1.00:00:00',
-    },
-    queueMessagesTwice: true,
-    logLevel: 'none',
+describe('timers', () => {
+  const hourMs = 3_600_000;
+  const readHourly = async (host: FunctionsHost) =>
+    ((await (await fetch(`${host.url}/api/ticks`)).json()) as { hourly: { timer: object }[] }).hourly;
+
+  it('run once, late, after missed ticks, unless their schedule was changed', async () => {
+    const stateFile = state();
+    const env = { AzureWebJobsStorage: '' };
+    const first = (await runHost('timer', { stateFile, env, logLevel: 'none' })).host;
+    expect(await readHourly(first)).toEqual([]);
+    await first.stop();
+    const lastMs = Math.floor(Date.now() / hourMs - 3) * hourMs;
+    moveBack(stateFile, lastMs);
+    const second = (await runHost('timer', { stateFile, env, logLevel: 'none' })).host;
+    const [tick, ...more] = await until(
+      () => readHourly(second),
+      (ticks) => ticks.length > 0,
+    );
+    expect(more).toEqual([]);
+    expect(tick?.timer).toMatchObject({
+      isPastDue: true,
+      scheduleStatus: { last: new Date(lastMs).toISOString(), next: new Date(lastMs + hourMs).toISOString() },
+    });
+    await second.stop();
+    moveBack(stateFile, lastMs);
+    const changed = { ...env, HOURLY_SCHEDULE: '0 30 * * * *' };
+    const third = (await runHost('timer', { stateFile, env: changed, logLevel: 'none' })).host;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(await readHourly(third)).toEqual([]);
   });
-  await queue.sendMessage(encode({ n: 2 }));
-  await until(async () => ((await queue.getProperties()).approximateMessagesCount ?? 0) === 0);
-  expect(entries(trace).filter((each) => each.message !== undefined)).toHaveLength(2);
 });
 
-it('runs timers at their times, at start-up with retries, and after a missed tick', async () => {
-  const folder = temporaryFolder();
-  const trace = join(folder, 'trace');
-  const stateFile = join(folder, 'state.db');
-  const env = { TRACE_FILE: trace, TIMER_SCHEDULE: '* * * * * *', AzureWebJobsStorage: '' };
-  const first = (await runHost('triggers', { stateFile, env, logLevel: 'none' })).host;
-  await until(() => entries(trace).filter((each) => each.tick !== undefined).length >= 2);
-  expect(entries(trace).filter((each) => each.startup !== undefined)).toEqual([
-    { startup: 0 },
-    { startup: 1 },
-    { startup: 2 },
-  ]);
-  expect(entries(trace).find((each) => each.tick)?.tick).toMatchObject({
-    isPastDue: false,
-    schedule: { adjustForDST: true },
-  });
-  const headers = { 'x-functions-key': first.masterKey };
-  const started = await fetch(`${first.url}/admin/functions/hourly`, {
-    method: 'POST',
-    headers,
-    body: '{"input":""}',
-  });
-  expect(started.status).toBe(202);
-  await until(() => entries(trace).some((each) => each.hourly !== undefined));
-  await first.stop();
-  moveBack(stateFile);
-  await runHost('triggers', { stateFile, env, logLevel: 'none' });
-  await until(() =>
-    entries(trace).some((each) => (each.hourly as { isPastDue?: boolean } | undefined)?.isPastDue === true),
-  );
-});
-
-/** Makes the hourly timer look as if its last tick had been missed. */
-function moveBack(stateFile: string): void {
+/** Makes the hourly timer look as if it had run last at the given time. */
+function moveBack(stateFile: string, lastMs: number): void {
+  const [last, next] = [lastMs, lastMs + 3_600_000].map((ms) => new Date(ms).toISOString());
+  const status = JSON.stringify({ Last: last, Next: next, LastUpdated: last });
   const database = new DatabaseSync(stateFile);
-  const { status } = database.prepare("SELECT status FROM timer_trigger WHERE name = 'hourly'").get() as {
-    status: string;
-  };
-  const moved = JSON.stringify({
-    ...(JSON.parse(status) as object),
-    Next: new Date(Date.now() - 60_000).toISOString(),
-  });
-  database.prepare("UPDATE timer_trigger SET status = ? WHERE name = 'hourly'").run(moved);
+  const { changes } = database
+    .prepare("UPDATE timer_trigger SET status = ? WHERE name = 'hourly'")
+    .run(status);
+  expect(changes).toBe(1);
   database.close();
 }

@@ -1,13 +1,29 @@
-const { appendFileSync } = require('node:fs');
+const { appendFileSync, readFileSync } = require('node:fs');
 const { app } = require('@azure/functions');
 const df = require('durable-functions');
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Every execution of an activity leaves a line, so that tests can count across killed hosts. */
+/** Executions of activities by name and input, for GET /api/executions. */
+const executions = {};
+
+/** Counts an execution; where TRACE_FILE names a file, a line in it outlives this process. */
 function leaveTrace(text) {
+  executions[text] = (executions[text] ?? 0) + 1;
   if (process.env.TRACE_FILE) appendFileSync(process.env.TRACE_FILE, `${text}\n`);
 }
+
+app.http('app', { authLevel: 'anonymous', handler: async () => ({ jsonBody: { app: 'durable' } }) });
+app.http('executions', { authLevel: 'anonymous', handler: async () => ({ jsonBody: executions }) });
+/** Addresses of the Durable API, with the key that it asks for. */
+app.http('management', {
+  route: 'management/{id}',
+  authLevel: 'anonymous',
+  extraInputs: [df.input.durableClient()],
+  handler: async (request, context) => ({
+    jsonBody: df.getClient(context).createHttpManagementPayload(request.params.id),
+  }),
+});
 
 app.http('start', {
   route: 'start/{name}/{id?}',
@@ -75,6 +91,18 @@ df.app.activity('failTwice', {
     return attempt;
   },
 });
+/** Succeeds once it was tried three times, also by other processes. */
+df.app.activity('thirdTime', {
+  handler: async (input) => {
+    const text = `thirdTime ${input}`;
+    leaveTrace(text);
+    const file = process.env.TRACE_FILE;
+    const lines = file ? readFileSync(file, 'utf8').split('\n') : [];
+    const tries = file ? lines.filter((line) => line === text).length : executions[text];
+    if (tries < 3) throw new Error(`try ${tries}`);
+    return 'done';
+  },
+});
 df.app.activity('starter', {
   extraInputs: [df.input.durableClient()],
   handler: async (input, context) => df.getClient(context).startNew('hello', { input }),
@@ -93,12 +121,6 @@ df.app.orchestration('fan', function* (context) {
   for (let index = 0; index < count; index += 1) tasks.push(context.df.callActivity('slow', index));
   const results = yield context.df.Task.all(tasks);
   return results.reduce((sum, each) => sum + each, 0);
-});
-df.app.orchestration('parent', function* (context) {
-  const { subs, count } = context.df.getInput();
-  const tasks = [];
-  for (let index = 0; index < subs; index += 1) tasks.push(context.df.callSubOrchestrator('fan', { count }));
-  return (yield context.df.Task.all(tasks)).reduce((sum, each) => sum + each, 0);
 });
 /** A lane: takes shards one after the other and starts afresh every three. */
 df.app.orchestration('lane', function* (context) {
@@ -183,52 +205,94 @@ df.app.orchestration('startsOthers', function* (context) {
   return yield context.df.callActivity('starter', { from: 'activity' });
 });
 
-df.app.orchestration('slidingWindow', function* (context) {
-  const waiting = [0, 1, 2, 3].map((each) => context.df.callActivity('slow', each));
-  let next = 4;
-  while (waiting.length > 0) {
-    const done = yield context.df.Task.any(waiting);
-    waiting.splice(waiting.indexOf(done), 1);
-    if (next < 12) waiting.push(context.df.callActivity('slow', next++));
-  }
-});
-df.app.orchestration('unknownActivity', function* (context) {
-  yield context.df.callActivity('notThere', 1);
-});
-df.app.orchestration('unknownChild', function* (context) {
-  yield context.df.callSubOrchestrator('notThere', 1);
-});
-df.app.orchestration('emptyThrow', function* (context) {
-  yield context.df.callActivity('echo', 1);
-  throw new Error('');
-});
-df.app.orchestration('retryTimeout', function* (context) {
-  const options = new df.RetryOptions(20, 3);
-  options.retryTimeoutInMilliseconds = 1_000;
-  yield context.df.callActivityWithRetry('fail', options, 1);
-});
-let flips = 0;
-df.app.orchestration('undecided', function* (context) {
-  flips += 1;
-  yield context.df.callActivity(flips % 2 === 1 ? 'echo' : 'slow', 1);
-});
-df.app.orchestration('goesOnWithRetries', function* (context) {
-  const options = new df.RetryOptions(50, 5);
-  try {
-    yield context.df.Task.all([
-      context.df.callActivity('fail', 1),
-      context.df.callActivityWithRetry('fail', options, 2),
-    ]);
-  } catch {}
-  yield context.df.callActivity('echo', 'after');
-});
-df.app.orchestration('callsEntity', function* (context) {
-  yield context.df.callEntity(new df.EntityId('counter', 'a'), 'get');
-});
 df.app.orchestration('clashes', function* (context) {
   try {
     return yield context.df.callSubOrchestrator('hello', null, context.df.getInput().id);
   } catch (error) {
     return error.message;
   }
+});
+/** Two early events: one is read, the other is dropped with the execution that buffered it. */
+df.app.orchestration('dropsBuffered', function* (context) {
+  const { round } = context.df.getInput();
+  if (round === 0) {
+    yield context.df.waitForExternalEvent('ready');
+    yield context.df.waitForExternalEvent('add');
+    context.df.continueAsNew({ round: 1 });
+    return;
+  }
+  const add = context.df.waitForExternalEvent('add');
+  const deadline = context.df.createTimer(new Date(context.df.currentUtcDateTime.getTime() + 1_500));
+  const first = yield context.df.Task.any([add, deadline]);
+  if (first === deadline) return 'dropped';
+  deadline.cancel();
+  return add.result;
+});
+/** Which parts of it ran while replaying. */
+df.app.orchestration('replays', function* (context) {
+  const flags = [context.df.isReplaying];
+  yield context.df.callActivity('echo', 1);
+  flags.push(context.df.isReplaying);
+  yield context.df.callActivity('echo', 2);
+  flags.push(context.df.isReplaying);
+  return flags;
+});
+/** Both children fail or not; the results keep their order. */
+df.app.orchestration('mixedGroup', function* (context) {
+  const unit = (input) => context.df.callSubOrchestrator('unit', input);
+  return yield context.df.Task.all([unit({ fails: false }), unit({ fails: true }), unit({ fails: false })]);
+});
+df.app.orchestration('unit', function* (context) {
+  try {
+    yield context.df.callActivityWithRetry(
+      context.df.getInput().fails ? 'fail' : 'echo',
+      new df.RetryOptions(20, 2),
+      'unit',
+    );
+    return { ok: true };
+  } catch (error) {
+    return { ok: false, error: error.message.includes('no luck') };
+  }
+});
+/** The values that the border treats each in its own way. */
+df.app.orchestration('values', function* (context) {
+  const values = [0, 5, 1.5, true, '', '5', 'text', '"quoted"', [], [1, 'a', null], {}, { a: { b: 1 } }];
+  const back = [];
+  for (const value of values) back.push(yield context.df.callActivity('echo', value));
+  const nothing = yield context.df.callActivity('nothing', null);
+  return { values, back, nothing: nothing ?? null };
+});
+df.app.activity('nothing', { handler: async () => undefined });
+df.app.orchestration('backoff', function* (context) {
+  const options = new df.RetryOptions(100, 3);
+  options.backoffCoefficient = 3;
+  const start = context.df.currentUtcDateTime.getTime();
+  try {
+    yield context.df.callActivityWithRetry('fail', options, context.df.instanceId);
+  } catch {}
+  return context.df.currentUtcDateTime.getTime() - start;
+});
+/** Of everything a little, in two executions. */
+df.app.orchestration('mixture', function* (context) {
+  const { round, sum = 0, attempts = [], events = [] } = context.df.getInput();
+  const parts = yield context.df.Task.all([
+    context.df.callActivity('echo', `a${round}`),
+    context.df.callActivity('echo', `b${round}`),
+    context.df.callSubOrchestrator('part', { round }, `${context.df.instanceId}-part-${round}`),
+  ]);
+  const attempt = yield context.df.callActivityWithRetry(
+    'thirdTime',
+    new df.RetryOptions(10, 50),
+    `${context.df.instanceId}-${round}`,
+  );
+  yield context.df.createTimer(new Date(context.df.currentUtcDateTime.getTime() + 20));
+  context.df.setCustomStatus(`waits for go-${round}`);
+  const event = yield context.df.waitForExternalEvent(`go-${round}`);
+  const next = { sum: sum + parts[2], attempts: [...attempts, attempt], events: [...events, event] };
+  if (round === 1) return next;
+  context.df.continueAsNew({ round: round + 1, ...next });
+});
+df.app.orchestration('part', function* (context) {
+  yield context.df.callActivity('echo', `c${context.df.getInput().round}`);
+  return 1;
 });

@@ -1,0 +1,24 @@
+const { app } = require('@azure/functions');
+
+app.http('settings', {
+  authLevel: 'anonymous',
+  handler: async () => ({
+    jsonBody: {
+      file: process.env.FROM_FILE,
+      both: process.env.FROM_BOTH,
+      hostname: process.env.WEBSITE_HOSTNAME,
+    },
+  }),
+});
+app.http('repeated', {
+  authLevel: 'anonymous',
+  handler: async (request) => ({ jsonBody: Object.fromEntries(request.query) }),
+});
+app.http('broken', {
+  authLevel: 'anonymous',
+  handler: async () => {
+    throw new Error('secret detail');
+  },
+});
+app.http('endless', { authLevel: 'anonymous', handler: () => new Promise(() => undefined) });
+app.hook.appTerminate(() => console.error('terminated by the hook'));
