@@ -3,7 +3,7 @@ import { type LocalKusto, startLocalKusto } from './local-kusto.ts';
 
 let local: LocalKusto;
 beforeAll(async () => {
-  local = await startLocalKusto({ retry: { firstDelayMs: 600 } });
+  local = await startLocalKusto({ retry: { attempts: 3, firstDelayMs: 600 } });
   await local.rows('.create table F (a:long)');
   local.sources.answers.set('/a.json', '{"a":1}');
   local.sources.answers.set('/b.json', '{"a":1}');
@@ -95,5 +95,104 @@ test('signatures that have expired are refused by the storage', async () => {
   expect((await send(queueUrl)).status).toBe(403);
   const [, freshUrl] = (await local.rows('.get ingestion resources'))[0] ?? [];
   expect((await send(freshUrl)).status).toBe(201);
+  await local.load(1);
   expect((await fetch(String(freshUrl).replace('?', '/messages?'))).status).toBe(403);
+});
+
+test('a part of all strikes by a seed, the same ones each time', async () => {
+  const run = async (seed: number) => {
+    await local.rows('.clear table F data');
+    local.kusto.control.faults.clear();
+    await control('/faults/ingestions', 'POST', { match: '', action: 'failPermanent', percent: 40, seed });
+    const ids = [];
+    for (let index = 0; index < 20; index += 1) {
+      local.sources.answers.set(`/p${index}.json`, '{"a":1}');
+      ids.push(await local.post('F', url(`p${index}.json`)));
+    }
+    await local.load(20);
+    const states = await Promise.all(ids.map(async (id) => (await local.statusOf(id))['Status']));
+    const failed = states.filter((state) => state === 'Failed').length;
+    expect(await local.rows('F | count')).toEqual([[20 - failed]]);
+    return states;
+  };
+  const first = await run(7);
+  expect(new Set(first)).toEqual(new Set(['Failed', 'Succeeded']));
+  expect(await run(7)).toEqual(first);
+  expect(await run(8)).not.toEqual(first);
+
+  const requests = async (seed: number) => {
+    local.kusto.control.faults.clear();
+    await control('/faults/requests', 'POST', {
+      kind: 'query',
+      action: 'status',
+      status: 401,
+      percent: 50,
+      seed,
+    });
+    const states = [];
+    for (let index = 0; index < 12; index += 1) states.push((await query()).status);
+    return states;
+  };
+  const refused = await requests(3);
+  expect(new Set(refused)).toEqual(new Set([200, 401]));
+  expect(await requests(3)).toEqual(refused);
+  const armed = (await (await control('/faults')).json()) as { requests: { struck: number; left: null }[] };
+  expect(armed.requests).toMatchObject([
+    { struck: refused.filter((status) => status === 401).length, left: null },
+  ]);
+  for (const wrong of [{ percent: 0 }, { percent: 101 }, { count: 0 }, { seed: 'x' }])
+    expect((await control('/faults/requests', 'POST', { kind: '*', action: 'drop', ...wrong })).status).toBe(
+      400,
+    );
+});
+
+test('each kind of request fails with the status that was asked for, and no other kind', async () => {
+  const { faults } = local.kusto.control;
+  const statusOf = async (kind: Parameters<typeof faults.addRequestFault>[0]['kind'], status: number) => {
+    faults.addRequestFault({ kind, action: 'status', status });
+    const mgmt = (csl: string) =>
+      fetch(`${local.kusto.settings.endpoint}/v1/rest/mgmt`, {
+        method: 'POST',
+        body: JSON.stringify({ db: 'local', csl }),
+      });
+    const answers = {
+      query: (await query()).status,
+      metadata: (await fetch(`${local.kusto.settings.endpoint}/v1/rest/auth/metadata`)).status,
+      resources: (await mgmt('.get ingestion resources')).status,
+      identityToken: (await mgmt('.get kusto identity token')).status,
+    };
+    faults.clear();
+    return Object.entries(answers).filter(([, answered]) => answered !== 200);
+  };
+  expect(await statusOf('query', 503)).toEqual([['query', 503]]);
+  expect(await statusOf('metadata', 500)).toEqual([['metadata', 500]]);
+  expect(await statusOf('resources', 401)).toEqual([['resources', 401]]);
+  expect(await statusOf('identityToken', 429)).toEqual([['identityToken', 429]]);
+  expect(await statusOf('mgmt', 503)).toEqual([['resources', 503]]);
+  expect(await statusOf('*', 401)).toEqual([['query', 401]]);
+});
+
+test('a transient failure that does not pass is exhausted in the end; a report can be late', async () => {
+  const { faults } = local.kusto.control;
+  faults.addIngestionFault({
+    match: 'a.json',
+    action: 'failTransient',
+    errorCode: 'General_ThrottledIngestion',
+    percent: 100,
+  });
+  const failing = await local.post('F', url('a.json'));
+  await local.load(1);
+  expect(await local.finalStatusOf(failing)).toMatchObject({
+    ErrorCode: 'General_RetryAttemptsExceeded',
+    FailureStatus: 'Exhausted',
+    Details: expect.stringContaining('General_ThrottledIngestion') as string,
+  });
+  faults.clear();
+  faults.addIngestionFault({ match: 'b.json', action: 'delay', delayMs: 300 });
+  const before = Number((await local.rows('F | count'))[0]?.[0]);
+  const late = await local.post('F', url('b.json'));
+  await local.load(1);
+  expect(await local.rows('F | count')).toEqual([[before + 1]]);
+  expect(await local.statusOf(late)).toMatchObject({ Status: 'Pending' });
+  expect(await local.finalStatusOf(late)).toMatchObject({ Status: 'Succeeded' });
 });
