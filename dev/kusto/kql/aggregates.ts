@@ -36,7 +36,6 @@ const aggregates: Readonly<Record<string, AggregateTranslator>> = {
   },
   min: (value, call) => extreme('min', value, call),
   max: (value, call) => extreme('max', value, call),
-  count: (value, { filter }) => ({ sql: `count(${value.sql})${filter}`, type: 'long' }),
   dcount: (value, { filter }) => countDistinct(value, filter),
   count_distinct: (value, { filter }) => countDistinct(value, filter),
   stdev: (value, call) => spread('stddev_samp', value, call),
@@ -78,15 +77,19 @@ const conditional: Readonly<Record<string, string>> = {
 /** Each makes several columns; they stand alone, never inside of another expression. */
 export const severalColumns: readonly string[] = ['arg_max', 'arg_min', 'percentiles', 'take_any', 'any'];
 
+/** Names of the aggregates that are translated. */
+export const supportedAggregates: readonly string[] = [
+  'count',
+  'countif',
+  ...Object.keys(aggregates),
+  ...Object.keys(conditional),
+  'arg_max',
+  'arg_min',
+  'percentiles',
+];
+
 export function isAggregate(name: string): boolean {
-  return (
-    Object.hasOwn(aggregates, name) ||
-    Object.hasOwn(conditional, name) ||
-    name === 'countif' ||
-    name === 'arg_max' ||
-    name === 'arg_min' ||
-    name === 'percentiles'
-  );
+  return supportedAggregates.includes(name);
 }
 
 /** @throws KustoError naming what can't be aggregated. */
@@ -105,7 +108,7 @@ export function translateAggregate(name: string, args: readonly Expression[], ha
   if (plain !== undefined && condition === undefined) throw makeNotSupported(`${name}() without a condition`);
   const filter = condition === undefined ? '' : ` filter (where ${coerce(condition, 'bool', name)})`;
   const translate = aggregates[plain ?? name];
-  if (translate === undefined) throw makeNotSupported(`${name}() inside of an expression`);
+  if (translate === undefined) throw makeNotSupported(`${name}() here, or with these arguments`);
   const own = plain === undefined ? args : [first, ...rest.slice(1)];
   const limit = plain === undefined && name.startsWith('percentile') ? 2 : name.startsWith('make_') ? 2 : 1;
   // The second argument of dcount is the accuracy of an estimate; here it is exact.

@@ -440,4 +440,4 @@ function replacedBy(item: KqlNode, input: Stage): string | undefined {
 }
 
 const namesLikeArgument =
-  /^(?:to[a-z]+|bin|bin_at|floor|ceiling|round|startofday|abs|sqrt|log|log10|log2|exp|exp2)$/;
+  /^(?:tostring|toint|tolong|todouble|toreal|tobool|todatetime|totimespan|toguid|todecimal|tohex|bin|bin_at|floor|ceiling|round|startofday|abs|sqrt|log|log10|log2|exp|exp2)$/;

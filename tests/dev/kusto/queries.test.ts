@@ -74,6 +74,7 @@ const cases: readonly [query: string, rows: unknown[][]][] = [
   ['T | where s > 1d | project a', [[1]]],
   ['let n = 2; T | where a >= n | count', [[2]]],
   ['T | where ingestion_time() > ago(1h) | count', [[4]]],
+  ['T | where array_length(extent_tags()) == 0 | distinct tostring(extent_id()) | count', [[1]]],
   [
     'print bin(-3, 2), bin(1.7, 0.5), toint("12"), todouble("1e3"), tobool("true"), isnotempty(" ")',
     [[-4, 1.5, 12, 1000, true, true]],

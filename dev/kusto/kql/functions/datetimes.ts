@@ -233,6 +233,10 @@ export const datetimeScripts: Readonly<Record<string, ScriptEntry>> = {
   unixtime_milliseconds_todatetime: ofUnixTime(10_000n),
   unixtime_microseconds_todatetime: ofUnixTime(10n),
   unixtime_nanoseconds_todatetime: ofUnixTime(1n, 100n),
+};
+
+/** What `make_timespan()` names. */
+export const hiddenDatetimeScripts: Readonly<Record<string, ScriptEntry>> = {
   timespan_of_parts: {
     parameters: ['long', 'long', 'long', 'real'],
     result: 'timespan',

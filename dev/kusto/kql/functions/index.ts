@@ -3,7 +3,7 @@ import { makeScalarFunctions } from '../script-functions.ts';
 import type { Expression } from '../values.ts';
 import { conditionFunctions } from './conditions.ts';
 import { conversionFunctions, conversionScripts } from './conversions.ts';
-import { datetimeFunctions, datetimeScripts } from './datetimes.ts';
+import { datetimeFunctions, datetimeScripts, hiddenDatetimeScripts } from './datetimes.ts';
 import { dynamicFunctions, dynamicScripts, hiddenDynamicScripts } from './dynamics.ts';
 import { type CallContext, callScript, type FunctionTranslator, type ScriptEntry } from './function-entry.ts';
 import { hiddenNumberScripts, numberFunctions, numberScripts } from './numbers.ts';
@@ -25,12 +25,16 @@ const scripts: Readonly<Record<string, ScriptEntry>> = {
   ...numberScripts,
 };
 
+/** Names of the functions that are translated. */
+export const supportedFunctions: readonly string[] = [...Object.keys(translators), ...Object.keys(scripts)];
+
 /** What a database needs before queries are run on it. */
 export function makeQueryFunctions(): ReturnType<typeof makeScalarFunctions> {
   return makeScalarFunctions({
     ...scripts,
     ...conversionScripts,
     ...hiddenStringScripts,
+    ...hiddenDatetimeScripts,
     ...hiddenDynamicScripts,
     ...hiddenNumberScripts,
   });

@@ -21,6 +21,7 @@ function substring(text: string, start: bigint | null, length: bigint | null): s
   return characters === undefined ? text.slice(from, to) : characters.slice(from, to).join('');
 }
 
+/** Of the nth occurrence; the length counts anew from where each search begins. */
 function indexOf(
   text: string,
   wanted: string,
@@ -29,21 +30,31 @@ function indexOf(
   occurrence: bigint | null,
 ): bigint | null {
   const characters = charactersOf(text);
-  const from = start === null ? 0 : start < 0n ? characters.length + Number(start) : Number(start);
-  if ((length ?? -1n) < -1n || (occurrence ?? 1n) < 0n) return null;
-  if (from < 0) throw new Error('indexof() with a start before the text');
-  const isLimited = length !== null && length !== -1n;
-  const end = isLimited ? Math.min(characters.length, from + Number(length)) : characters.length;
   const needle = charactersOf(wanted);
-  if (needle.length === 0) throw new Error('indexof() of an empty text');
-  let left = Number(occurrence ?? 1n);
-  for (let index = from; index + needle.length <= end; index += 1) {
-    if (needle.every((character, offset) => characters[index + offset] === character)) {
-      left -= 1;
-      if (left === 0) return BigInt(index);
+  const from = start === null ? 0 : start < 0n ? characters.length + Number(start) : Number(start);
+  const count = Number(occurrence ?? 1n);
+  if ((length ?? -1n) < -1n || count < 0) return null;
+  if (from < 0 || needle.length === 0 || count === 0)
+    throw new Error('indexof() of an empty text, of the occurrence 0, or from before the text');
+  const span = length === null || length === -1n ? characters.length : Number(length);
+  const find = (stepLength: number) => {
+    let at = -1;
+    for (let found = 0, next = from; found < count; found += 1, next = at + stepLength) {
+      at = findWithin(characters, needle, next, next + span);
+      if (at === -1) return -1;
     }
+    return at;
+  };
+  const index = find(1);
+  if (index !== find(needle.length)) throw new Error('indexof() of occurrences that overlap');
+  return BigInt(index);
+}
+
+function findWithin(text: readonly string[], needle: readonly string[], from: number, end: number): number {
+  for (let index = from; index + needle.length <= Math.min(text.length, end); index += 1) {
+    if (needle.every((character, offset) => text[index + offset] === character)) return index;
   }
-  return -1n;
+  return -1;
 }
 
 function split(text: string, delimiter: string, index: bigint | null): string | null {
