@@ -83,7 +83,12 @@ export async function startLocalKusto(options: Partial<KustoOptions> = {}): Prom
     startKusto({ azurite: azurite.settings, batchingTimeScale: 60, ...options }),
     startSourceServer(),
   ]);
-  const client = new Client(new KustoConnectionStringBuilder(kusto.settings.endpoint));
+  const { endpoint } = kusto.settings;
+  const client = new Client(
+    options.token?.value === undefined
+      ? new KustoConnectionStringBuilder(endpoint)
+      : KustoConnectionStringBuilder.withAccessToken(endpoint, options.token.value),
+  );
   const rows = async (text: string) => {
     const result = await client.execute('local', text).catch((error: unknown) => {
       // The client's own error prints as pages of sockets.
