@@ -110,10 +110,11 @@ describe.skipIf(!app.isServed)(app.title, () => {
 
   it('works on a batch and the threshold for a new one at once, and never on more', async () => {
     await fetch(`${app.url}/api/resetMost`, { method: 'POST' });
-    const ids = Array.from({ length: 14 }, (): string => randomUUID());
-    // Two of the first batch end early: the next batch joins the two that are left.
+    const ids = Array.from({ length: 12 }, (): string => randomUUID());
+    // Two of a batch end early, one after the other: the next batch joins the two that are left, not three.
+    const sleepsMs = [200, 600, 1_500, 1_500];
     for (const [at, id] of ids.entries()) {
-      await queue('host-work').sendMessage(encode({ id, sleepMs: at % 4 < 2 ? 200 : 1_000 }), {
+      await queue('host-work').sendMessage(encode({ id, sleepMs: sleepsMs[at % sleepsMs.length] }), {
         // All become visible together.
         visibilityTimeout: 2,
       });

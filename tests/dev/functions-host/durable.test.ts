@@ -58,6 +58,16 @@ describe('durable orchestrations', () => {
     expect((await client.finish(instanceId)).output).toMatchObject({ first: { n: 1 } });
   });
 
+  it('carries events over continue-as-new that came in the same turn, after it', async () => {
+    const id = await client.start('counter', { left: 5, sum: 0 });
+    await client.durable('POST', `instances/${id}/suspend?reason=x`);
+    await client.until(id, ({ runtimeStatus }) => runtimeStatus === 'Suspended');
+    for (const value of [1, 2, 3, 4, 5]) await client.raise(id, 'add', value);
+    await client.durable('POST', `instances/${id}/resume?reason=x`);
+    const status = await client.until(id, ({ runtimeStatus }) => runtimeStatus === 'Completed');
+    expect(status.output).toBe(15);
+  });
+
   it('waits for the end of an instance when its start asks for that', async () => {
     const answer = await client.durable('POST', 'orchestrators/hello?timeout=20&pollingInterval=1', {
       body: 3,

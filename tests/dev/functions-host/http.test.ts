@@ -14,7 +14,7 @@ describe('HTTP functions', () => {
     host = await startFunctionsHost({
       appFolder: appFolder('settings'),
       stateFile: join(folder, 'state.db'),
-      env: { FROM_BOTH: 'environment' },
+      env: { FROM_BOTH: 'environment', 'AzureWebJobs.switchedOff.Disabled': 'true' },
       functionKey: 'the-function-key',
       onLog: (line) => log.push(line),
       graceMs: 100,
@@ -39,6 +39,17 @@ describe('HTTP functions', () => {
     expect(await (await call('/api/repeated?a=1&b=2&a=3')).json()).toEqual({ a: '1,3', b: '2' });
   });
 
+  it('get bodies of up to 100 MiB', async () => {
+    const sizeBytes = 100 * 1024 * 1024;
+    const send = (size: number) => call('/api/size', { method: 'POST', body: Buffer.alloc(size) });
+    expect(await (await send(sizeBytes)).json()).toBe(sizeBytes);
+    expect((await send(sizeBytes + 1)).status).toBe(413);
+  });
+
+  it('are off when a setting says so', async () => {
+    expect((await call('/api/switchedOff')).status).toBe(404);
+  });
+
   it('log why they failed, and are ended by the timeout', async () => {
     expect((await call('/api/broken')).status).toBe(500);
     expect(log.some((line) => line.includes('secret detail'))).toBe(true);
@@ -48,6 +59,7 @@ describe('HTTP functions', () => {
 
   it('have the key that was asked for; system keys open no function', async () => {
     expect(host.functionKey).toBe('the-function-key');
+    expect((await call('/admin/host/ping')).status).toBe(200);
     for (const key of [host.functionKey, host.systemKey]) {
       expect((await call('/admin/host/status', { headers: { 'x-functions-key': key } })).status).toBe(401);
     }
@@ -96,6 +108,13 @@ describe('start and end of the process', () => {
     expect(log).toContain('terminated by the hook');
     const first = JSON.parse(log.find((line) => line.startsWith('{')) ?? '{}') as Record<string, unknown>;
     expect(first).toMatchObject({ level: 'information', category: 'host' });
+  });
+
+  it('ends with the app when that leaves a rejection unhandled', async () => {
+    const { host, log } = await runHost('settings', { stateFile: state() });
+    await fetch(`${host.url}/api/rejects`).catch(() => undefined);
+    expect(await host.ended).toBe(1);
+    expect(log.some((line) => line.includes('nobody looks at this'))).toBe(true);
   });
 
   it('does not share a state file with another host', async () => {

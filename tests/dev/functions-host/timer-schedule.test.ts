@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { readSchedule } from '../../../dev/functions-host/timer-schedule.ts';
 
 const at = (text: string) => Date.parse(text);
@@ -16,6 +16,13 @@ it.each([
   ['1.12:00:00', '2026-01-01T00:00:00Z', '2026-01-02T12:00:00.000Z'],
 ])('%s after %s is %s', (schedule, from, expected) => {
   expect(next(schedule, from)).toBe(expected);
+});
+
+it('follows the time zone of WEBSITE_TIME_ZONE, over its changes', () => {
+  vi.stubEnv('WEBSITE_TIME_ZONE', 'Europe/Berlin');
+  onTestFinished(() => void vi.unstubAllEnvs());
+  expect(next('0 30 8 * * *', '2026-03-28T12:00:00Z')).toBe('2026-03-29T06:30:00.000Z');
+  expect(next('0 30 8 * * *', '2026-10-24T12:00:00Z')).toBe('2026-10-25T07:30:00.000Z');
 });
 
 it.each([

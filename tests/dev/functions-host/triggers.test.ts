@@ -48,6 +48,17 @@ describe('queues', () => {
     expect(deliveries.map(({ dequeueCount }) => dequeueCount)).toEqual([1, 1]);
     expect(new Set(deliveries.map(({ messageId }) => messageId)).size).toBe(1);
     expect(mostAtOnce).toBe(2);
+    // Without a queue, by the admin endpoint.
+    const asked = await fetch(`${host.url}/admin/functions/worker`, {
+      method: 'POST',
+      headers: { 'x-functions-key': host.masterKey },
+      body: JSON.stringify({ input: '{"id":"asked for"}' }),
+    });
+    expect(asked.status).toBe(202);
+    await until(
+      async () => (await fetch(`${host.url}/api/deliveries`)).text(),
+      (text) => text.includes('asked for'),
+    );
   });
 
   it('are written by activities', async () => {

@@ -20,5 +20,18 @@ app.http('broken', {
     throw new Error('secret detail');
   },
 });
+app.http('size', {
+  methods: ['POST'],
+  authLevel: 'anonymous',
+  handler: async (request) => ({ jsonBody: (await request.arrayBuffer()).byteLength }),
+});
+app.http('switchedOff', { authLevel: 'anonymous', handler: async () => ({ body: 'on' }) });
+app.http('rejects', {
+  authLevel: 'anonymous',
+  handler: async () => {
+    Promise.reject(new Error('nobody looks at this'));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  },
+});
 app.http('endless', { authLevel: 'anonymous', handler: () => new Promise(() => undefined) });
 app.hook.appTerminate(() => console.error('terminated by the hook'));
