@@ -21,6 +21,9 @@ import { applyAppSettings, type HostSettings, readHostSettings } from './setting
 import { type KillPoint, StateFile } from './state-file.ts';
 import { createTimerTable, TimerTrigger } from './timer-trigger.ts';
 
+/** For the answer, or the failure in a history, of an invocation that took too long. */
+const timeoutGraceMs = 250;
+
 export interface HostOptions {
   readonly appFolder: string;
   /** 0 for any free port. */
@@ -66,7 +69,9 @@ export async function startHost(options: HostOptions): Promise<RunningHost> {
   provideFunctionsCore(core);
   await loadApp(options.appFolder);
   checkFunctions(core);
-  const invoker = new Invoker({ core, logger, metrics, timeoutMs: settings.functionTimeoutMs });
+  // The real host ends the worker then, and with it all that runs there; the failure itself is still told.
+  const onTimeout = (error: Error) => void setTimeout(() => options.onFatal(error), timeoutGraceMs);
+  const invoker = new Invoker({ core, logger, metrics, timeoutMs: settings.functionTimeoutMs, onTimeout });
   await invoker.runAppHook('appStart');
   core.lock();
   await refuseStreaming(core);

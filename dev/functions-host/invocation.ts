@@ -32,16 +32,27 @@ export class Invoker {
   readonly #logger: Logger;
   readonly #metrics: Metrics;
   readonly #timeoutMs: number | null;
+  readonly #onTimeout: (error: Error) => void;
   readonly #inputs = new Map<string, () => RpcTypedData>();
   readonly #appHookData: Record<string, unknown> = {};
   readonly #running = new Set<Promise<unknown>>();
 
-  /** @param params.timeoutMs longest time of one invocation; null for no limit */
-  constructor(params: { core: FunctionsCore; logger: Logger; metrics: Metrics; timeoutMs: number | null }) {
+  /**
+   * @param params.timeoutMs longest time of one invocation; null for no limit
+   * @param params.onTimeout called when an invocation took longer: its code still runs, and can't be stopped
+   */
+  constructor(params: {
+    core: FunctionsCore;
+    logger: Logger;
+    metrics: Metrics;
+    timeoutMs: number | null;
+    onTimeout: (error: Error) => void;
+  }) {
     this.#core = params.core;
     this.#logger = params.logger;
     this.#metrics = params.metrics;
     this.#timeoutMs = params.timeoutMs;
+    this.#onTimeout = params.onTimeout;
   }
 
   /** Names what an input binding of the given type is filled with. */
@@ -208,7 +219,11 @@ export class Invoker {
     if (timeoutMs === null) return run;
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new FunctionTimeoutError(name, timeoutMs)), timeoutMs);
+      timer = setTimeout(() => {
+        const error = new FunctionTimeoutError(name, timeoutMs);
+        reject(error);
+        this.#onTimeout(error);
+      }, timeoutMs);
       timer.unref();
     });
     try {

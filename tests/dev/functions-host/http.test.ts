@@ -50,11 +50,9 @@ describe('HTTP functions', () => {
     expect((await call('/api/switchedOff')).status).toBe(404);
   });
 
-  it('log why they failed, and are ended by the timeout', async () => {
+  it('log why they failed', async () => {
     expect((await call('/api/broken')).status).toBe(500);
     expect(log.some((line) => line.includes('secret detail'))).toBe(true);
-    expect((await call('/api/endless')).status).toBe(500);
-    expect(log.some((line) => line.includes('Timeout value of 1000 ms'))).toBe(true);
   });
 
   it('have the key that was asked for; system keys open no function', async () => {
@@ -108,6 +106,20 @@ describe('start and end of the process', () => {
     expect(log).toContain('terminated by the hook');
     const first = JSON.parse(log.find((line) => line.startsWith('{')) ?? '{}') as Record<string, unknown>;
     expect(first).toMatchObject({ level: 'information', category: 'host' });
+  });
+
+  it('ends after a function took longer than functionTimeout, with all that runs beside it', async () => {
+    const { host, log } = await runHost('settings', { stateFile: state() });
+    const endless = fetch(`${host.url}/api/endless`);
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    const beside = fetch(`${host.url}/api/slow`).then(
+      () => 'answered',
+      () => 'cut off',
+    );
+    expect((await endless).status).toBe(500);
+    expect(log.some((line) => line.includes('Timeout value of 1000 ms'))).toBe(true);
+    expect(await host.ended).toBe(1);
+    expect(await beside).toBe('cut off');
   });
 
   it('ends with the app when that leaves a rejection unhandled', async () => {

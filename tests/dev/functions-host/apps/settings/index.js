@@ -33,5 +33,12 @@ app.http('rejects', {
     await new Promise((resolve) => setTimeout(resolve, 50));
   },
 });
+/** Within the timeout, but begun later than the one that exceeds it. */
+app.http('slow', {
+  authLevel: 'anonymous',
+  handler: async () => {
+    await new Promise((resolve) => setTimeout(resolve, 900));
+  },
+});
 app.http('endless', { authLevel: 'anonymous', handler: () => new Promise(() => undefined) });
 app.hook.appTerminate(() => console.error('terminated by the hook'));
