@@ -21,7 +21,7 @@ export type ScriptType = ColumnType | 'list';
 
 /**
  * A scalar function that is written in JavaScript, where SQL's own would differ from Kusto's. DuckDB calls it by
- * vectors, about two million values a second.
+ * vectors on Node's own thread: 100,000 to 500,000 values a second were measured on two busy cores.
  */
 export interface ScriptFunction {
   readonly parameters: readonly ScriptType[];

@@ -1,14 +1,16 @@
 import type { ColumnType } from '../column-types.ts';
 import { KustoError, makeNotSupported } from '../kusto-error.ts';
 import { translateExpression } from './expressions.ts';
+import { distinct, extend, pickColumns, project, valueOf } from './operators/columns.ts';
 import { join } from './operators/join.ts';
 import { expandValues } from './operators/mv-expand.ts';
 import { parseText } from './operators/parse.ts';
+import { filter, sort, take, top } from './operators/rows.ts';
 import { makeDataTable, makeRange, makeSchemaRows } from './operators/sources.ts';
 import { summarize } from './operators/summarize.ts';
 import { union } from './operators/union.ts';
 import { makeParameterValue } from './parameters.ts';
-import { asExpression, type BaseRelation, expressionOf, Pipeline, resultColumns } from './pipeline.ts';
+import { asExpression, type BaseRelation, Pipeline, resultColumns } from './pipeline.ts';
 import { bindArguments, readParameter } from './script-scope.ts';
 import {
   childOf,
@@ -158,7 +160,7 @@ class QueryTranslator {
         const items = elementsOf(childOf(node, 'Expressions'));
         const scope = this.#scope(undefined, names);
         return this.#pipeline.add(
-          items.map((item) => this.#value(item, scope)),
+          items.map((item) => valueOf(item, scope)),
           '',
           resultColumns(node),
         );
@@ -214,150 +216,18 @@ class QueryTranslator {
   }
 
   #operator(node: KqlNode, input: Stage, pipe: KqlNode, names: Names): Stage {
-    const operator = this.#operators[node.kind];
+    if (node.kind === 'AsOperator') return this.#name(node, input);
+    const operator = operators[node.kind];
     if (operator === undefined) throw makeNotSupported(`the operator ${textOf(node.children[0] ?? node)}`);
     const hasParameters = (childOf(node, 'Parameters')?.children.length ?? 0) > 0;
     if (hasParameters && !operatorsWithParameters.includes(node.kind)) requireOnlyHints(node);
-    return operator(node, input, pipe, names);
+    return operator(node, input, pipe, this.#operatorContext(names));
   }
 
-  readonly #operators: Readonly<
-    Record<string, (node: KqlNode, input: Stage, pipe: KqlNode, names: Names) => Stage>
-  > = {
-    FilterOperator: (node, input, _pipe, names) => {
-      const condition = translateExpression(requireChild(node, 'Condition'), this.#scope(input, names));
-      if (condition.type !== 'bool') throw makeNotSupported(`where with a ${condition.type}`);
-      return this.#pipeline.keep(input, `where ${condition.sql}`);
-    },
-    TakeOperator: (node, input, _pipe, names) =>
-      this.#pipeline.keep(input, `${input.hasOrder ? 'order by _o ' : ''}limit ${this.#count(node, names)}`),
-    SortOperator: (node, input, _pipe, names) =>
-      this.#sort(input, elementsOf(childOf(node, 'Expressions')), names),
-    TopOperator: (node, input, _pipe, names) => {
-      const sorted = this.#sort(input, [requireChild(node, 'ByExpression')], names);
-      return this.#pipeline.keep(sorted, `order by _o limit ${this.#count(node, names)}`);
-    },
-    CountOperator: (_node, input, pipe) =>
-      this.#pipeline.add([{ sql: 'count(*)', type: 'long' }], `from ${input.from}`, resultColumns(pipe)),
-    ProjectOperator: (node, input, pipe, names) => {
-      const scope = this.#scope(input, names);
-      const items = elementsOf(childOf(node, 'Expressions'));
-      return this.#pipeline.carry(
-        input,
-        items.map((item) => this.#value(item, scope)),
-        resultColumns(pipe),
-      );
-    },
-    ProjectAwayOperator: (_node, input, pipe) => this.#pick(input, pipe),
-    ProjectKeepOperator: (_node, input, pipe) => this.#pick(input, pipe),
-    ProjectReorderOperator: (_node, input, pipe) => this.#pick(input, pipe),
-    ProjectRenameOperator: (_node, input, pipe) =>
-      this.#pipeline.carry(input, input.columns.map(asExpression), resultColumns(pipe)),
-    ExtendOperator: (node, input, pipe, names) => this.#extend(input, node, pipe, names),
-    SerializeOperator: (node, input, pipe, names) =>
-      this.#extend(
-        input.hasOrder ? { ...input, isSerialized: true } : this.#pipeline.order(input, ''),
-        node,
-        pipe,
-        names,
-      ),
-    DistinctOperator: (node, input, pipe, names) => this.#distinct(input, node, pipe, names),
-    SummarizeOperator: (node, input, pipe, names) =>
-      summarize(node, input, pipe, this.#operatorContext(names)),
-    JoinOperator: (node, input, pipe, names) => join(node, input, pipe, this.#operatorContext(names)),
-    LookupOperator: (node, input, pipe, names) => join(node, input, pipe, this.#operatorContext(names)),
-    UnionOperator: (node, input, pipe, names) =>
-      union(
-        node,
-        { stage: input, node: requireChild(pipe, 'Expression') },
-        pipe,
-        this.#operatorContext(names),
-      ),
-    MvExpandOperator: (node, input, pipe, names) =>
-      expandValues(node, input, pipe, this.#operatorContext(names)),
-    ParseOperator: (node, input, pipe, names) =>
-      parseText(node, input, pipe, this.#operatorContext(names), false),
-    ParseWhereOperator: (node, input, pipe, names) =>
-      parseText(node, input, pipe, this.#operatorContext(names), true),
-    GetSchemaOperator: (_node, input) => makeSchemaRows(input, this.#pipeline),
-    RenderOperator: (_node, input) => input,
-    AsOperator: (node, input) => {
-      this.#names.set(nameOf(requireChild(node, 'Name')), { kind: 'tabular', stage: input });
-      return input;
-    },
-  };
-
-  /** Number of rows of take and top. */
-  #count(node: KqlNode, names: Names): string {
-    const value = translateExpression(requireChild(node, 'Expression'), this.#scope(undefined, names));
-    if (value.type !== 'long' && value.type !== 'int')
-      throw makeNotSupported(`a row count of type ${value.type}`);
-    return `(${value.sql})`;
-  }
-
-  #pick(input: Stage, pipe: KqlNode): Stage {
-    const columns = resultColumns(pipe);
-    return this.#pipeline.carry(
-      input,
-      columns.map((column) => expressionOf(input, column.name)),
-      columns,
-    );
-  }
-
-  #sort(input: Stage, items: readonly KqlNode[], names: Names): Stage {
-    const scope = this.#scope(input, names);
-    const keys = items.map((item) => {
-      const isOrdered = item.kind === 'OrderedExpression';
-      const value = translateExpression(isOrdered ? requireChild(item, 'Expression') : item, scope);
-      if (value.type === 'dynamic') throw makeNotSupported('sorting by a dynamic; convert it first');
-      const ordering = isOrdered ? textOf(requireChild(item, 'Ordering')) : '';
-      const direction = ordering.startsWith('asc') ? 'asc' : 'desc';
-      // Nulls are the smallest unless the query says otherwise.
-      const isFirst =
-        ordering.endsWith('nullsfirst') || (!ordering.endsWith('nullslast') && direction === 'asc');
-      return `${value.sql} ${direction} nulls ${isFirst ? 'first' : 'last'}`;
-    });
-    return this.#pipeline.order(input, `order by ${keys.join(', ')}`);
-  }
-
-  #extend(input: Stage, node: KqlNode, pipe: KqlNode, names: Names): Stage {
-    const items = elementsOf(childOf(node, 'Expressions'));
-    const columns = resultColumns(pipe);
-    const scope = this.#scope(input, names);
-    const values = items.map((item) => ({ name: namedAs(item), value: this.#value(item, scope), item }));
-    const known = new Set([
-      ...input.columns.map((column) => column.name),
-      ...values.map((item) => item.name),
-    ]);
-    const automatic = columns.filter((column) => !known.has(column.name)).map((column) => column.name);
-    const assigned = new Map<string, Expression>();
-    for (const { name: written, value, item } of values) {
-      const name = written ?? replacedBy(item, input) ?? automatic.shift();
-      if (name === undefined || assigned.has(name))
-        throw makeNotSupported(`extend ${textOf(item).slice(0, 80)} without a name of its own`);
-      assigned.set(name, value);
-    }
-    return this.#pipeline.carry(
-      input,
-      columns.map((column) => assigned.get(column.name) ?? expressionOf(input, column.name)),
-      columns,
-    );
-  }
-
-  #distinct(input: Stage, node: KqlNode, pipe: KqlNode, names: Names): Stage {
-    const items = elementsOf(childOf(node, 'Expressions'));
-    const scope = this.#scope(input, names);
-    const isAll = items.some((item) => item.kind === 'StarExpression');
-    const keys = isAll ? input.columns.map(asExpression) : items.map((item) => this.#value(item, scope));
-    if (keys.some((key) => key.type === 'dynamic'))
-      throw makeNotSupported('distinct of a dynamic; convert it first');
-    return this.#pipeline.add(keys, `from ${input.from}`, resultColumns(pipe), { distinct: true });
-  }
-
-  #value(item: KqlNode, scope: Scope): Expression {
-    if (item.kind === 'CompoundNamedExpression') throw makeNotSupported('several names for one expression');
-    const node = item.kind === 'SimpleNamedExpression' ? requireChild(item, 'Expression') : item;
-    return translateExpression(node, scope);
+  /** `as` names the rows for what follows in the query. */
+  #name(node: KqlNode, input: Stage): Stage {
+    this.#names.set(nameOf(requireChild(node, 'Name')), { kind: 'tabular', stage: input });
+    return input;
   }
 
   #scope(stage: Stage | undefined, names: Names): Scope {
@@ -409,6 +279,42 @@ class QueryTranslator {
   }
 }
 
+type Operator = (node: KqlNode, input: Stage, pipe: KqlNode, context: OperatorContext) => Stage;
+
+const operators: Readonly<Record<string, Operator>> = {
+  FilterOperator: (node, input, _pipe, context) => filter(node, input, context),
+  TakeOperator: (node, input, _pipe, context) => take(node, input, context),
+  SortOperator: (node, input, _pipe, context) => sort(node, input, context),
+  TopOperator: (node, input, _pipe, context) => top(node, input, context),
+  CountOperator: (_node, input, pipe, { pipeline }) =>
+    pipeline.add([{ sql: 'count(*)', type: 'long' }], `from ${input.from}`, resultColumns(pipe)),
+  ProjectOperator: project,
+  ProjectAwayOperator: (_node, input, pipe, context) => pickColumns(input, pipe, context),
+  ProjectKeepOperator: (_node, input, pipe, context) => pickColumns(input, pipe, context),
+  ProjectReorderOperator: (_node, input, pipe, context) => pickColumns(input, pipe, context),
+  ProjectRenameOperator: (_node, input, pipe, { pipeline }) =>
+    pipeline.carry(input, input.columns.map(asExpression), resultColumns(pipe)),
+  ExtendOperator: extend,
+  SerializeOperator: (node, input, pipe, context) =>
+    extend(
+      node,
+      input.hasOrder ? { ...input, isSerialized: true } : context.pipeline.order(input, ''),
+      pipe,
+      context,
+    ),
+  DistinctOperator: distinct,
+  SummarizeOperator: summarize,
+  JoinOperator: join,
+  LookupOperator: join,
+  UnionOperator: (node, input, pipe, context) =>
+    union(node, { stage: input, node: requireChild(pipe, 'Expression') }, pipe, context),
+  MvExpandOperator: expandValues,
+  ParseOperator: (node, input, pipe, context) => parseText(node, input, pipe, context, false),
+  ParseWhereOperator: (node, input, pipe, context) => parseText(node, input, pipe, context, true),
+  GetSchemaOperator: (_node, input, _pipe, { pipeline }) => makeSchemaRows(input, pipeline),
+  RenderOperator: (_node, input) => input,
+};
+
 const operatorsWithParameters: readonly string[] = [
   'JoinOperator',
   'LookupOperator',
@@ -423,21 +329,3 @@ function requireOnlyHints(node: KqlNode): void {
   const other = childOf(node, 'Parameters')?.children.find((child) => !textOf(child).startsWith('hint.'));
   if (other !== undefined) throw makeNotSupported(`${node.kind} with ${textOf(other)}`);
 }
-
-function namedAs(item: KqlNode): string | undefined {
-  if (item.kind === 'SimpleNamedExpression') return nameOf(requireChild(item, 'Name'));
-  return item.kind === 'NameReference' ? nameOf(item) : undefined;
-}
-
-/** `extend tostring(a)` has the name of its argument, and so replaces the column. */
-function replacedBy(item: KqlNode, input: Stage): string | undefined {
-  if (item.kind !== 'FunctionCallExpression') return undefined;
-  const [argument] = elementsOf(childOf(requireChild(item, 'ArgumentList'), 'Expressions'));
-  if (argument?.kind !== 'NameReference') return undefined;
-  const name = nameOf(argument);
-  const isOfColumn = input.columns.some((column) => column.name === name);
-  return isOfColumn && namesLikeArgument.test(nameOf(requireChild(item, 'Name'))) ? name : undefined;
-}
-
-const namesLikeArgument =
-  /^(?:tostring|toint|tolong|todouble|toreal|tobool|todatetime|totimespan|toguid|todecimal|tohex|bin|bin_at|floor|ceiling|round|startofday|abs|sqrt|log|log10|log2|exp|exp2)$/;

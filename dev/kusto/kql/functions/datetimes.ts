@@ -15,7 +15,7 @@ import {
   weekOfYear,
 } from '../calendar.ts';
 import { literalSql } from '../values.ts';
-import { coerce, type FunctionTranslator, one, type ScriptEntry } from './function-entry.ts';
+import { callScript, coerce, type FunctionTranslator, one, type ScriptEntry } from './function-entry.ts';
 
 const HOUR = 36_000_000_000n;
 const MINUTE = 600_000_000n;
@@ -197,7 +197,6 @@ const ofUnixTime = (ticksPerUnit: bigint, unitsPerTick = 1n): ScriptEntry => ({
 });
 
 export const datetimeScripts: Readonly<Record<string, ScriptEntry>> = {
-  startofday: start('day'),
   startofweek: start('week'),
   startofmonth: start('month'),
   startofyear: start('year'),
@@ -235,8 +234,9 @@ export const datetimeScripts: Readonly<Record<string, ScriptEntry>> = {
   unixtime_nanoseconds_todatetime: ofUnixTime(1n, 100n),
 };
 
-/** What `make_timespan()` names. */
+/** What other translations name. */
 export const hiddenDatetimeScripts: Readonly<Record<string, ScriptEntry>> = {
+  startofday: start('day'),
   timespan_of_parts: {
     parameters: ['long', 'long', 'long', 'real'],
     result: 'timespan',
@@ -265,7 +265,15 @@ const makeTimespan: FunctionTranslator = (args, { name }) => {
   return { sql: `kql_timespan_of_parts(${whole.join(', ')}, ${rest})`, type: 'timespan' };
 };
 
+/** Without an offset it is what loads are counted by, so it is left to DuckDB; no datetime is below zero. */
+const startOfDay: FunctionTranslator = (args, { name }) => {
+  const [value] = args;
+  if (args.length !== 1 || value?.type !== 'datetime') return callScript(name, start('day'), args);
+  return { sql: `(${value.sql} - ${value.sql} % ${TICKS_PER_DAY})`, type: 'datetime' };
+};
+
 export const datetimeFunctions: Readonly<Record<string, FunctionTranslator>> = {
+  startofday: startOfDay,
   make_timespan: makeTimespan,
   now: ([offset], { scope, name }) => {
     const base = literalSql(ticksFromUnixMs(scope.nowMs), 'datetime');
