@@ -1,7 +1,7 @@
 import { makeInlineSource } from '../ingest/download.ts';
 import { IngestionError } from '../ingest/ingestion-error.ts';
 import { readProperties } from '../ingest/ingestion-message.ts';
-import { type LoadResult, loadSources } from '../ingest/load-sources.ts';
+import { AlreadyIngested, type LoadResult, loadSources } from '../ingest/load-sources.ts';
 import { type ResultTable, runQuery } from '../kql/run-query.ts';
 import { KustoError, makeAlreadyExists, makeNotSupported, makeSyntaxError } from '../kusto-error.ts';
 import type { Extent, StoredTable } from '../storage/catalog.ts';
@@ -108,6 +108,9 @@ async function loadText(
     table: table.name,
     properties: readProperties(options),
     sources: [{ sourcePath: 'inline', data: makeInlineSource(bytes) }],
+  }).catch((error: unknown): LoadResult => {
+    if (error instanceof AlreadyIngested) return { outcomes: [], extent: undefined };
+    throw error;
   });
   const [outcome] = result.outcomes;
   if (outcome instanceof IngestionError && outcome.errorCode !== 'BadRequest_NoRecordsOrWrongFormat')

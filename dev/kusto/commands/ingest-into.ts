@@ -2,7 +2,7 @@ import { runConcurrently } from '../ingest/concurrency.ts';
 import { type DownloadedSource, downloadSource, MAX_SOURCE_BYTES } from '../ingest/download.ts';
 import { cutSecrets, IngestionError } from '../ingest/ingestion-error.ts';
 import { type IngestionProperties, readProperties } from '../ingest/ingestion-message.ts';
-import { hasIngestByTag, loadSources } from '../ingest/load-sources.ts';
+import { AlreadyIngested, loadSources } from '../ingest/load-sources.ts';
 import type { ResultTable } from '../kql/run-query.ts';
 import { makeSyntaxError } from '../kusto-error.ts';
 import type { StoredTable } from '../storage/catalog.ts';
@@ -45,12 +45,10 @@ interface IngestInput {
 }
 
 async function load(input: IngestInput, context: CommandContext): Promise<ResultTable> {
-  const { operationId, table, urls, options } = input;
+  const { operationId, urls, options } = input;
   const startedAtMs = Date.now();
   const properties = readProperties(options);
-  const { store } = context;
-  const isThere = hasIngestByTag(store, table, properties.ingestIfNotExists);
-  const extentId = isThere ? NO_EXTENT : await loadAll(input, properties, context);
+  const extentId = await loadAll(input, properties, context);
   const duration = formatTimespan(BigInt(Date.now() - startedAtMs) * 10_000n);
   return makeTable(
     'ExtentId:guid, ItemLoaded, Duration:timespan, HasErrors:bool, OperationId:guid',
@@ -58,7 +56,7 @@ async function load(input: IngestInput, context: CommandContext): Promise<Result
   );
 }
 
-/** @returns the id of the extent. @throws IngestionError of the first source that can't be loaded. */
+/** @returns the id of the extent, or `NO_EXTENT` when `ingestIfNotExists` found one of its tags. @throws IngestionError of the first source that can't be loaded. */
 async function loadAll(
   { operationId, table, urls, options }: IngestInput,
   properties: IngestionProperties,
@@ -106,7 +104,9 @@ async function loadAll(
       properties,
       sources,
       isAllOrNothing: true,
-    }).catch((error: unknown) => fail(error, urls[0] ?? ''));
+    }).catch((error: unknown) =>
+      error instanceof AlreadyIngested ? { extent: undefined } : fail(error, urls[0] ?? ''),
+    );
     return extent?.id ?? NO_EXTENT;
   } finally {
     for (const source of fetched) await source?.dispose();

@@ -7,7 +7,7 @@ import { runConcurrently } from './concurrency.ts';
 import { type DownloadedSource, downloadSource, MAX_SOURCE_BYTES } from './download.ts';
 import type { BatchRecord, IngestionCounters } from './ingestion-counters.ts';
 import { IngestionError } from './ingestion-error.ts';
-import { hasIngestByTag, type LoadResult, loadSources } from './load-sources.ts';
+import { AlreadyIngested, hasIngestByTag, type LoadResult, loadSources } from './load-sources.ts';
 import { type IngestionReport, makeReport, type StatusReporter } from './status-reports.ts';
 
 /** Downloads at a time, over all batches. */
@@ -95,7 +95,7 @@ export class BatchLoader {
     try {
       await this.#fetchAll(batch, { fetched, failed, skipped, canceled });
       if (this.#abort.signal.aborted) return;
-      const loaded = await this.#append(batch, { fetched, failed });
+      const loaded = await this.#append(batch, { fetched, failed, skipped });
       const reports: IngestionReport[] = [];
       const done: BatchItem[] = [...skipped, ...canceled];
       for (const item of skipped)
@@ -164,10 +164,7 @@ export class BatchLoader {
         // Whatever it is, the source has to end with a report: what is nobody's fault is tried again.
         into.failed.push({
           item,
-          error:
-            error instanceof IngestionError
-              ? error
-              : new IngestionError('General_InternalServerError', (error as Error).message, 'Transient'),
+          error: toIngestionError(error),
         });
       }
     });
@@ -215,9 +212,10 @@ export class BatchLoader {
     sources: {
       readonly fetched: readonly Fetched[];
       readonly failed: { item: BatchItem; error: IngestionError }[];
+      readonly skipped: BatchItem[];
     },
   ): Promise<{ items: BatchItem[]; rows: number; extentId: string | null }> {
-    const { fetched, failed } = sources;
+    const { fetched, failed, skipped } = sources;
     const [first] = batch.items;
     if (fetched.length === 0 || first === undefined) return { items: [], rows: 0, extentId: null };
     let result: LoadResult;
@@ -229,11 +227,8 @@ export class BatchLoader {
         sources: fetched.map(({ item, data }) => ({ data, sourcePath: item.message.sourcePath })),
       });
     } catch (error) {
-      const reason =
-        error instanceof IngestionError
-          ? error
-          : new IngestionError('General_InternalServerError', (error as Error).message, 'Transient');
-      failed.push(...fetched.map(({ item }) => ({ item, error: reason })));
+      if (error instanceof AlreadyIngested) skipped.push(...fetched.map(({ item }) => item));
+      else failed.push(...fetched.map(({ item }) => ({ item, error: toIngestionError(error) })));
       return { items: [], rows: 0, extentId: null };
     }
     const items: BatchItem[] = [];
@@ -287,6 +282,12 @@ export class BatchLoader {
     if (resources.ownsBlob(item.message.blobUrl))
       await resources.deleteBlob(item.message.blobUrl).catch(() => undefined);
   }
+}
+
+function toIngestionError(error: unknown): IngestionError {
+  return error instanceof IngestionError
+    ? error
+    : new IngestionError('General_InternalServerError', (error as Error).message, 'Transient');
 }
 
 function makeRecord(batch: Batch, reason: SealReason): BatchRecord {

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import { IngestionError } from './ingestion-error.ts';
+import { requireRecordLength } from './record-limit.ts';
 
 const delimiters: Readonly<Record<string, string>> = {
   csv: ',',
@@ -10,9 +11,6 @@ const delimiters: Readonly<Record<string, string>> = {
   scsv: ';',
   sohsv: '\u0001',
 };
-
-/** A record longer than this fails the source. */
-const MAX_RECORD_CHARS = 64 * 1024 * 1024;
 
 export type FieldsHandler = (fields: readonly string[], lineNumber: number) => void;
 
@@ -28,7 +26,12 @@ export async function readDelimited(
 ): Promise<void> {
   if (format === 'raw') {
     const chunks: Buffer[] = [];
-    for await (const chunk of source) chunks.push(chunk as Buffer);
+    let sizeBytes = 0;
+    for await (const chunk of source) {
+      chunks.push(chunk as Buffer);
+      sizeBytes += (chunk as Buffer).length;
+      requireRecordLength({ length: sizeBytes }, 1);
+    }
     onRecord([stripMark(Buffer.concat(chunks).toString('utf8'))], 1);
     return;
   }
@@ -66,6 +69,7 @@ class LineSplitter {
     const lines = (this.#rest + text).split('\n');
     this.#rest = lines.pop() ?? '';
     for (const line of lines) this.#emit(line);
+    requireRecordLength(this.#rest, this.#lineNumber + 1);
   }
 
   end(): void {
@@ -96,12 +100,7 @@ class DelimitedParser {
   write(text: string): void {
     this.#text += text;
     this.#parse(false);
-    if (this.#text.length > MAX_RECORD_CHARS) {
-      throw new IngestionError(
-        'Stream_InputStreamTooLarge',
-        `Record ${this.#lineNumber + 1} is longer than 64 MB.`,
-      );
-    }
+    requireRecordLength(this.#text, this.#lineNumber + 1);
   }
 
   end(): void {

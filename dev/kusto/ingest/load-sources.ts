@@ -10,7 +10,8 @@ import type { DownloadedSource, SourcePart } from './download.ts';
 import { IngestionError } from './ingestion-error.ts';
 import { type MappedColumn, mappingKindOf, planColumns, resolveMapping } from './ingestion-mapping.ts';
 import type { IngestionProperties } from './ingestion-message.ts';
-import { readJsonLines, readMultiJson } from './json-reader.ts';
+import { readJsonLines } from './json-reader.ts';
+import { readMultiJson } from './multi-json-reader.ts';
 import { planParquet, readParquet } from './parquet-columns.ts';
 import { makeRecordRowBuilder, makeTextRowBuilder } from './row-builder.ts';
 
@@ -32,6 +33,7 @@ export interface LoadResult {
  * Loads sources that share their ingestion properties into one extent, in one transaction. A source that can't be
  * read leaves no row and does not touch the others.
  * @throws IngestionError for what concerns all of them: the table, the mapping, the format.
+ * @throws AlreadyIngested when `ingestIfNotExists` names a tag that the table has.
  */
 export async function loadSources(
   store: Store,
@@ -61,6 +63,8 @@ export async function loadSources(
 
   function loadOnce(): Promise<LoadResult> {
     return store.write(async (transaction) => {
+      // Asked here, where nobody else can write: of two at the same time only one may load.
+      if (hasIngestByTag(store, table, properties.ingestIfNotExists)) throw new AlreadyIngested();
       const extentNumber = store.catalog.takeExtentNumber();
       const outcomes: (number | IngestionError)[] = [];
       const columns = planColumns(table.columns, mapping, kind);
@@ -124,6 +128,9 @@ export function hasIngestByTag({ catalog }: Store, table: StoredTable, tags: rea
   const present = new Set(catalog.extentsOf(table).flatMap((extent) => extent.tags));
   return tags.some((tag) => present.has(`ingest-by:${tag}`));
 }
+
+/** `ingestIfNotExists` found one of its tags: nothing was loaded. */
+export class AlreadyIngested extends Error {}
 
 class BrokenSource extends Error {
   readonly ordinal: number;

@@ -2,6 +2,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32, deflateRawSync, zstdCompress } from 'node:zlib';
+import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { DuckDBInstance } from '@duckdb/node-api';
 import avro from 'avsc';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -331,7 +333,7 @@ test('parquet: what each type becomes in each column type, and what it does not'
   }
 });
 
-test(';AwsCredentials= is signed as S3 asks for it; a wrong key is forbidden', async () => {
+test(';AwsCredentials= is signed as S3 asks for it; a wrong key and an expired URL are forbidden', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'kusto-s3-'));
   const s3 = await startS3({ folder, buckets: ['bucket'] });
   try {
@@ -344,6 +346,25 @@ test(';AwsCredentials= is signed as S3 asks for it; a wrong key is forbidden', a
     expect(await local.rows('Signed')).toEqual([[5]]);
     const wrong = await load('Signed', `${url};AwsCredentials=${accessKeyId},wrong`, {});
     expect(wrong).toMatchObject({ ErrorCode: 'Download_Forbidden', FailureStatus: 'Permanent' });
+    const client = new S3Client({
+      endpoint,
+      region: s3.settings.region,
+      forcePathStyle: true,
+      credentials: { accessKeyId, secretAccessKey },
+    });
+    const command = new GetObjectCommand({ Bucket: 'bucket', Key: "a b/it's (1)+ü!.json" });
+    const expired = await getSignedUrl(client, command, {
+      expiresIn: 60,
+      signingDate: new Date(Date.now() - 3_600_000),
+    });
+    expect(await load('Signed', await getSignedUrl(client, command), {})).toMatchObject({
+      Status: 'Succeeded',
+    });
+    expect(await load('Signed', expired, {})).toMatchObject({
+      ErrorCode: 'Download_Forbidden',
+      FailureStatus: 'Permanent',
+    });
+    client.destroy();
     const odd = await load('Signed', `${url};AwsCredentials=a,b,token`, {});
     expect(odd).toMatchObject({ ErrorCode: 'BadRequest_InvalidBlobUri' });
     expect(JSON.stringify([good, wrong, odd])).not.toMatch(/AwsCredentials=(?!ID)/);
@@ -406,4 +427,49 @@ test('unix times keep 100 ns, decimals that can not be stored exactly fail their
       ErrorCode: 'BadRequest_NotSupportedLocally',
     });
   expect(await local.rows('Exact | count')).toEqual([[1]]);
+});
+
+test('multijson: objects and arrays across pieces of the download, escapes, and what is neither', async () => {
+  await local.rows('.create table Multi (a:long, s:string)');
+  const good = '[{"a":1,"s":"x]}\\\\"},\n{"a":2,"s":"\\"{"}]{"a":3}{"a":4,"s":{"k":[1,{}]}}';
+  // A long text puts the next object beyond the first piece.
+  const long = `{"a":5,"s":"${'\\"'.repeat(400_000)}"}[{"a":6}]`;
+  const properties = { format: 'multijson' };
+  expect(await load('Multi', serve('/good.json', good + long), properties)).toMatchObject({
+    Status: 'Succeeded',
+  });
+  expect(
+    await local.rows('Multi | order by a asc | project a, s = substring(s, 0, 12), n = strlen(s)'),
+  ).toEqual([
+    [1, 'x]}\\', 4],
+    [2, '"{', 2],
+    [3, '', 0],
+    [4, '{"k":[1,{}]}', 12],
+    [5, '"'.repeat(12), 400_000],
+    [6, '', 0],
+  ]);
+  for (const bad of ['[1]', '[{"a":1}', '{"a":1', '{"a":1}]', '"text"', '[[{"a":1}]]', '{"a":nope}'])
+    expect([bad, await load('Multi', serve('/bad.json', bad), properties)]).toMatchObject([
+      bad,
+      { ErrorCode: 'BadRequest_InvalidBlob' },
+    ]);
+  const single = { format: 'singlejson' };
+  expect(await load('Multi', serve('/two.json', '{"a":7}{"a":8}'), single)).toMatchObject({
+    Status: 'Failed',
+  });
+  expect(await local.rows('Multi | count')).toEqual([[6]]);
+});
+
+test('limits: a source of more than 6 GB, a record of more than 64 MB, cells of more than 1 MiB', async () => {
+  await local.rows('.create table Limits (s:string, d:dynamic)');
+  const huge = await local.post('Limits', serve('/small.json', '{"s":"x"}'), { rawSize: 7 * 1024 ** 3 });
+  await local.load(1);
+  expect(await local.finalStatusOf(huge)).toMatchObject({ ErrorCode: 'BadRequest_FileTooLarge' });
+  const record = serve('/record.txt', Buffer.alloc(65 * 1024 * 1024, 'x'));
+  expect(await load('Limits', record, { format: 'raw' })).toMatchObject({
+    ErrorCode: 'Stream_InputStreamTooLarge',
+  });
+  const cell = 'y'.repeat(1024 * 1024 + 1);
+  await load('Limits', serve('/cell.json', JSON.stringify({ s: cell, d: [cell] })), {});
+  expect(await local.rows('Limits | project strlen(s), isnull(d)')).toEqual([[1024 * 1024, true]]);
 });

@@ -39,6 +39,18 @@ test('a malformed JSON line is dropped, a value of another type is null, a strin
   ]);
 });
 
+test('of two messages with the same ingest-by tag only one is loaded, also at the same time', async () => {
+  await local.rows('.create table Once (a:long)');
+  const properties = { tags: '["ingest-by:once"]', ingestIfNotExists: '["once"]' };
+  const url = serve('/once.json', '{"a":1}');
+  const ids = await Promise.all(Array.from({ length: 6 }, () => local.post('Once', url, { properties })));
+  await local.load(6);
+  const states = await Promise.all(ids.map(async (id) => (await local.finalStatusOf(id))['Status']));
+  expect(states.filter((state) => state === 'Succeeded')).toHaveLength(1);
+  expect(states.filter((state) => state === 'Skipped')).toHaveLength(5);
+  expect(await local.rows('Once | count')).toEqual([[1]]);
+});
+
 test('a message that comes twice is loaded twice', async () => {
   await local.rows('.create table Twice (a:long)');
   const url = serve('/twice.json', '{"a":1}\n');
