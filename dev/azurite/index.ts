@@ -113,9 +113,6 @@ function makeArguments(options: AzuriteOptions): string[] {
     ...(options.inMemory ? ['--inMemoryPersistence'] : ['--location', options.folder]),
     ...['--blobHost', '127.0.0.1', '--queueHost', '127.0.0.1', '--tableHost', '127.0.0.1'],
     ...['--blobPort', String(blob), '--queuePort', String(queue), '--tablePort', String(table)],
-    // Azure keeps idle connections for minutes. After Azurite's 5 s a request can meet a connection that is being closed,
-    // and a post that fails so may have arrived or not.
-    ...['--blobKeepAliveTimeout', '120', '--queueKeepAliveTimeout', '120', '--tableKeepAliveTimeout', '120'],
     ...['--silent', '--loose', '--skipApiVersionCheck', '--disableTelemetry'],
   ];
 }

@@ -44,6 +44,17 @@ export const events = {
       message: error.message,
     });
   },
+  /** Posts of which nobody knows whether the message is in: their objects wait for ADX's report, or for the fence. */
+  postsAmbiguous: (
+    logger: Logger,
+    input: RunFields & {
+      readonly shard: string;
+      readonly unit: number;
+      readonly objects: number;
+      readonly sourceId: string;
+      readonly message: string;
+    },
+  ) => logger.log('warn', 'posts without a clear answer', { event: 'postsAmbiguous', ...input }),
   settlingFailed: (
     logger: Logger,
     input: RunFields & { readonly shard: string; readonly error: LoaderError },

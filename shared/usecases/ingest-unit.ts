@@ -184,6 +184,7 @@ async function postRound(
   );
   const results = await allOf(mine, mine.length, ({ attempt }) => post(work, attempt));
 
+  tellAmbiguous(loader, work, mine, results);
   const accepted = mine.filter((_, index) => results[index]!.result === 'accepted');
   const queuedAt = loader.now().toISOString();
   await loader.ledger.write(
@@ -195,6 +196,31 @@ async function postRound(
     return result.result === 'refused'
       ? [{ object: attempt.object, stored: { value: attempt.entry, etag }, message: result.message }]
       : [];
+  });
+}
+
+/** One line for a group, with the first of its objects: what cuts one post off mostly cuts its neighbours off, too. */
+function tellAmbiguous(
+  loader: Loader,
+  { input: { runId, epoch, shard, unit } }: UnitWork,
+  mine: readonly { readonly attempt: Attempt }[],
+  results: readonly PostResult[],
+): void {
+  const ambiguous = mine.flatMap(({ attempt }, index) => {
+    const result = results[index]!;
+    return result.result === 'ambiguous' ? [{ ...attempt.entry, message: result.message }] : [];
+  });
+  const [first] = ambiguous;
+  if (first === undefined) return;
+  const { sourceId, message } = first;
+  events.postsAmbiguous(loader.logger, {
+    runId,
+    epoch,
+    shard,
+    unit,
+    objects: ambiguous.length,
+    sourceId,
+    message,
   });
 }
 

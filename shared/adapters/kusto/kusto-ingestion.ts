@@ -4,6 +4,7 @@ import type { Ingestion, IngestionRequest, PostResult } from '../../ports/ingest
 import { createClusterClient } from './cluster-client.ts';
 import { engineEndpointOf, ingestionEndpointOf } from './cluster-endpoints.ts';
 import { clusterErrorOf } from './cluster-error.ts';
+import { createFreshConnections } from './fresh-connections.ts';
 import { encodeMessage, MAX_MESSAGE_CHARACTERS, makeIngestionMessage } from './ingestion-message.ts';
 import { createIngestionResources, type IngestionResources } from './ingestion-resources.ts';
 import { createQueuePoster } from './queue-poster.ts';
@@ -60,11 +61,13 @@ export function createKustoIngestion(options: KustoIngestionOptions): Ingestion 
     now,
   });
   const { postTimeoutMs } = options;
+  const connections = createFreshConnections();
   const poster = createQueuePoster({
     random,
+    connections,
     ...(postTimeoutMs === undefined ? {} : { timeoutMs: postTimeoutMs }),
   });
-  const statusTable = createStatusTable();
+  const statusTable = createStatusTable(connections);
 
   const getResources = async (): Promise<IngestionResources> => {
     try {

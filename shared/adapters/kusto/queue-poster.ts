@@ -1,6 +1,7 @@
 import type { QueueClient } from '@azure/storage-queue';
 import { redact } from '../../errors/loader-error.ts';
 import type { PostResult } from '../../ports/ingestion.ts';
+import { createFreshConnections, type FreshConnections } from './fresh-connections.ts';
 
 const POST_TIMEOUT_MS = 30_000;
 
@@ -17,11 +18,17 @@ export interface QueuePosterOptions {
   readonly random?: () => number;
   /** Default 30 s. */
   readonly timeoutMs?: number;
+  /** Default connections of its own. */
+  readonly connections?: FreshConnections;
 }
 
 /** Posts to Azure queues by their SAS URLs. Clients are kept, so that connections are used again. */
 export function createQueuePoster(options: QueuePosterOptions = {}): QueuePoster {
-  const { random = Math.random, timeoutMs = POST_TIMEOUT_MS } = options;
+  const {
+    random = Math.random,
+    timeoutMs = POST_TIMEOUT_MS,
+    connections = createFreshConnections(),
+  } = options;
   // By the URL without its SAS: a new SAS takes the place of the old one.
   const clients = new Map<string, { readonly url: string; readonly client: QueueClient }>();
 
@@ -29,9 +36,18 @@ export function createQueuePoster(options: QueuePosterOptions = {}): QueuePoster
     const name = url.split('?')[0] ?? url;
     const known = clients.get(name);
     if (known?.url === url) return known.client;
-    const { QueueClient } = await import('@azure/storage-queue');
+    const { newPipeline, QueueClient } = await import('@azure/storage-queue');
     // A retry of the SDK after a lost answer would put the message in twice.
-    const client = new QueueClient(url, undefined, { retryOptions: { maxTries: 1 } });
+    const pipeline = newPipeline(undefined, { retryOptions: { maxTries: 1 } });
+    pipeline.factories.push({
+      create: (next) => ({
+        sendRequest: (request) => {
+          request.agent = connections.agentFor(request.url);
+          return next.sendRequest(request);
+        },
+      }),
+    });
+    const client = new QueueClient(url, pipeline);
     clients.set(name, { url, client });
     return client;
   }

@@ -3,6 +3,7 @@ import type { IngestionStatus } from '../../domain/ingestion-status.ts';
 import { LoaderError } from '../../errors/loader-error.ts';
 import type { IngestionRequest } from '../../ports/ingestion.ts';
 import { isLoopback } from './cluster-endpoints.ts';
+import { createFreshConnections, type FreshConnections } from './fresh-connections.ts';
 
 const READS_IN_FLIGHT = 32;
 const INSERT_TIMEOUT_MS = 30_000;
@@ -38,15 +39,19 @@ interface Clients {
   readonly reading: TableClient;
 }
 
-/** Status tables by their SAS URLs. Clients are kept, so that connections are used again. */
-export function createStatusTable(): StatusTable {
+/**
+ * Status tables by their SAS URLs. Clients are kept, so that connections are used again.
+ *
+ * @param connections - for what is tried once. Default connections of its own.
+ */
+export function createStatusTable(connections: FreshConnections = createFreshConnections()): StatusTable {
   const known = new Map<string, Clients>();
 
   async function clientsOf(url: string): Promise<Clients> {
     const name = url.split('?')[0] ?? url;
     const clients = known.get(name);
     if (clients?.url === url) return clients;
-    const made = await makeClients(url);
+    const made = await makeClients(url, connections);
     known.set(name, made);
     return made;
   }
@@ -94,7 +99,7 @@ const readTimeoutPolicy: Parameters<TableClient['pipeline']['addPolicy']>[0] = {
   },
 };
 
-async function makeClients(tableUrl: string): Promise<Clients> {
+async function makeClients(tableUrl: string, connections: FreshConnections): Promise<Clients> {
   const { TableClient, AzureSASCredential } = await import('@azure/data-tables');
   const url = new URL(tableUrl);
   // The last part is the table; what stands before it is the account where the host does not name it.
@@ -105,14 +110,16 @@ async function makeClients(tableUrl: string): Promise<Clients> {
   const allowInsecureConnection = isLoopback(url.hostname);
   const reading = new TableClient(account, table, sas, { allowInsecureConnection });
   reading.pipeline.addPolicy(readTimeoutPolicy);
-  return {
-    url: tableUrl,
-    inserting: new TableClient(account, table, sas, {
-      allowInsecureConnection,
-      retryOptions: { maxRetries: 0 },
-    }),
-    reading,
-  };
+  const retryOptions = { maxRetries: 0 };
+  const inserting = new TableClient(account, table, sas, { allowInsecureConnection, retryOptions });
+  inserting.pipeline.addPolicy({
+    name: 'freshConnectionPolicy',
+    sendRequest: (request, next) => {
+      request.agent = connections.agentFor(request.url);
+      return next(request);
+    },
+  });
+  return { url: tableUrl, inserting, reading };
 }
 
 function makePendingEntity(request: IngestionRequest, now: Date) {

@@ -156,6 +156,9 @@ describe('a run', () => {
     const summary = await run();
     expect(summary.objects).toMatchObject({ ingested: 19, unknown: 1 });
     expect(test_.ingestion.messages).toHaveLength(19);
+    expect(test_.logged.filter((line) => line.includes('postsAmbiguous'))).toEqual([
+      expect.stringMatching(/^warn .*"objects":2,.*"message":"The queue did not answer in time."/),
+    ]);
   });
 
   test('tries a refused post again and gives up after three rounds', async () => {
