@@ -1,7 +1,7 @@
 import { IngestionError } from './ingestion-error.ts';
 
 /** A record longer than this fails its source. */
-export const MAX_RECORD_CHARS = 64 * 1024 * 1024;
+const MAX_RECORD_CHARS = 64 * 1024 * 1024;
 
 /** @throws IngestionError `Stream_InputStreamTooLarge`. */
 export function requireRecordLength({ length }: { readonly length: number }, recordNumber: number): void {
