@@ -17,6 +17,9 @@ const given = process.env['HOST_URL'] ? await findGivenHost(process.env['HOST_UR
 /** A host on a machine at work takes its time, and its storage too. */
 const isRemote = given !== null;
 
+/** For what a test file does before its tests. */
+export const setUpTimeoutMs = isRemote ? 600_000 : 60_000;
+
 /** Folder of one of the suite's apps. */
 function appFolder(name: AppName): string {
   return fileURLToPath(new URL(`apps/${name}`, import.meta.url));
@@ -96,7 +99,9 @@ function required<Value>(value: Value | undefined, what: string): Value {
 async function findGivenHost(address: string): Promise<{ url: string; app: string }> {
   const url = address.replace(/\/+$/, '');
   for (const path of whoAmIPaths) {
-    const response = await fetch(`${url}${path}`);
+    const response = await fetch(`${url}${path}`).catch((cause: unknown) => {
+      throw new Error(`HOST_URL is ${url}, where nothing answers.`, { cause });
+    });
     if (!response.ok) continue;
     const { app } = (await response.json()) as { app: string };
     return { url, app };

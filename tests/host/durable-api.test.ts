@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { useApp } from './app-under-test.ts';
+import { setUpTimeoutMs, useApp } from './app-under-test.ts';
 import { DurableClient, type Status } from './durable-client.ts';
 
 const app = useApp('durable');
@@ -90,7 +90,7 @@ describe.skipIf(!app.isServed)(`${app.title}: the Durable API`, () => {
       await client.durable('POST', `instances/${ids[4]}/terminate?reason=x`);
       await client.finish(ids[4]!);
       await client.until(ids[3]!, ({ runtimeStatus }) => runtimeStatus === 'Running');
-    });
+    }, setUpTimeoutMs);
 
     /** All instances of a query, page by page. */
     async function list(query: string): Promise<Status[]> {

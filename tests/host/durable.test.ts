@@ -91,6 +91,13 @@ describe.skipIf(!app.isServed)(`${app.title}: orchestrations`, () => {
     expect((await client.run('race')).output).toEqual(['won', 'after']);
   });
 
+  it('wait for the loser of a race alone, then go on', async () => {
+    const id = await client.start('lateLoser');
+    expect((await client.finish(id)).output).toEqual(['won', 14, 'after']);
+    // Each task ran once.
+    expect(await executions(`slow ${JSON.stringify({ of: id, value: 7 })}`)).toBe(1);
+  });
+
   it('get external events in order, early ones too', async () => {
     const id = await client.start('waiter');
     for (const value of [1, { two: 2 }]) expect(await client.raise(id, 'go', value)).toBe(202);

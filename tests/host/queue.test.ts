@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { QueueServiceClient } from '@azure/storage-queue';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { until, useApp } from './app-under-test.ts';
+import { setUpTimeoutMs, until, useApp } from './app-under-test.ts';
 
 /** As in the app's host.json. */
 const visibilityTimeoutMs = 1_000;
@@ -53,7 +53,7 @@ describe.skipIf(!app.isServed)(app.title, () => {
       await queue(name).createIfNotExists();
       await queue(name).clearMessages();
     }
-  });
+  }, setUpTimeoutMs);
 
   it('hands over a message with its metadata, writes the outputs and deletes it', async () => {
     const id = randomUUID();

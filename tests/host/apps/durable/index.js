@@ -71,9 +71,9 @@ df.app.activity('echo', {
 });
 df.app.activity('slow', {
   handler: async (input) => {
-    leaveTrace(`slow ${input}`);
+    leaveTrace(`slow ${JSON.stringify(input)}`);
     await sleep(30);
-    return input * 2;
+    return (input.value ?? input) * 2;
   },
 });
 df.app.activity('fail', {
@@ -187,6 +187,13 @@ df.app.orchestration('race', function* (context) {
   if (winner === work) deadline.cancel();
   const after = yield context.df.callActivity('echo', 'after');
   return [work.result, after];
+});
+df.app.orchestration('lateLoser', function* (context) {
+  const fast = context.df.callActivity('echo', 'won');
+  const slow = context.df.callActivity('slow', { of: context.df.instanceId, value: 7 });
+  yield context.df.Task.any([fast, slow]);
+  const late = yield slow;
+  return [fast.result, late, yield context.df.callActivity('echo', 'after')];
 });
 df.app.orchestration('waiter', function* (context) {
   const first = yield context.df.waitForExternalEvent('go');
