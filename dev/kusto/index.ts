@@ -18,7 +18,7 @@ import { ingestStream } from './ingest/streaming-ingestion.ts';
 import { TrackedOperations } from './ingest/tracked-operations.ts';
 import { makeQueryFunctions } from './kql/functions/index.ts';
 import { KqlParser } from './kql/parser.ts';
-import { runQuery } from './kql/run-query.ts';
+import { MAX_ANSWER_ROWS, runQuery } from './kql/run-query.ts';
 import type { BatchingPolicy } from './storage/catalog.ts';
 import {
   IngestionResources,
@@ -190,7 +190,14 @@ async function start(
     requestCounts,
     token: options.token && makeTokenCheck(options.token),
     runQuery: (database, text, parameters) =>
-      runQuery({ store, parser, database: resolveDatabase(database), text, parameters }),
+      runQuery({
+        store,
+        parser,
+        database: resolveDatabase(database),
+        text,
+        parameters,
+        maxRows: MAX_ANSWER_ROWS,
+      }),
     resolveDatabase,
     rest: { queuer, operations: tracked, resources, resourceLifetimeMs },
     ingestStream: async (request) => {

@@ -1,5 +1,6 @@
 import { type Column, requireColumnType, typeNames } from '../column-types.ts';
 import type { ResultTable } from '../kql/run-query.ts';
+import { makeErrorBody } from '../kusto-error.ts';
 import { formatDatetime, ticksFromUnixMs } from '../ticks.ts';
 
 interface V1Table {
@@ -58,7 +59,22 @@ export function makeV1QueryAnswer(table: ResultTable, activityId: string, client
     columns: columnsOf(
       'Timestamp:datetime,Severity:int,SeverityName:string,StatusCode:int,StatusDescription:string,Count:int,RequestId:guid,ActivityId:guid,SubActivityId:guid,ClientActivityId:string',
     ),
-    rows: [[now, 4, 'Info', 0, done, 1, activityId, activityId, activityId, clientRequestId]],
+    rows: [
+      table.limit === undefined
+        ? [now, 4, 'Info', 0, done, 1, activityId, activityId, activityId, clientRequestId]
+        : [
+            now,
+            2,
+            'Error',
+            -2133196797,
+            table.limit.message,
+            1,
+            activityId,
+            activityId,
+            activityId,
+            clientRequestId,
+          ],
+    ],
   };
   const contents: ResultTable = {
     columns: columnsOf('Ordinal:long,Kind:string,Name:string,Id:string,PrettyName:string'),
@@ -119,6 +135,11 @@ export function makeV2Answer(table: ResultTable, activityId: string, clientReque
         ],
       ],
     },
-    { FrameType: 'DataSetCompletion', HasErrors: false, Cancelled: false },
+    {
+      FrameType: 'DataSetCompletion',
+      HasErrors: table.limit !== undefined,
+      Cancelled: false,
+      ...(table.limit && { OneApiErrors: [makeErrorBody(table.limit, { activityId, clientRequestId })] }),
+    },
   ];
 }

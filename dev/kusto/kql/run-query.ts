@@ -17,7 +17,12 @@ import { literalSql, sqlTypes } from './values.ts';
 export interface ResultTable {
   readonly columns: readonly Column[];
   readonly rows: readonly (readonly unknown[])[];
+  /** Set when there were more rows than an answer may have, and these are only the first of them. */
+  readonly limit?: KustoError;
 }
+
+/** Rows that a query may answer; the service cuts there, unless it is told not to, and reports the query as failed. */
+export const MAX_ANSWER_ROWS = 500_000;
 
 /** Runs KQL against one database. @throws KustoError. */
 export async function runQuery(input: {
@@ -27,6 +32,8 @@ export async function runQuery(input: {
   text: string;
   /** Values of `declare query_parameters`, as the client sent them. */
   parameters?: Readonly<Record<string, unknown>> | undefined;
+  /** Default: no limit. */
+  maxRows?: number;
 }): Promise<ResultTable> {
   const { store } = input;
   const database = store.catalog.requireDatabase(input.database);
@@ -37,6 +44,7 @@ export async function runQuery(input: {
     database: database.name,
     text: input.text,
     parameters: input.parameters,
+    maxRows: input.maxRows,
     findTable: (name) => {
       const table = store.catalog.findTable(database.name, name);
       return table && { from: table.physical, columns: table.columns, extentNumber: '_x' };
@@ -90,6 +98,7 @@ async function execute(
     readonly text: string;
     readonly extentsSql: string;
     readonly parameters?: Readonly<Record<string, unknown>> | undefined;
+    readonly maxRows?: number | undefined;
     findTable(name: string): BaseRelation | undefined;
   },
 ): Promise<ResultTable> {
@@ -112,15 +121,27 @@ async function execute(
   });
   let rows: DuckDBValue[][];
   try {
-    rows = await services.store.read(translated.sql);
+    const cut = query.maxRows === undefined ? '' : ` limit ${query.maxRows + 1}`;
+    rows = await services.store.read(translated.sql + cut);
   } catch (error) {
     throw describeFailure((error as Error).message);
   }
   const types = translated.columns.map((column) => column.type);
+  const isCut = query.maxRows !== undefined && rows.length > query.maxRows;
+  if (isCut) rows.length = query.maxRows;
   return {
+    ...(isCut && { limit: makeLimitError(query.maxRows) }),
     columns: translated.columns,
     rows: rows.map((row) => types.map((type, index) => encodeCell(row[index] ?? null, type))),
   };
+}
+
+function makeLimitError(maxRows: number): KustoError {
+  return new KustoError(
+    'LimitsExceeded',
+    `Query execution has exceeded the allowed limits (80DA0003): The results of this query exceed the set limit of ${maxRows} records, so not all records were returned (E_QUERY_RESULT_SET_TOO_LARGE, 0x80DA0003).`,
+    { type: 'Kusto.Data.Exceptions.KustoServicePartialQueryFailureLimitsExceededException' },
+  );
 }
 
 /** What went wrong in DuckDB, told as what it is: something that is not translated, or a value out of range. */

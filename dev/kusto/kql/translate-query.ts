@@ -152,6 +152,7 @@ class QueryTranslator {
       case 'NameReference': {
         const named = names.get(nameOf(node));
         if (named?.kind === 'tabular') return named.stage;
+        if (named?.kind === 'function') return this.#callTabular(nameOf(node), named, [], names);
         return this.#table(nameOf(node));
       }
       case 'FunctionCallExpression':
@@ -180,14 +181,21 @@ class QueryTranslator {
     const name = nameOf(requireChild(node, 'Name'));
     const args = elementsOf(childOf(requireChild(node, 'ArgumentList'), 'Expressions'));
     const declared = names.get(name);
-    if (declared?.kind === 'function') {
-      const bound = bindArguments(name, declared, args, this.#scope(undefined, names), translateExpression);
-      return this.#tabular(bound.body, bound.names);
-    }
+    if (declared?.kind === 'function') return this.#callTabular(name, declared, args, names);
     const [first] = args;
     if (name === 'table' && args.length === 1 && first?.kind === 'StringLiteralExpression')
       return this.#table(readStringLiteral(textOf(first)));
     throw makeNotSupported(`the function ${name}() as the source of a query`);
+  }
+
+  #callTabular(
+    name: string,
+    declared: Extract<Named, { kind: 'function' }>,
+    args: readonly KqlNode[],
+    names: Names,
+  ): Stage {
+    const bound = bindArguments(name, declared, args, this.#scope(undefined, names), translateExpression);
+    return this.#tabular(bound.body, bound.names);
   }
 
   #table(name: string): Stage {

@@ -176,6 +176,7 @@ const queries: readonly (readonly [query: string, rows: string])[] = [
   ['datatable(a:long)[] | count', '[[0]]'],
   ['let n = 2; let T = datatable(a:long)[1, 2, 3]; T | where a >= n | summarize sum(a)', '[[5]]'],
   ['let f = (x:long, y:long = 2) { let z = x * y; z + 1 }; print f(3), f(3, 5), f(y=1, x=1)', '[[7,16,2]]'],
+  ['let T = () { range x from 1 to 3 step 1 }; T | union (T()) | count', '[[6]]'],
   ['let T = (m:long) { range x from 1 to m step 1 }; T(3) | count', '[[3]]'],
   ['let T = materialize(range x from 1 to 3 step 1); T | join kind=inner (T) on x | count', '[[3]]'],
   ['range x from 1 to 3 step 1 | as W | union W | summarize sum(x)', '[[12]]'],

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { makeV1QueryAnswer } from '../../../dev/kusto/http/answers.ts';
+import { KustoError } from '../../../dev/kusto/kusto-error.ts';
 import { type KqlEndpoint, startKqlEndpoint } from './kql-endpoint.ts';
 
 let kql: KqlEndpoint;
@@ -119,4 +121,17 @@ test('query parameters are values of their type', async () => {
   expect(await kql.rawRows(query, { n: 7, s: '"quoted"' })).toContain('[[7,"quoted"');
   expect(await kql.error(query, { n: 'five' })).toMatchObject({ status: 400, '@permanent': true });
   expect(String((await kql.error(query, {}))['@message'])).toContain("'n'");
+});
+
+test('a query of more than 500,000 rows is cut and reported as failed', async () => {
+  const { status, text } = await kql.post('v2', { csl: 'range x from 1 to 500001 step 1' });
+  const completion = text.slice(text.lastIndexOf('{"FrameType"'));
+  expect({ status, rows: text.split('],[').length }).toEqual({ status: 200, rows: 500_000 });
+  expect(completion).toMatch(/"HasErrors":true.*"code":"LimitsExceeded".*E_QUERY_RESULT_SET_TOO_LARGE/);
+});
+
+test('v1 reports a cut query in its status, as an error', () => {
+  const limit = new KustoError('LimitsExceeded', 'too many');
+  const answer = makeV1QueryAnswer({ columns: [], rows: [], limit }, 'activity', 'request');
+  expect(JSON.stringify(answer)).toMatch(/,2,"Error",-?\d+,"too many"/);
 });
