@@ -10,6 +10,7 @@ import { startServer } from './http/server.ts';
 import { makeTokenCheck, type TokenOptions } from './http/token-check.ts';
 import { BatchLoader, type RetryPolicy } from './ingest/batch-loader.ts';
 import { Batcher, defaultBatchingPolicy } from './ingest/batching.ts';
+import { FaultyReporter } from './ingest/faulty-reporter.ts';
 import { makeCounters } from './ingest/ingestion-counters.ts';
 import { BlobQueuer } from './ingest/queue-blobs.ts';
 import { QueueReader } from './ingest/queue-reader.ts';
@@ -110,7 +111,7 @@ async function start(
   const operations = new Operations();
   const queuer = new BlobQueuer(resources.readyQueues, tracked);
   const stopped = new AbortController();
-  const reporter = new StatusReporter({
+  const statusReporter = new StatusReporter({
     failedQueues: resources.failedQueues,
     succeededQueues: resources.succeededQueues,
     onLost: ({ message, status }, reason) => {
@@ -124,6 +125,7 @@ async function start(
       counters.statusReportsRetried += 1;
     },
   });
+  const reporter = new FaultyReporter(statusReporter, faults, counters);
   const loader = new BatchLoader({
     store,
     resources,
@@ -242,7 +244,7 @@ async function start(
     await closed;
     stopped.abort();
     await operations.idle();
-    reporter.stop();
+    statusReporter.stop();
     await reader.stop();
     // Batches that are being appended finish: their messages would otherwise come twice.
     await loader.stop();

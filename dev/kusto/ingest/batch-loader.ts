@@ -5,10 +5,11 @@ import type { Store } from '../storage/store.ts';
 import type { Batch, BatchItem, SealReason } from './batching.ts';
 import { runConcurrently } from './concurrency.ts';
 import { type DownloadedSource, downloadSource, MAX_SOURCE_BYTES } from './download.ts';
+import type { FaultyReporter } from './faulty-reporter.ts';
 import type { BatchRecord, IngestionCounters } from './ingestion-counters.ts';
 import { IngestionError } from './ingestion-error.ts';
 import { AlreadyIngested, hasIngestByTag, type LoadResult, loadSources } from './load-sources.ts';
-import { type IngestionReport, makeReport, type StatusReporter } from './status-reports.ts';
+import { type IngestionReport, makeReport } from './status-reports.ts';
 
 /** Downloads at a time, over all batches. */
 const DOWNLOADS = 16;
@@ -27,7 +28,7 @@ export interface RetryPolicy {
 export interface BatchLoaderOptions {
   readonly store: Store;
   readonly resources: IngestionResources;
-  readonly reporter: StatusReporter;
+  readonly reporter: FaultyReporter;
   readonly faults: Faults;
   readonly counters: IngestionCounters;
   readonly retry: RetryPolicy;
@@ -138,7 +139,7 @@ export class BatchLoader {
       record.extentId = loaded.extentId;
       record.state = loaded.items.length > 0 || skipped.length > 0 ? 'committed' : 'failed';
       record.committedAt = new Date().toISOString();
-      await this.#report(reports);
+      await this.#options.reporter.write(reports);
       await runConcurrently(done, SETTLES, (item) => this.#settle(item, loaded.items));
     } finally {
       await Promise.all(fetched.map((source) => source.data.dispose()));
@@ -258,21 +259,6 @@ export class BatchLoader {
       Math.min(retry.maxDelayMs, retry.firstDelayMs * 2 ** item.attempt) / timeScale,
     );
     return undefined;
-  }
-
-  async #report(reports: readonly IngestionReport[]): Promise<void> {
-    const { faults, reporter, counters } = this.#options;
-    const now: IngestionReport[] = [];
-    for (const report of reports) {
-      if (faults.takeIngestionFault(report.message, 'suppressStatus') !== undefined) {
-        counters.statusReportsSuppressed += 1;
-        continue;
-      }
-      const delay = faults.takeIngestionFault(report.message, 'delay');
-      if (delay === undefined) now.push(report);
-      else setTimeout(() => void reporter.write([report]), delay.delayMs ?? 1_000).unref();
-    }
-    await reporter.write(now);
   }
 
   async #settle(item: BatchItem, loaded: readonly BatchItem[]): Promise<void> {

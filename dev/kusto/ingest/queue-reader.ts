@@ -3,9 +3,10 @@ import type { Faults } from '../faults.ts';
 import { nameOf, retryPassing } from '../storage/storage-retry.ts';
 import type { Batcher, BatchItem } from './batching.ts';
 import { runConcurrently } from './concurrency.ts';
+import type { FaultyReporter } from './faulty-reporter.ts';
 import type { IngestionCounters } from './ingestion-counters.ts';
 import { type ReadMessage, readIngestionMessage, UnreadableMessage } from './ingestion-message.ts';
-import { makeReport, type StatusReporter } from './status-reports.ts';
+import { makeReport } from './status-reports.ts';
 
 const IDLE_POLL_MS = 200;
 const MESSAGES_PER_POLL = 32;
@@ -16,7 +17,7 @@ const POLL_TIMEOUT_MS = 30_000;
 export interface QueueReaderOptions {
   readonly queues: readonly QueueClient[];
   readonly batcher: Batcher;
-  readonly reporter: StatusReporter;
+  readonly reporter: FaultyReporter;
   readonly faults: Faults;
   readonly counters: IngestionCounters;
   /** How long a message is hidden from other readers; renewed while it is held. */

@@ -253,6 +253,18 @@ test('a transient failure is tried again, and given up in the end', async () => 
   expect(local.sources.requests.filter((path) => path === '/e.json')).toHaveLength(3);
 });
 
+test('a body that breaks off is tried again, and none of its rows stays', async () => {
+  await local.rows('.create table Cut (a:long)');
+  local.sources.answers.set('/cut.json', { cut: '{"a":1}\n'.repeat(1_000) });
+  const id = await local.post('Cut', `${local.sources.url}/cut.json?sig=1`);
+  await local.load(1);
+  expect(await local.finalStatusOf(id)).toMatchObject({
+    ErrorCode: 'General_RetryAttemptsExceeded',
+    Details: expect.stringContaining('Download_UnknownError') as string,
+  });
+  expect(await local.rows('Cut | count')).toEqual([[0]]);
+});
+
 test('status goes to the queues when the message says so, and only failures when it says that', async () => {
   await local.rows('.create table Reported (a:long)');
   const resources = await local.rows('.get ingestion resources');

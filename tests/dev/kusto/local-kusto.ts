@@ -10,8 +10,8 @@ import { Client, KustoConnectionStringBuilder } from 'azure-kusto-data';
 import { type RunningAzurite, startAzurite } from '../../../dev/azurite/index.ts';
 import { type KustoOptions, type RunningKusto, startKusto } from '../../../dev/kusto/index.ts';
 
-/** What a small source server answers: a body, or a status. */
-export type SourceAnswer = Buffer | string | { readonly status: number };
+/** What a small source server answers: a body, a status, or a body that breaks off in its middle. */
+export type SourceAnswer = Buffer | string | { readonly status: number } | { readonly cut: string };
 
 /** Serves sources as S3 would serve presigned URLs. */
 export interface SourceServer {
@@ -29,7 +29,10 @@ async function startSourceServer(): Promise<SourceServer> {
     requests.push(path);
     const answer = answers.get(path) ?? { status: 404 };
     if (typeof answer === 'string' || Buffer.isBuffer(answer)) response.end(answer);
-    else {
+    else if ('cut' in answer) {
+      response.setHeader('content-length', answer.cut.length * 2);
+      response.write(answer.cut, () => request.socket.destroy());
+    } else {
       response.statusCode = answer.status;
       response.end();
     }

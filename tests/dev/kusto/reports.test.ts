@@ -4,6 +4,7 @@ import type { DequeuedMessageItem, QueueClient } from '@azure/storage-queue';
 import { expect, test, vi } from 'vitest';
 import { Faults } from '../../../dev/kusto/faults.ts';
 import { Batcher, type BatchItem, defaultBatchingPolicy } from '../../../dev/kusto/ingest/batching.ts';
+import { FaultyReporter } from '../../../dev/kusto/ingest/faulty-reporter.ts';
 import { makeCounters } from '../../../dev/kusto/ingest/ingestion-counters.ts';
 import { QueueReader } from '../../../dev/kusto/ingest/queue-reader.ts';
 import { StatusReporter } from '../../../dev/kusto/ingest/status-reports.ts';
@@ -110,17 +111,19 @@ test('a message that shows again after it was settled is removed, and an error w
     void added.settle();
   };
   const told = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+  const faults = new Faults();
+  const reporter = new StatusReporter({
+    failedQueues: [],
+    succeededQueues: [],
+    onLost: () => undefined,
+    onRetried: () => undefined,
+    onReport: () => undefined,
+  });
   const reader = new QueueReader({
     queues: [queue],
     batcher,
-    reporter: new StatusReporter({
-      failedQueues: [],
-      succeededQueues: [],
-      onLost: () => undefined,
-      onRetried: () => undefined,
-      onReport: () => undefined,
-    }),
-    faults: new Faults(),
+    reporter: new FaultyReporter(reporter, faults, counters),
+    faults,
     counters,
     visibilitySeconds: 60,
   });
