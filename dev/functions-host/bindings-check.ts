@@ -3,6 +3,8 @@ import type { FunctionsCore, RegisteredFunction } from './functions-core.ts';
 const triggers = ['httpTrigger', 'timerTrigger', 'queueTrigger', 'orchestrationTrigger', 'activityTrigger'];
 const inputs = ['durableClient', 'orchestrationClient'];
 const outputTypes = ['http', 'queue'];
+/** What the real host accepts; it leaves out functions with other names. */
+const functionName = /^[a-z][a-z0-9_-]{0,127}$/i;
 const retryTriggers = ['timertrigger'];
 
 /**
@@ -23,6 +25,7 @@ export function checkFunctions(core: FunctionsCore): void {
 function findProblems(fn: RegisteredFunction): string[] {
   const problems: string[] = [];
   const refuse = (text: string) => problems.push(`  Function "${fn.name}": ${text}`);
+  if (!functionName.test(fn.name)) refuse('names have at most 128 letters, digits, - and _, a letter first.');
   for (const [name, binding] of Object.entries(fn.bindings)) {
     const [kind, known] =
       name === fn.triggerName

@@ -1,8 +1,7 @@
 import type { QueueClient } from '@azure/storage-queue';
 import type { RegisteredFunction } from './functions-core.ts';
 import type { BindingInfo, RpcInvocationResponse, RpcTypedData } from './rpc.ts';
-import { resolveSettingNames } from './settings.ts';
-import { connectQueues } from './storage-connection.ts';
+import { connectQueues, resolveQueueName } from './storage-connection.ts';
 
 /** Writes `queue` output bindings. */
 export class QueueOutputs {
@@ -54,8 +53,7 @@ function isQueueOutput(binding: BindingInfo): boolean {
 
 function connect(binding: BindingInfo, functionName: string): QueueClient {
   const where = `the queue output of ${functionName}`;
-  const queueName = resolveSettingNames(String(binding.queueName ?? ''), where);
-  return connectQueues(binding.connection, where).getQueueClient(queueName);
+  return connectQueues(binding.connection, where).getQueueClient(resolveQueueName(binding.queueName, where));
 }
 
 /** Message text as it goes over the wire. */

@@ -4,8 +4,8 @@ import type { FunctionRunner } from './function-runner.ts';
 import type { RegisteredFunction } from './functions-core.ts';
 import { describeError, type Logger } from './log.ts';
 import type { RpcTypedData } from './rpc.ts';
-import { type QueueSettings, resolveSettingNames } from './settings.ts';
-import { connectQueues } from './storage-connection.ts';
+import type { QueueSettings } from './settings.ts';
+import { connectQueues, resolveQueueName } from './storage-connection.ts';
 
 /** How long a message stays hidden while its function runs; renewed at half time. */
 const leaseMs = 600_000;
@@ -42,7 +42,7 @@ export class QueueTrigger {
     this.#runsTwice = params.runsTwice;
     const { trigger, name } = params.fn;
     const where = `the queue trigger of ${name}`;
-    const queueName = resolveSettingNames(String(trigger.queueName ?? ''), where);
+    const queueName = resolveQueueName(trigger.queueName, where);
     this.#service = connectQueues(trigger.connection, where);
     this.#queue = this.#service.getQueueClient(queueName);
   }

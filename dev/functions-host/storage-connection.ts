@@ -1,4 +1,5 @@
 import { QueueServiceClient } from '@azure/storage-queue';
+import { resolveSettingNames } from './settings.ts';
 
 /** What a setting's name is followed by when the connection is one by identity. */
 const identitySuffixes = ['queueServiceUri', 'serviceUri', 'accountName'];
@@ -32,5 +33,18 @@ export function connectQueues(connection: unknown, where: string): QueueServiceC
   }
   throw new Error(
     `${where}: setting ${name} with a storage connection string is missing. Set it, for example to Azurite's.`,
+  );
+}
+
+/**
+ * Name of the queue that a binding names: with its `%SETTING%`s filled in, in small letters, as the real host does it.
+ *
+ * @throws when a setting is missing, or when no queue can have the name
+ */
+export function resolveQueueName(queueName: unknown, where: string): string {
+  const name = resolveSettingNames(String(queueName ?? ''), where).toLowerCase();
+  if (/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name) && name.length >= 3 && name.length <= 63) return name;
+  throw new Error(
+    `${where}: "${name}" is no name of a queue. Use 3 to 63 letters, digits and single hyphens inside.`,
   );
 }

@@ -22,4 +22,4 @@ it('loses nothing when it is killed at any one of its commits, before or after',
   expect(reached).toBeLessThan(commits);
 }, 400_000);
 
-it.each([3, 4, 5, 6])('loses nothing however often it is killed (seed %i)', killAgainAndAgain, 180_000);
+it.each([3, 4])('loses nothing however often it is killed (seed %i)', killAgainAndAgain, 180_000);

@@ -120,6 +120,14 @@ describe.skipIf(!app.isServed)(`${app.title}: orchestrations`, () => {
     expect(status.output).toBe('dropped');
   });
 
+  it('never get results of the execution before continue-as-new', async () => {
+    const id = await client.start('leavesWork', { round: 0 });
+    const { output } = await client.until(id, ({ runtimeStatus }) => runtimeStatus === 'Completed');
+    const [waitedMs, echoed] = output as [number, object];
+    expect(waitedMs).toBeGreaterThanOrEqual(1_000);
+    expect(echoed).toMatchObject({ of: 'the second' });
+  });
+
   it('start others from activities', async () => {
     const { output } = await client.run('startsOthers');
     expect((await client.finish(output as string)).output).toMatchObject({ first: { from: 'activity' } });

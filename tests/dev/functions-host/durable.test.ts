@@ -68,6 +68,21 @@ describe('durable orchestrations', () => {
     expect(status.output).toBe(15);
   });
 
+  it('lists more instances than a page of 100 has', async () => {
+    const ids = Array.from({ length: 105 }, (_, at) => `many-${1_000 + at}`);
+    for (const id of ids) await client.start('hello', null, id);
+    const path = 'instances/?instanceIdPrefix=many-';
+    const first = await client.durable('GET', path);
+    const token = first.headers.get('x-ms-continuation-token') ?? '';
+    const second = await client.durable('GET', path, { headers: { 'x-ms-continuation-token': token } });
+    expect(second.headers.get('x-ms-continuation-token')).toBe('');
+    const pages = [await first.json(), await second.json()] as { instanceId: string }[][];
+    expect(pages.map((page) => page.length)).toEqual([100, 5]);
+    expect(pages.flat().map(({ instanceId }) => instanceId)).toEqual(ids);
+    const { ok } = await client.call('getStatusAll');
+    expect((ok as unknown[]).length).toBeGreaterThanOrEqual(105);
+  });
+
   it('waits for the end of an instance when its start asks for that', async () => {
     const answer = await client.durable('POST', 'orchestrators/hello?timeout=20&pollingInterval=1', {
       body: 3,

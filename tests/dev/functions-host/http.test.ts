@@ -93,6 +93,7 @@ describe('start and end of the process', () => {
     ['empty', 'registered no functions'],
     ['throwing', 'entry file is broken'],
     ['streaming', 'enableHttpStream'],
+    ['blob', 'Function "bad name": names have at most 128 letters'],
     ['blob', 'trigger "entityTrigger" is not supported'],
     ['blob', 'trigger "blobTrigger" is not supported'],
     ['missing', 'host.json is missing'],

@@ -89,9 +89,15 @@ describe('queues', () => {
 
   it.each([
     ['trigger', 'the queue trigger of reader: setting Work with a storage connection string is missing'],
+    ['trigger', 'the queue trigger of reader: "no_queue" is no name of a queue'],
     ['orchestrator', 'Function "emits": an orchestrator with output bindings writes them on every replay'],
-  ])('refuse a %s that can not work at the start', async (which, reason) => {
-    const env = { FUNCTIONS: which, ...(which === 'orchestrator' ? { Work: azurite.connectionString } : {}) };
+  ])('refuse a %s that can not work at the start: %s', async (which, reason) => {
+    const hasName = reason.includes('no name of a queue');
+    const env = {
+      FUNCTIONS: which,
+      ...(which === 'orchestrator' || hasName ? { Work: azurite.connectionString } : {}),
+      ...(hasName ? { QUEUE_NAME: 'no_queue' } : {}),
+    };
     await expect(runHost('outputs', { stateFile: state(), env })).rejects.toThrow(reason);
   });
 });

@@ -208,6 +208,24 @@ df.app.orchestration('counter', function* (context) {
   if (state.left === 1) return sum;
   context.df.continueAsNew({ left: state.left - 1, sum });
 });
+/** Leaves a child and an activity behind with its first execution; the second one gives the same ids to others. */
+df.app.orchestration('leavesWork', function* (context) {
+  const { round } = context.df.getInput();
+  if (round === 0) {
+    const deadline = context.df.createTimer(new Date(context.df.currentUtcDateTime.getTime() + 50));
+    const late = [
+      context.df.callSubOrchestrator('timer', { waitMs: 400 }),
+      context.df.callActivity('echo', { delayMs: 400, of: 'the first' }),
+    ];
+    yield context.df.Task.any([...late, deadline]);
+    context.df.continueAsNew({ round: 1 });
+    return;
+  }
+  return yield context.df.Task.all([
+    context.df.callSubOrchestrator('timer', { waitMs: 1_000 }),
+    context.df.callActivity('echo', { delayMs: 1_000, of: 'the second' }),
+  ]);
+});
 df.app.orchestration('startsOthers', function* (context) {
   return yield context.df.callActivity('starter', { from: 'activity' });
 });

@@ -28,7 +28,11 @@ if (wanted.includes('activity')) {
   });
 }
 if (wanted.includes('trigger')) {
-  app.storageQueue('reader', { queueName: 'work', connection: 'Work', handler: async () => undefined });
+  app.storageQueue('reader', {
+    queueName: process.env.QUEUE_NAME ?? 'work',
+    connection: 'Work',
+    handler: async () => undefined,
+  });
 }
 if (wanted.includes('orchestrator')) {
   df.app.orchestration('emits', { extraOutputs: [queue], handler: function* () {} });
