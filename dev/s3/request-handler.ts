@@ -23,8 +23,10 @@ const operationsWithBody: ReadonlySet<string> = new Set([
   'CompleteMultipartUpload',
   'CreateBucket',
   'DeleteObjects',
+  'PutBucketAcl',
   'PutBucketVersioning',
   'PutObject',
+  'PutObjectAcl',
   'PutObjectTagging',
   'UploadPart',
 ]);

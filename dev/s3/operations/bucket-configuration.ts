@@ -1,19 +1,12 @@
 import { notImplemented, S3Error, type S3ErrorCode } from '../protocol/errors.ts';
-import { queryValue } from '../protocol/request-target.ts';
 import { parent, renderXml, text, type XmlElement } from '../protocol/xml.ts';
-import { type Operation, owner, type Reply, requireBucket, type S3Call, xmlReply } from './call.ts';
-import { ownerElement } from './list-objects.ts';
-import { findReadable } from './read-object.ts';
+import { type Operation, type Reply, requireBucket, type S3Call, xmlReply } from './call.ts';
 
 /**
  * What S3 says of a bucket or an object that nobody has configured: nothing here can be configured, so these are
  * the only answers that there are.
  */
 export const configurationOperations: readonly (readonly [name: string, run: Operation])[] = [
-  ['GetBucketAcl', ofBucket(aclDocument)],
-  ['GetObjectAcl', getObjectAcl],
-  ['PutBucketAcl', refuseAcl],
-  ['PutObjectAcl', refuseAcl],
   ['GetBucketAccelerateConfiguration', ofBucket(() => parent('AccelerateConfiguration', []))],
   ['GetBucketCors', noSuch('NoSuchCORSConfiguration')],
   ['GetBucketEncryption', ofBucket(encryptionDocument)],
@@ -63,17 +56,6 @@ function deleteNothing(call: S3Call): Reply {
   return { status: 204 };
 }
 
-function getObjectAcl(call: S3Call): Reply {
-  findReadable(call, requireBucket(call), call.key, queryValue(call.target, 'versionId'));
-  return xmlReply(renderXml(aclDocument(), 'with-namespace'));
-}
-
-/** Access control lists are switched off, as they are in every new bucket of S3. */
-function refuseAcl(call: S3Call): Reply {
-  requireBucket(call);
-  throw new S3Error('AccessControlListNotSupported');
-}
-
 function noObjectLock(call: S3Call): Reply {
   requireBucket(call);
   throw new S3Error('InvalidRequest', { message: 'Bucket is missing Object Lock Configuration' });
@@ -84,21 +66,6 @@ function refuseOfPublicBucket(call: S3Call): void {
   if (call.publicBuckets.has(call.bucketName)) {
     throw notImplemented('The configuration of a bucket that an option makes public');
   }
-}
-
-function aclDocument(): XmlElement {
-  const grantee: XmlElement = {
-    name: 'Grantee',
-    attributes: {
-      'xmlns:xsi': 'http://www.w3.org/2001/XMLSchema-instance',
-      'xsi:type': 'CanonicalUser',
-    },
-    content: [text('ID', owner.id), text('DisplayName', owner.displayName)],
-  };
-  return parent('AccessControlPolicy', [
-    ownerElement(),
-    parent('AccessControlList', [parent('Grant', [grantee, text('Permission', 'FULL_CONTROL')])]),
-  ]);
 }
 
 function encryptionDocument(): XmlElement {

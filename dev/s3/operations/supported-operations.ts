@@ -1,3 +1,4 @@
+import { getBucketAcl, getObjectAcl, putAcl } from './access-control.ts';
 import { configurationOperations } from './bucket-configuration.ts';
 import {
   createBucket,
@@ -38,9 +39,11 @@ export const supportedOperations: ReadonlyMap<string, Operation> = new Map<strin
   ['DeleteObject', deleteObject],
   ['DeleteObjectTagging', deleteObjectTagging],
   ['DeleteObjects', deleteObjects],
+  ['GetBucketAcl', getBucketAcl],
   ['GetBucketLocation', getBucketLocation],
   ['GetBucketVersioning', getBucketVersioning],
   ['GetObject', readObject],
+  ['GetObjectAcl', getObjectAcl],
   ['GetObjectAttributes', getObjectAttributes],
   ['GetObjectTagging', getObjectTagging],
   ['HeadBucket', headBucket],
@@ -51,8 +54,10 @@ export const supportedOperations: ReadonlyMap<string, Operation> = new Map<strin
   ['ListObjects', listObjects],
   ['ListObjectsV2', listObjectsV2],
   ['ListParts', listParts],
+  ['PutBucketAcl', putAcl],
   ['PutBucketVersioning', putBucketVersioning],
   ['PutObject', putObject],
+  ['PutObjectAcl', putAcl],
   ['PutObjectTagging', putObjectTagging],
   ['UploadPart', uploadPart],
   ['UploadPartCopy', uploadPartCopy],

@@ -20,9 +20,12 @@ import {
   GetObjectCommand,
   GetObjectLockConfigurationCommand,
   GetPublicAccessBlockCommand,
+  type Grant,
   ListBucketsCommand,
   ListObjectsV2Command,
+  PutBucketAclCommand,
   PutBucketPolicyCommand,
+  PutObjectAclCommand,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
@@ -92,6 +95,24 @@ test('defaults of a new bucket', async () => {
   });
   for (const command of [new DeleteBucketPolicyCommand({ Bucket }), new DeleteBucketCorsCommand({ Bucket })])
     expect((await client.send(command)).$metadata.httpStatusCode).toBe(204);
+});
+
+test('the only access control list that can be set is the one that is there', async () => {
+  const { client } = endpoint;
+  const { Owner, Grants } = await client.send(new GetBucketAclCommand({ Bucket }));
+  const setList = (grants: Grant[] | undefined) =>
+    client.send(
+      new PutObjectAclCommand({ Bucket, Key: 'k', AccessControlPolicy: { Owner, Grants: grants } }),
+    );
+  await setList(Grants);
+  const everybody = 'http://acs.amazonaws.com/groups/global/AllUsers';
+  const grant: Grant = { Grantee: { Type: 'Group', URI: everybody }, Permission: 'READ' };
+  const refused = { name: 'AccessControlListNotSupported', $metadata: { httpStatusCode: 400 } };
+  await expect(setList([...(Grants ?? []), grant])).rejects.toMatchObject(refused);
+  await client.send(new PutBucketAclCommand({ Bucket, ACL: 'private' }));
+  await expect(client.send(new PutBucketAclCommand({ Bucket, ACL: 'public-read' }))).rejects.toMatchObject(
+    refused,
+  );
 });
 
 test('a bucket whose requester pays refuses those who do not say that they do', async () => {

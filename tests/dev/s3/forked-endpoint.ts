@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { S3Client } from '@aws-sdk/client-s3';
 import type { RunningS3 } from '../../../dev/s3/index.ts';
 
 /** Resident memory of the endpoint's process. */
@@ -14,10 +15,10 @@ interface MemoryReading {
 }
 
 export interface ForkedEndpoint {
-  readonly settings: RunningS3['settings'];
+  readonly client: S3Client;
   /** Measures how far the endpoint's memory rises above what it is now while `work` runs. */
   readonly growthBytesDuring: (work: () => Promise<void>) => Promise<number>;
-  /** Ends the process and removes its folder. */
+  /** Ends the process and the client, and removes the folder. */
   readonly stop: () => Promise<void>;
 }
 
@@ -28,13 +29,14 @@ export async function forkEndpoint(): Promise<ForkedEndpoint> {
     execArgv: ['--max-old-space-size=64', '--max-semi-space-size=2'],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
-  const settings = await nextMessage<RunningS3['settings']>(child);
+  const { endpoint, region, ...credentials } = await nextMessage<RunningS3['settings']>(child);
+  const client = new S3Client({ endpoint, region, credentials, forcePathStyle: true, maxAttempts: 1 });
   const readMemory = (): Promise<MemoryReading> => {
     child.send('read');
     return nextMessage<MemoryReading>(child);
   };
   return {
-    settings,
+    client,
     growthBytesDuring: async (work) => {
       const before = await readMemory();
       await work();
@@ -42,6 +44,7 @@ export async function forkEndpoint(): Promise<ForkedEndpoint> {
       return after.peakBytes - before.nowBytes;
     },
     stop: async () => {
+      client.destroy();
       const hasEnded = once(child, 'exit');
       child.disconnect();
       await hasEnded;

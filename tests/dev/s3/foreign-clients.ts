@@ -1,0 +1,158 @@
+import { execFile } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { RunningS3 } from '../../../dev/s3/index.ts';
+import { findForeignProgram } from '../../foreign-program.ts';
+
+const maxRunMs = 200_000;
+const run = promisify(execFile);
+
+/** A program of somebody else that speaks S3, with the same words for all of them. */
+export interface ForeignClient {
+  readonly name: string;
+  /** `null` where it is missing: its tests are skipped. */
+  readonly command: string | null;
+  /** Size of the parts of its large uploads, and the size from which it takes parts. */
+  readonly partBytes: number;
+  /** Whether it can carry this key to a bucket and back, as the program is. */
+  readonly canCarry: (key: string) => boolean;
+  readonly configure: (home: string, settings: RunningS3['settings']) => Promise<ClientConfiguration>;
+  /** Where it finds a bucket, or everything under a prefix. */
+  readonly urlOf: (bucketAndKey: string) => string;
+  readonly syncArguments: (from: string, to: string) => string[];
+  readonly removeAllArguments: (url: string) => string[];
+  /** Prints the object's bytes. */
+  readonly printArguments: (url: string) => string[];
+  /** Prints a URL that reads the object for an hour; `null` if it signs with Signature Version 2, which is refused. */
+  readonly presignArguments: ((url: string) => string[]) | null;
+}
+
+interface ClientConfiguration {
+  readonly env: Readonly<Record<string, string>>;
+  /** Put before all others. */
+  readonly arguments: readonly string[];
+}
+
+const awsCli: ForeignClient = {
+  name: 'AWS CLI',
+  // On a machine with several Pythons the first one on the path may be a stand-in that does not run.
+  command: findForeignProgram({
+    name: 'AWS CLI',
+    commands: ['/usr/bin/aws', 'aws'],
+    debianPackage: 'awscli',
+  }),
+  partBytes: 8 * 1024 * 1024,
+  canCarry: () => true,
+  configure: async (home, settings) => ({
+    env: {
+      AWS_CONFIG_FILE: join(home, 'config'),
+      AWS_SHARED_CREDENTIALS_FILE: join(home, 'credentials'),
+      AWS_ACCESS_KEY_ID: settings.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: settings.secretAccessKey,
+      AWS_DEFAULT_REGION: settings.region,
+      AWS_EC2_METADATA_DISABLED: 'true',
+    },
+    arguments: ['--endpoint-url', settings.endpoint],
+  }),
+  urlOf: (bucketAndKey) => `s3://${bucketAndKey}`,
+  syncArguments: (from, to) => ['s3', 'sync', '--only-show-errors', '--delete', from, to],
+  removeAllArguments: (url) => ['s3', 'rm', '--only-show-errors', '--recursive', url],
+  printArguments: (url) => ['s3', 'cp', url, '-'],
+  presignArguments: (url) => ['s3', 'presign', url],
+};
+
+const rclone: ForeignClient = {
+  name: 'rclone',
+  command: findForeignProgram({
+    name: 'rclone',
+    commands: ['rclone'],
+    probe: ['version'],
+    debianPackage: 'rclone',
+  }),
+  partBytes: 5 * 1024 * 1024,
+  // It cleans the paths of its requests of such segments, and what ends with a slash is a folder.
+  canCarry: (key) => !key.split('/').some((segment) => ['', '.', '..'].includes(segment)),
+  configure: async (home, settings) => {
+    const file = join(home, 'rclone.conf');
+    const lines = [
+      '[local]',
+      'type = s3',
+      'provider = Minio',
+      `access_key_id = ${settings.accessKeyId}`,
+      `secret_access_key = ${settings.secretAccessKey}`,
+      `region = ${settings.region}`,
+      `endpoint = ${settings.endpoint}`,
+      'upload_cutoff = 5Mi',
+      'chunk_size = 5Mi',
+    ];
+    await writeFile(file, lines.join('\n'));
+    return { env: { RCLONE_CONFIG: file }, arguments: ['--retries', '1', '--low-level-retries', '1'] };
+  },
+  urlOf: (bucketAndKey) => `local:${bucketAndKey}`,
+  syncArguments: (from, to) => ['sync', '--transfers', '16', '--checkers', '16', from, to],
+  removeAllArguments: (url) => ['delete', url],
+  printArguments: (url) => ['cat', url],
+  presignArguments: (url) => ['link', '--expire', '1h', url],
+};
+
+const s3cmd: ForeignClient = {
+  name: 's3cmd',
+  command: findForeignProgram({ name: 's3cmd', commands: ['s3cmd'], debianPackage: 's3cmd' }),
+  partBytes: 5 * 1024 * 1024,
+  // It writes ^J for a line feed and the like into the key itself, and makes folders of what ends with a slash.
+  canCarry: (key) => !/\p{Cc}|\/$/u.test(key),
+  configure: async (home, settings) => {
+    const file = join(home, 's3cfg');
+    const { host } = new URL(settings.endpoint);
+    const lines = [
+      '[default]',
+      `access_key = ${settings.accessKeyId}`,
+      `secret_key = ${settings.secretAccessKey}`,
+      `bucket_location = ${settings.region}`,
+      `host_base = ${host}`,
+      `host_bucket = ${host}`,
+      'use_https = False',
+      'multipart_chunk_size_mb = 5',
+      'progress_meter = False',
+    ];
+    await writeFile(file, lines.join('\n'));
+    return { env: {}, arguments: ['--config', file] };
+  },
+  urlOf: (bucketAndKey) => `s3://${bucketAndKey}`,
+  syncArguments: (from, to) => ['sync', '--quiet', '--delete-removed', from, to],
+  removeAllArguments: (url) => ['del', '--quiet', '--recursive', '--force', url],
+  printArguments: (url) => ['get', '--quiet', url, '-'],
+  presignArguments: null,
+};
+
+export const foreignClients: readonly ForeignClient[] = [awsCli, rclone, s3cmd];
+
+/** Runs a client with nothing of this machine's configuration. */
+export async function startForeignClient(
+  client: ForeignClient,
+  folder: string,
+  settings: RunningS3['settings'],
+): Promise<(args: readonly string[]) => Promise<string>> {
+  const { command } = client;
+  if (command === null) throw new Error(`${client.name} is missing.`);
+  const home = join(folder, 'home');
+  await mkdir(home, { recursive: true });
+  const configuration = await client.configure(home, settings);
+  const env = {
+    PATH: process.env['PATH'],
+    HOME: home,
+    LANG: 'C.UTF-8',
+    LC_ALL: 'C.UTF-8',
+    ...configuration.env,
+  };
+  return async (args) => {
+    const { stdout } = await run(command, [...configuration.arguments, ...args], {
+      env,
+      cwd: home,
+      timeout: maxRunMs,
+      maxBuffer: 64 * 1024 * 1024,
+    });
+    return stdout;
+  };
+}
