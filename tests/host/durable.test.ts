@@ -155,6 +155,8 @@ describe.skipIf(!app.isServed)(`${app.title}: orchestrations`, () => {
     expect(stopped.output).toBe(action === 'terminate' ? 'enough' : null);
     expect((await client.finish(`${id}-lane-0`)).output).toBe(4 * 870);
     expect((await client.status(id)).runtimeStatus).toBe(after);
-    await client.durable('POST', `instances/${id}/terminate?reason=again`);
+    if (action === 'terminate') return;
+    await client.durable('POST', `instances/${id}/terminate?reason=for good`);
+    expect(await client.finish(id)).toMatchObject({ runtimeStatus: 'Terminated', output: 'for good' });
   });
 });

@@ -3,11 +3,15 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TableClient } from '@azure/data-tables';
-import { BlobSASPermissions, BlobServiceClient } from '@azure/storage-blob';
+import { type BlobClient, BlobSASPermissions, BlobServiceClient } from '@azure/storage-blob';
 import { QueueServiceClient } from '@azure/storage-queue';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningAzurite, startAzurite } from '../../../dev/azurite/index.ts';
-import { type RunningStorageProxy, startStorageProxy } from '../../../dev/storage-proxy/index.ts';
+import {
+  type RunningStorageProxy,
+  type StorageFaultAction,
+  startStorageProxy,
+} from '../../../dev/storage-proxy/index.ts';
 
 let folder: string;
 let azurite: RunningAzurite;
@@ -207,5 +211,39 @@ describe('rules', () => {
     await proxy.acceptConnections('queue');
     await queue.sendMessage('b');
     expect(await count()).toBe(1);
+  });
+
+  it('let a client that tries again get its work done, whatever they do', async () => {
+    const container = BlobServiceClient.fromConnectionString(proxy.connectionString, {
+      retryOptions: { maxTries: 20, retryDelayInMs: 2, maxRetryDelayInMs: 10 },
+    }).getContainerClient(`container${++names}`);
+    await container.create();
+    const actions: StorageFaultAction[] = [
+      { kind: 'error', code: 'ServerBusy' },
+      { kind: 'error', code: null, status: 503 },
+      { kind: 'reset', when: 'before' },
+      { kind: 'reset', when: 'after' },
+      { kind: 'truncate', of: 'answer', afterBytes: 20_000 },
+      { kind: 'truncate', of: 'request', afterBytes: 20_000 },
+      { kind: 'delay', delayMs: 10, when: 'after' },
+    ];
+    for (const [seed, action] of actions.entries()) proxy.injectFault({ percent: 8, seed, action });
+    const bodies = Array.from({ length: 60 }, () => randomBytes(40_000));
+    const write = async (body: Buffer, at: number) => {
+      const blob = container.getBlockBlobClient(String(at));
+      await blob.uploadData(body);
+      expect((await read(blob)).equals(body)).toBe(true);
+    };
+    // The SDK does not try again when a body is cut off.
+    const read = async (blob: BlobClient): Promise<Buffer> => {
+      for (;;) {
+        const bytes = await blob.downloadToBuffer().catch((error: Error) => error);
+        if (!(bytes instanceof Error)) return bytes;
+        expect(bytes.name).toBe('AbortError');
+      }
+    };
+    for (let at = 0; at < bodies.length; at += 6)
+      await Promise.all(bodies.slice(at, at + 6).map((body, index) => write(body, at + index)));
+    for (const { rule, hits } of proxy.faults()) expect([rule.action, hits > 0]).toEqual([rule.action, true]);
   });
 });
