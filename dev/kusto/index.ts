@@ -116,9 +116,11 @@ async function start(
     succeededQueues: resources.succeededQueues,
     onLost: ({ message, status }, reason) => {
       counters.statusReportsLost += 1;
-      console.error(
-        `kusto: nobody was told that source ${message.id} (${message.sourcePath}) is ${status}: ${reason}`,
-      );
+      // One that the end of this endpoint cuts off is nobody's surprise, and there may be thousands.
+      if (!stopped.signal.aborted)
+        console.error(
+          `kusto: nobody was told that source ${message.id} (${message.sourcePath}) is ${status}: ${reason}`,
+        );
     },
     onReport: (report) => tracked.report(report),
     onRetried: () => {
@@ -244,10 +246,13 @@ async function start(
     await closed;
     stopped.abort();
     await operations.idle();
+    const lostBefore = counters.statusReportsLost;
     statusReporter.stop();
     await reader.stop();
     // Batches that are being appended finish: their messages would otherwise come twice.
     await loader.stop();
+    const unreported = counters.statusReportsLost - lostBefore;
+    if (unreported > 0) console.error(`kusto: stopped before ${unreported} sources could be reported`);
     if (options.folder === undefined) await resources.remove();
     else await reader.release();
     await parser.stop();

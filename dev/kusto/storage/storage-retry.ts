@@ -15,9 +15,11 @@ const FIRST_PAUSE_MS = 100;
 const MAX_PAUSE_MS = 5_000;
 /** A connection may be dead without either end knowing it. */
 const TRY_TIMEOUT_MS = 60_000;
+/** How long a try may still take when its caller stops. */
+const LAST_TRY_MS = 5_000;
 
 export interface RetryOptions {
-  /** Ends the waiting; the last error is thrown. */
+  /** Ends the waiting: a try that is under way may come to its end, another one is not made. */
   readonly signal: AbortSignal;
   /** For how long to try again. Default 10 min. */
   readonly forMs?: number;
@@ -34,11 +36,28 @@ export async function retryPassing<T>(
   const until = Date.now() + forMs;
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS)) {
     try {
-      return await work(AbortSignal.timeout(TRY_TIMEOUT_MS));
+      return await tryOnce(work, signal);
     } catch (error) {
       if (!isPassing(error) || signal.aborted || Date.now() + pauseMs > until) throw error;
       await pause(pauseMs, signal);
     }
+  }
+}
+
+async function tryOnce<T>(work: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
+  const controller = new AbortController();
+  const abortIn = (ms: number) => setTimeout(() => controller.abort(), ms);
+  let timer = abortIn(signal.aborted ? LAST_TRY_MS : TRY_TIMEOUT_MS);
+  const hurry = () => {
+    clearTimeout(timer);
+    timer = abortIn(LAST_TRY_MS);
+  };
+  signal.addEventListener('abort', hurry);
+  try {
+    return await work(controller.signal);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', hurry);
   }
 }
 
