@@ -265,7 +265,7 @@ test('parquet: what each type becomes in each column type, and what it does not'
     await connection.run(
       `copy (select 7::tinyint i8, 18446744073709551615::ubigint u64, 2.5::double f, true b, 1.5::decimal(9,2) di, 2.5::decimal(38,2) df,
         timestamp_ns '2024-01-02 03:04:05.123456789' ns, date '2024-01-02' as "day", '12' s, 'x' w, '{"a":1}'::json j, uuid '11111111-2222-3333-4444-555555555555' u,
-        [1,2] l, {'a': {'b': 5}, 'c': 'y'} st, time '10:00' t, 'ab'::blob bl) to '${file}'`,
+        1.23456789012345678901::decimal(38,20) lossy, [1,2] l, {'a': {'b': 5}, 'c': 'y'} st, time '10:00' t, 'ab'::blob bl) to '${file}'`,
     );
     connection.closeSync();
     instance.closeSync();
@@ -325,6 +325,13 @@ test('parquet: what each type becomes in each column type, and what it does not'
     const rows = await local.rows(
       'Pq | project path, bool_, int_, long_, real_, tostring(decimal_), tostring(datetime_), tostring(guid_), tostring(dynamic_), string_, isnull(timespan_), n',
     );
+    const lossy = [{ Column: 'decimal_', Properties: { Path: '$.lossy' } }];
+    expect(
+      await load('Pq', url, { format: 'parquet', ingestionMapping: JSON.stringify(lossy) }),
+    ).toMatchObject({
+      ErrorCode: 'BadRequest_InvalidBlob',
+      Details: expect.stringContaining('17 after the point') as string,
+    });
     expect(Object.fromEntries(rows.map(([path, ...cells]) => [path, cells]))).toEqual(
       Object.fromEntries(Object.entries(expected).map(([path, cells]) => [path, [...cells, 1]])),
     );
@@ -372,6 +379,34 @@ test(';AwsCredentials= is signed as S3 asks for it; a wrong key and an expired U
     await s3.stop();
     await rm(folder, { recursive: true, force: true });
   }
+});
+
+test('transforms of records: bags from arrays, what is not mapped, where it came from', async () => {
+  await local.rows('.create table Bags (bag:dynamic, rest:dynamic, src:string, line:long, c:real)');
+  const mapping = [
+    { Column: 'bag', Properties: { Path: '$.pairs', Transform: 'PropertyBagArrayToDictionary' } },
+    { Column: 'rest', Properties: { Path: '$', Transform: 'DropMappedFields' } },
+    { Column: 'src', Properties: { Transform: 'SourceLocation' } },
+    { Column: 'line', Properties: { Transform: 'SourceLineNumber' } },
+    { Column: 'c', Properties: { ConstValue: '2.5' } },
+  ];
+  const pairs = [
+    { Key: 'x', Value: 1 },
+    { Key: 'y', Value: [2] },
+  ];
+  const record = { pairs, other: 'o', big: 1 };
+  const lines = `${JSON.stringify(record)}\n\n${JSON.stringify({ other: 9 })}\n`.replace(
+    '1}\n',
+    '9007199254740993}\n',
+  );
+  const properties = { format: 'json', ingestionMapping: JSON.stringify(mapping) };
+  expect(await load('Bags', serve('/bags.json', lines), properties)).toMatchObject({ Status: 'Succeeded' });
+  expect(
+    await local.rows('Bags | order by line asc | project tostring(bag), tostring(rest), src, line, c'),
+  ).toEqual([
+    ['{"x":1,"y":[2]}', '{"other":"o","big":9007199254740993}', `${local.sources.url}/bags.json`, 1, 2.5],
+    ['', '{"other":9}', `${local.sources.url}/bags.json`, 2, 2.5],
+  ]);
 });
 
 test('mappings: what a kind does not have, and types that the column can not take', async () => {

@@ -129,6 +129,29 @@ test('what a table, database, mapping or format lacks is named', async () => {
   ]);
 });
 
+test('a message whose properties are wrong is reported without being loaded', async () => {
+  await local.rows('.create table Props (a:long)');
+  const url = serve('/p.json', '{"a":1}');
+  const mapping = '[{"Column":"a","Properties":{"Path":"$.a"}}]';
+  const cases: readonly (readonly [string, string, object])[] = [
+    ['BadRequest_EmptyBlobUri', '', {}],
+    ['BadRequest_InvalidBlobUri', 'ftp://host/x', {}],
+    ['BadRequest_DuplicateMapping', url, { ingestionMapping: mapping, ingestionMappingReference: 'm' }],
+    ['BadRequest_MalformedIngestionProperty', url, { creationTime: 'yesterday' }],
+    ['BadRequest_MalformedIngestionProperty', url, { ValidationPolicy: '[' }],
+    ['BadRequest_MalformedIngestionProperty', url, { ingestIfNotExists: 'no list' }],
+    ['BadRequest_InvalidMapping', url, { ingestionMapping: 'no JSON' }],
+    ['BadRequest_FormatNotSupported', url, { format: 'w3clogfile' }],
+  ];
+  const ids = [];
+  for (const [, source, properties] of cases)
+    ids.push(await local.post('Props', source, { properties: { ...properties } }));
+  await local.load(cases.length);
+  const codes = await Promise.all(ids.map(async (id) => (await local.finalStatusOf(id))['ErrorCode']));
+  expect(codes).toEqual(cases.map(([code]) => code));
+  expect(await local.rows('Props | count')).toEqual([[0]]);
+});
+
 test('csv: quotes, line breaks, header, uneven records, ordinal mapping with constant and source', async () => {
   await local.rows('.create table Csv (a:long, b:string, c:real)');
   const body = 'a,b,c\r\n1,"x, ""y""\r\nz",1.5\r\n2,short\r\n\r\n3,long,2,more\r\n';
