@@ -28,9 +28,14 @@ export interface LiveInstance {
   history: CachedHistory | null;
 }
 
-/** Most characters of history kept in memory over all instances. */
-const cachedCharacters = 64 * 1024 * 1024;
-const cachedInstances = 5_000;
+/** What is kept in memory at most. */
+interface CacheLimits {
+  readonly instances: number;
+  /** Of history, over all instances. */
+  readonly characters: number;
+}
+
+const defaultLimits: CacheLimits = { instances: 5_000, characters: 64 * 1024 * 1024 };
 
 /**
  * Unfinished instances, least recently used first. What is dropped is read again from the store when needed,
@@ -39,12 +44,15 @@ const cachedInstances = 5_000;
 export class LiveInstances {
   readonly #store: DurableStore;
   readonly #onLoad: () => void;
+  readonly #limits: CacheLimits;
   readonly #live = new Map<string, LiveInstance>();
   #characters = 0;
 
-  constructor(store: DurableStore, onLoad: () => void) {
+  /** @param onLoad called when a history is read from the store */
+  constructor(store: DurableStore, onLoad: () => void, limits: CacheLimits = defaultLimits) {
     this.#store = store;
     this.#onLoad = onLoad;
+    this.#limits = limits;
   }
 
   peek(id: string): LiveInstance | undefined {
@@ -125,12 +133,17 @@ export class LiveInstances {
   }
 
   #evict(): void {
-    if (this.#characters <= cachedCharacters && this.#live.size <= cachedInstances) return;
+    if (!this.#exceeds(1)) return;
     for (const [id, instance] of this.#live) {
-      if (this.#characters <= cachedCharacters * 0.8 && this.#live.size <= cachedInstances * 0.8) return;
+      if (!this.#exceeds(0.8)) return;
       if (instance.isRunning || instance.isQueued || instance.inbox.length > 0) continue;
       this.remove(id);
     }
+  }
+
+  #exceeds(share: number): boolean {
+    const { characters, instances } = this.#limits;
+    return this.#characters > characters * share || this.#live.size > instances * share;
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -11,8 +11,11 @@ describe('HTTP functions', () => {
   let host: FunctionsHost;
 
   beforeAll(async () => {
+    const envFile = join(folder, 'settings.env');
+    writeFileSync(envFile, 'FROM_ENV_FILE=env file\nOVER_FILE=env file\nFROM_BOTH=env file\n');
     host = await startFunctionsHost({
       appFolder: appFolder('settings'),
+      envFiles: [envFile],
       stateFile: join(folder, 'state.db'),
       env: { FROM_BOTH: 'environment', 'AzureWebJobs.switchedOff.Disabled': 'true' },
       functionKey: 'the-function-key',
@@ -27,10 +30,12 @@ describe('HTTP functions', () => {
 
   const call = (path: string, init?: RequestInit) => fetch(`${host.url}${path}`, init);
 
-  it('take local settings where the environment has none', async () => {
+  it('take settings from the environment, then env files, then local settings', async () => {
     expect(await (await call('/api/settings')).json()).toEqual({
       file: 'file',
       both: 'environment',
+      envFile: 'env file',
+      overFile: 'env file',
       hostname: `localhost:${new URL(host.url).port}`,
     });
   });

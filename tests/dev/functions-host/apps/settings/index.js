@@ -6,6 +6,8 @@ app.http('settings', {
     jsonBody: {
       file: process.env.FROM_FILE,
       both: process.env.FROM_BOTH,
+      envFile: process.env.FROM_ENV_FILE,
+      overFile: process.env.OVER_FILE,
       hostname: process.env.WEBSITE_HOSTNAME,
     },
   }),
