@@ -29,18 +29,16 @@ import {
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type RunningEndpoint, readError, startEndpoint } from './running-endpoint.ts';
+import { beforeAll, expect, test } from 'vitest';
+import { readError, useEndpoint } from './running-endpoint.ts';
 
 const Bucket = 'data';
-let endpoint: RunningEndpoint;
-afterAll(() => endpoint.stop());
+const endpoint = useEndpoint({
+  buckets: [Bucket, 'paid', 'open-data'],
+  requesterPaysBuckets: ['paid'],
+  publicBuckets: ['open-data'],
+});
 beforeAll(async () => {
-  endpoint = await startEndpoint({
-    buckets: [Bucket, 'paid', 'open-data'],
-    requesterPaysBuckets: ['paid'],
-    publicBuckets: ['open-data'],
-  });
   for (const bucket of [Bucket, 'paid']) await endpoint.s3.seedObjects(bucket, [{ key: 'k', body: 'x' }]);
 });
 

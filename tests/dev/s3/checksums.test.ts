@@ -6,18 +6,14 @@ import {
   HeadObjectCommand,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { ChunkSigning } from '../../../dev/s3/protocol/authenticate.ts';
 import { buildChunkStringToSign, buildTrailerStringToSign, sign } from '../../../dev/s3/protocol/sigv4.ts';
-import { type RunningEndpoint, startEndpoint } from './running-endpoint.ts';
+import { useEndpoint } from './running-endpoint.ts';
 import { sendSigned } from './signed-request.ts';
 
 const Bucket = 'data';
-let endpoint: RunningEndpoint;
-afterAll(() => endpoint.stop());
-beforeAll(async () => {
-  endpoint = await startEndpoint();
-});
+const endpoint = useEndpoint();
 
 /** Of `123456789`: the CRCs as their catalogue publishes them, the hashes as Node computes them. */
 const digits = '123456789';

@@ -8,15 +8,11 @@ import {
   PutBucketVersioningCommand,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type RunningEndpoint, startEndpoint } from './running-endpoint.ts';
+import { expect, test } from 'vitest';
+import { useEndpoint } from './running-endpoint.ts';
 
 const Bucket = 'data';
-let endpoint: RunningEndpoint;
-afterAll(() => endpoint.stop());
-beforeAll(async () => {
-  endpoint = await startEndpoint({ buckets: [Bucket, 'other', 'versioned'] });
-});
+const endpoint = useEndpoint({ buckets: [Bucket, 'other', 'versioned'] });
 
 const put = (Key: string, Body: string, extra: object = {}) =>
   endpoint.client.send(new PutObjectCommand({ Bucket, Key, Body, ...extra }));

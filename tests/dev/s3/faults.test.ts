@@ -1,16 +1,14 @@
 import { request } from 'node:http';
 import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { beforeAll, beforeEach, expect, test } from 'vitest';
 import type { FaultRule } from '../../../dev/s3/index.ts';
-import { type RunningEndpoint, startEndpoint } from './running-endpoint.ts';
+import { useEndpoint } from './running-endpoint.ts';
 
 const Bucket = 'data';
 const sizeBytes = 400_000;
-let endpoint: RunningEndpoint;
-afterAll(() => endpoint.stop());
+const endpoint = useEndpoint();
 beforeAll(async () => {
-  endpoint = await startEndpoint();
   const keys = Array.from({ length: 200 }, (_, index) => ({ key: `many/${index}`, body: `${index}` }));
   await endpoint.s3.seedObjects(Bucket, [{ key: 'big', body: 'x'.repeat(sizeBytes) }, ...keys]);
 });

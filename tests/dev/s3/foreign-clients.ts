@@ -1,12 +1,15 @@
 import { execFile } from 'node:child_process';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { RunningS3 } from '../../../dev/s3/index.ts';
 import { findForeignProgram } from '../../foreign-program.ts';
+import { type RunningEndpoint, startEndpoint } from './running-endpoint.ts';
 
 const maxRunMs = 200_000;
-const run = promisify(execFile);
+const maxOutputBytes = 64 * 1024 * 1024;
+const execFileToEnd = promisify(execFile);
 
 /** A program of somebody else that speaks S3, with the same words for all of them. */
 export interface ForeignClient {
@@ -128,31 +131,39 @@ const s3cmd: ForeignClient = {
 
 export const foreignClients: readonly ForeignClient[] = [awsCli, rclone, s3cmd];
 
-/** Runs a client with nothing of this machine's configuration. */
+/** A client with an endpoint of its own. */
+export interface RunningClient {
+  readonly endpoint: RunningEndpoint;
+  /** For the files that it syncs; also holds its configuration. */
+  readonly folder: string;
+  /** Runs it to its end. @returns what it prints @throws Error with what it complains about */
+  readonly run: (args: readonly string[]) => Promise<string>;
+  readonly stop: () => Promise<void>;
+}
+
+/** Starts an endpoint and prepares a client for it, with nothing of this machine's configuration. */
 export async function startForeignClient(
   client: ForeignClient,
-  folder: string,
-  settings: RunningS3['settings'],
-): Promise<(args: readonly string[]) => Promise<string>> {
+  buckets: readonly string[],
+): Promise<RunningClient> {
   const { command } = client;
   if (command === null) throw new Error(`${client.name} is missing.`);
+  const endpoint = await startEndpoint({ buckets });
+  const folder = await mkdtemp(join(tmpdir(), 's3-client-'));
   const home = join(folder, 'home');
-  await mkdir(home, { recursive: true });
-  const configuration = await client.configure(home, settings);
-  const env = {
-    PATH: process.env['PATH'],
-    HOME: home,
-    LANG: 'C.UTF-8',
-    LC_ALL: 'C.UTF-8',
-    ...configuration.env,
-  };
-  return async (args) => {
-    const { stdout } = await run(command, [...configuration.arguments, ...args], {
-      env,
-      cwd: home,
-      timeout: maxRunMs,
-      maxBuffer: 64 * 1024 * 1024,
-    });
-    return stdout;
+  await mkdir(home);
+  const configuration = await client.configure(home, endpoint.s3.settings);
+  const locale = { LANG: 'C.UTF-8', LC_ALL: 'C.UTF-8' };
+  const env = { PATH: process.env['PATH'], HOME: home, ...locale, ...configuration.env };
+  const options = { env, cwd: home, timeout: maxRunMs, maxBuffer: maxOutputBytes };
+  return {
+    endpoint,
+    folder,
+    run: async (args) =>
+      (await execFileToEnd(command, [...configuration.arguments, ...args], options)).stdout,
+    stop: async () => {
+      await endpoint.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
   };
 }

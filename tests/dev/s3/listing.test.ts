@@ -5,14 +5,10 @@ import {
   type ListObjectsV2CommandInput,
 } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type RunningEndpoint, startEndpoint } from './running-endpoint.ts';
+import { expect, test } from 'vitest';
+import { useEndpoint } from './running-endpoint.ts';
 
-let endpoint: RunningEndpoint;
-afterAll(() => endpoint.stop());
-beforeAll(async () => {
-  endpoint = await startEndpoint();
-});
+const endpoint = useEndpoint();
 
 let bucketNumber = 0;
 async function fillBucket(keys: Iterable<string>): Promise<string> {

@@ -1,7 +1,6 @@
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
   GetObjectAttributesCommand,
   ListMultipartUploadsCommand,
   type ListMultipartUploadsCommandInput,
@@ -9,22 +8,13 @@ import {
   PutObjectCommand,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type RunningEndpoint, startEndpoint } from './running-endpoint.ts';
+import { expect, test } from 'vitest';
+import { beginUpload, useEndpoint } from './running-endpoint.ts';
 
 const Bucket = 'data';
-let endpoint: RunningEndpoint;
-afterAll(() => endpoint.stop());
-beforeAll(async () => {
-  endpoint = await startEndpoint();
-});
+const endpoint = useEndpoint();
 
-const create = async (Key: string, extra: object = {}) => {
-  const { UploadId } = await endpoint.client.send(
-    new CreateMultipartUploadCommand({ Bucket, Key, ...extra }),
-  );
-  return { Bucket, Key, UploadId };
-};
+const create = (Key: string, extra: object = {}) => beginUpload(endpoint, Key, extra);
 
 /** Follows a listing of uploads to its end. */
 async function listUploads(input: Partial<ListMultipartUploadsCommandInput>) {

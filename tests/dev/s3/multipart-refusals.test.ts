@@ -1,28 +1,18 @@
 import {
   CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
   HeadObjectCommand,
   ListPartsCommand,
   PutObjectCommand,
   UploadPartCommand,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type RunningEndpoint, startEndpoint } from './running-endpoint.ts';
+import { expect, test } from 'vitest';
+import { beginUpload, useEndpoint } from './running-endpoint.ts';
 
 const Bucket = 'data';
-let endpoint: RunningEndpoint;
-afterAll(() => endpoint.stop());
-beforeAll(async () => {
-  endpoint = await startEndpoint();
-});
+const endpoint = useEndpoint();
 
-const create = async (Key: string, extra: object = {}) => ({
-  Bucket,
-  Key,
-  UploadId: (await endpoint.client.send(new CreateMultipartUploadCommand({ Bucket, Key, ...extra })))
-    .UploadId,
-});
+const create = (Key: string, extra: object = {}) => beginUpload(endpoint, Key, extra);
 /** A client that brings checksums only where it is told to. */
 const plainClient = () => endpoint.newClient({ requestChecksumCalculation: 'WHEN_REQUIRED' });
 

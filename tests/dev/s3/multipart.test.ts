@@ -2,28 +2,18 @@ import { createHash, randomBytes } from 'node:crypto';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
   GetObjectCommand,
   HeadObjectCommand,
   UploadPartCommand,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type RunningEndpoint, startEndpoint } from './running-endpoint.ts';
+import { expect, test } from 'vitest';
+import { beginUpload, useEndpoint } from './running-endpoint.ts';
 
 const Bucket = 'data';
-let endpoint: RunningEndpoint;
-afterAll(() => endpoint.stop());
-beforeAll(async () => {
-  endpoint = await startEndpoint();
-});
+const endpoint = useEndpoint();
 
-const create = async (Key: string, extra: object = {}) => ({
-  Bucket,
-  Key,
-  UploadId: (await endpoint.client.send(new CreateMultipartUploadCommand({ Bucket, Key, ...extra })))
-    .UploadId,
-});
+const create = (Key: string, extra: object = {}) => beginUpload(endpoint, Key, extra);
 
 test.each([{}, { ChecksumAlgorithm: 'SHA256' as const }, { ChecksumAlgorithm: 'CRC32' as const }])(
   'parts make one object, with %j',

@@ -10,16 +10,12 @@ import {
   SelectObjectContentCommand,
 } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type RunningEndpoint, readError, startEndpoint } from './running-endpoint.ts';
+import { expect, test } from 'vitest';
+import { readError, useEndpoint } from './running-endpoint.ts';
 import { sendSigned } from './signed-request.ts';
 
 const Bucket = 'data';
-let endpoint: RunningEndpoint;
-afterAll(() => endpoint.stop());
-beforeAll(async () => {
-  endpoint = await startEndpoint();
-});
+const endpoint = useEndpoint();
 
 async function readText(Key: string, extra: object = {}): Promise<string | undefined> {
   const got = await endpoint.client.send(new GetObjectCommand({ Bucket, Key, ...extra }));

@@ -1,7 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import { CreateMultipartUploadCommand, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import { afterAll, beforeAll } from 'vitest';
 import { type RunningS3, type S3Options, startS3 } from '../../../dev/s3/index.ts';
 
 export interface RunningEndpoint {
@@ -37,6 +38,39 @@ export async function startEndpoint(options: Partial<S3Options> = {}): Promise<R
     await rm(folder, { recursive: true, force: true });
   };
   return { s3, client: newClient(), folder, newClient, stop };
+}
+
+/** Runs an endpoint as long as the tests of the calling file run. What it returns can be used in hooks and tests. */
+export function useEndpoint(options: Partial<S3Options> = {}): RunningEndpoint {
+  let running: RunningEndpoint;
+  beforeAll(async () => {
+    running = await startEndpoint(options);
+  });
+  afterAll(() => running.stop());
+  return {
+    get s3() {
+      return running.s3;
+    },
+    get client() {
+      return running.client;
+    },
+    get folder() {
+      return running.folder;
+    },
+    newClient: (config) => running.newClient(config),
+    stop: () => running.stop(),
+  };
+}
+
+/** Begins a multipart upload in the bucket `data`. @returns what every request about it has to say */
+export async function beginUpload(
+  { client }: RunningEndpoint,
+  Key: string,
+  extra: object = {},
+): Promise<{ Bucket: string; Key: string; UploadId: string | undefined }> {
+  const Bucket = 'data';
+  const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket, Key, ...extra }));
+  return { Bucket, Key, UploadId };
 }
 
 /** Status and error code of an answer in XML. */

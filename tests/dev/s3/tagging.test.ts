@@ -9,15 +9,11 @@ import {
   PutObjectTaggingCommand,
   type Tag,
 } from '@aws-sdk/client-s3';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type RunningEndpoint, startEndpoint } from './running-endpoint.ts';
+import { expect, test } from 'vitest';
+import { useEndpoint } from './running-endpoint.ts';
 
 const Bucket = 'data';
-let endpoint: RunningEndpoint;
-afterAll(() => endpoint.stop());
-beforeAll(async () => {
-  endpoint = await startEndpoint();
-});
+const endpoint = useEndpoint();
 
 const put = (Key: string, Tagging?: string) =>
   endpoint.client.send(new PutObjectCommand({ Bucket, Key, Body: 'x', Tagging }));
