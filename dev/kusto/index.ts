@@ -2,21 +2,17 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { RunningPart } from '../part.ts';
+import type { CommandContext } from './commands/command-context.ts';
 import { Operations } from './commands/operations.ts';
 import { runCommand } from './commands/run-command.ts';
 import { Faults } from './faults.ts';
-import { handleControl, type KustoControl } from './http/control.ts';
-import { startServer } from './http/server.ts';
+import { handleControl, type KustoControl, makeControl } from './http/control.ts';
+import { type ServerHandlers, startServer } from './http/server.ts';
 import { makeTokenCheck, type TokenOptions } from './http/token-check.ts';
-import { BatchLoader, type RetryPolicy } from './ingest/batch-loader.ts';
-import { Batcher, defaultBatchingPolicy } from './ingest/batching.ts';
-import { FaultyReporter } from './ingest/faulty-reporter.ts';
-import { makeCounters } from './ingest/ingestion-counters.ts';
-import { BlobQueuer } from './ingest/queue-blobs.ts';
-import { QueueReader } from './ingest/queue-reader.ts';
-import { StatusReporter } from './ingest/status-reports.ts';
+import type { RetryPolicy } from './ingest/batch-loader.ts';
+import { defaultBatchingPolicy } from './ingest/batching.ts';
+import { type DataManagement, startDataManagement } from './ingest/data-management.ts';
 import { ingestStream } from './ingest/streaming-ingestion.ts';
-import { TrackedOperations } from './ingest/tracked-operations.ts';
 import { makeQueryFunctions } from './kql/functions/index.ts';
 import { KqlParser } from './kql/parser.ts';
 import { MAX_ANSWER_ROWS, runQuery } from './kql/run-query.ts';
@@ -28,10 +24,6 @@ import {
   type StorageAccount,
 } from './storage/ingestion-resources.ts';
 import { Store } from './storage/store.ts';
-
-const VISIBILITY_SECONDS = 300;
-/** Renewing thousands of messages takes Azurite seconds: a shorter time would deliver messages twice under load. */
-const MIN_VISIBILITY_SECONDS = 60;
 
 export interface KustoOptions {
   /** Storage for queues, containers and the status table. */
@@ -82,117 +74,119 @@ export async function startKusto(options: KustoOptions): Promise<RunningKusto> {
 
 type Closable = () => Promise<unknown>;
 
+/** The engine role: rows, names and the parser, and what the other role shares with it. */
+interface Engine {
+  readonly store: Store;
+  readonly parser: KqlParser;
+  readonly resources: IngestionResources;
+  readonly temporaryFolder: string;
+  readonly database: string;
+}
+
 /** Every part that is open is added to `opened`, so that a failed start leaves nothing behind. */
-async function start(
+async function openEngine(
   options: KustoOptions,
-  { account, timeScale, opened }: { account: StorageAccount; timeScale: number; opened: Closable[] },
-): Promise<RunningKusto> {
+  { account, opened }: { account: StorageAccount; opened: Closable[] },
+): Promise<Engine> {
   const parser = new KqlParser();
   opened.push(() => parser.stop());
   if (options.folder !== undefined) await mkdir(dirname(options.folder), { recursive: true });
   const store = await Store.open(options.folder);
   opened.push(() => store.close());
   store.register(makeQueryFunctions());
-  const databaseName = options.database ?? 'local';
-  if (store.catalog.findDatabase(databaseName) === undefined) {
-    const change = store.catalog.addDatabase(databaseName);
+  const database = options.database ?? 'local';
+  if (store.catalog.findDatabase(database) === undefined) {
+    const change = store.catalog.addDatabase(database);
     await store.write((transaction) => transaction.saveCatalog(change));
   }
   const temporaryFolder = await mkdtemp(join(tmpdir(), 'kusto-ingest-'));
   opened.push(() => rm(temporaryFolder, { recursive: true, force: true }));
   const resources = new IngestionResources(account, options.profile ?? 'multi', store.catalog.instanceId);
   await resources.create();
+  return { store, parser, resources, temporaryFolder, database };
+}
 
+async function start(
+  options: KustoOptions,
+  context: { account: StorageAccount; timeScale: number; opened: Closable[] },
+): Promise<RunningKusto> {
+  const engine = await openEngine(options, context);
+  const { store, parser, resources, temporaryFolder } = engine;
   const faults = new Faults();
-  const counters = makeCounters();
-  const requestCounts = new Map<string, number>();
   const batchingDefaults: BatchingPolicy = { ...defaultBatchingPolicy, ...options.batchingDefaults };
-  const tracked = new TrackedOperations();
-  const operations = new Operations();
-  const queuer = new BlobQueuer(resources.readyQueues, tracked);
-  const stopped = new AbortController();
-  const statusReporter = new StatusReporter({
-    failedQueues: resources.failedQueues,
-    succeededQueues: resources.succeededQueues,
-    onLost: ({ message, status }, reason) => {
-      counters.statusReportsLost += 1;
-      // One that the end of this endpoint cuts off is nobody's surprise, and there may be thousands.
-      if (!stopped.signal.aborted)
-        console.error(
-          `kusto: nobody was told that source ${message.id} (${message.sourcePath}) is ${status}: ${reason}`,
-        );
-    },
-    onReport: (report) => tracked.report(report),
-    onRetried: () => {
-      counters.statusReportsRetried += 1;
-    },
-  });
-  const reporter = new FaultyReporter(statusReporter, faults, counters);
-  const loader = new BatchLoader({
+  const management = startDataManagement({
     store,
     resources,
-    reporter,
     faults,
-    counters,
-    timeScale,
+    batchingDefaults,
     retry: { attempts: 6, firstDelayMs: 60_000, maxDelayMs: 600_000, ...options.retry },
+    timeScale: context.timeScale,
     folder: temporaryFolder,
-    onBegin: ({ message }) => tracked.begin(message),
-    onRetry: (item, delayMs) => reader.retryLater(item, delayMs),
   });
-  const batcher = new Batcher({
-    timeScale,
-    policyOf: (database, table) =>
-      store.catalog.findTable(database, table)?.policies.ingestionbatching ??
-      store.catalog.findDatabase(database)?.policies.ingestionbatching ??
-      batchingDefaults,
-    onSealed: (batch, reason) => loader.load(batch, reason),
-  });
-  const reader = new QueueReader({
-    queues: resources.readyQueues,
-    batcher,
-    reporter,
-    faults,
-    counters,
-    visibilitySeconds: Math.max(MIN_VISIBILITY_SECONDS, Math.round(VISIBILITY_SECONDS / timeScale)),
-  });
-  opened.push(() => reader.stop());
-  const control: KustoControl = {
-    faults,
-    flush: () => batcher.flush(),
-    batches: () => ({
-      open: batcher.openBatches.map((batch) => ({
-        id: batch.id,
-        database: batch.database,
-        table: batch.table,
-        openedAt: new Date(batch.openedAtMs).toISOString(),
-        rawSizeBytes: batch.rawSizeBytes,
-        items: batch.items.length,
-      })),
-      sealed: loader.records,
-    }),
-    stats: () => ({
-      ...counters,
-      requests: Object.fromEntries(requestCounts),
-      heldMessages: reader.heldCount,
-      openBatches: batcher.openBatches.length,
-      dropped: reader.dropped,
-    }),
-    idle: async () => {
-      while (reader.heldCount > 0) await new Promise((resolve) => setTimeout(resolve, 20));
-      await loader.idle();
-    },
-  };
-
-  /** Clients that name no database send `NetDefaultDB`. */
-  const resolveDatabase = (name: string) =>
-    name === '' || /^NetDefaultDB$/i.test(name) ? databaseName : name;
+  context.opened.push(() => management.stop());
+  const operations = new Operations();
+  const stopped = new AbortController();
+  const requestCounts = new Map<string, number>();
+  const control = makeControl(management, faults, requestCounts);
   const resourceLifetimeMs = options.resourceLifetimeMs ?? 24 * 3_600_000;
-  const started = await startServer({
+  const { server, port } = await startServer({
     port: options.port ?? 0,
     faults,
     requestCounts,
     token: options.token && makeTokenCheck(options.token),
+    rest: { queuer: management.queuer, operations: management.tracked, resources, resourceLifetimeMs },
+    control: async (method, path, body) => handleControl(control, method, path, body),
+    ...makeHandlers(engine, management, {
+      faults,
+      batchingDefaults,
+      resourceLifetimeMs,
+      operations,
+      signal: stopped.signal,
+    }),
+  });
+  await parser.ready;
+
+  const endpoint = `http://127.0.0.1:${port}`;
+  let stopping: Promise<void> | undefined;
+  const stop = async () => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeAllConnections();
+    await closed;
+    stopped.abort();
+    await operations.idle();
+    await management.stop();
+    if (options.folder === undefined) await resources.remove();
+    else await management.reader.release();
+    await parser.stop();
+    await store.close();
+    await rm(temporaryFolder, { recursive: true, force: true });
+  };
+  return {
+    name: 'kusto',
+    settings: { endpoint, ingestEndpoint: endpoint, database: engine.database },
+    control,
+    status: async () => (stopping === undefined ? 'running' : 'stopped'),
+    stop: () => {
+      stopping ??= stop();
+      return stopping;
+    },
+  };
+}
+
+/** What the HTTP side hands on: queries, commands, streams. */
+function makeHandlers(
+  { store, parser, resources, temporaryFolder, database: defaultDatabase }: Engine,
+  { counters, tracked, queuer }: DataManagement,
+  shared: Pick<
+    CommandContext,
+    'faults' | 'batchingDefaults' | 'resourceLifetimeMs' | 'operations' | 'signal'
+  >,
+): Omit<ServerHandlers, 'control'> {
+  /** Clients that name no database send `NetDefaultDB`. */
+  const resolveDatabase = (name: string) =>
+    name === '' || /^NetDefaultDB$/i.test(name) ? defaultDatabase : name;
+  return {
+    resolveDatabase,
     runQuery: (database, text, parameters) =>
       runQuery({
         store,
@@ -202,8 +196,18 @@ async function start(
         parameters,
         maxRows: MAX_ANSWER_ROWS,
       }),
-    resolveDatabase,
-    rest: { queuer, operations: tracked, resources, resourceLifetimeMs },
+    runCommand: (database, text, clientRequestId) =>
+      runCommand(text, {
+        ...shared,
+        store,
+        parser,
+        resources,
+        tracked,
+        queuer,
+        database: resolveDatabase(database),
+        clientRequestId,
+        folder: temporaryFolder,
+      }),
     ingestStream: async (request) => {
       const { answer, rowCount } = await ingestStream(
         { ...request, database: resolveDatabase(request.database) },
@@ -211,62 +215,12 @@ async function start(
           store,
           folder: temporaryFolder,
           ownsBlob: (url) => resources.ownsBlob(url),
-          signal: stopped.signal,
+          signal: shared.signal,
         },
       );
       counters.streamsLoaded += 1;
       counters.rowsLoaded += rowCount;
       return answer;
-    },
-    runCommand: (database, text, clientRequestId) =>
-      runCommand(text, {
-        store,
-        parser,
-        resources,
-        faults,
-        batchingDefaults,
-        database: resolveDatabase(database),
-        resourceLifetimeMs,
-        clientRequestId,
-        operations,
-        tracked,
-        queuer,
-        folder: temporaryFolder,
-        signal: stopped.signal,
-      }),
-    control: async (method, path, body) => handleControl(control, method, path, body),
-  });
-  await parser.ready;
-
-  const endpoint = `http://127.0.0.1:${started.port}`;
-  let stopping: Promise<void> | undefined;
-  const stop = async () => {
-    const closed = new Promise<void>((resolve) => started.server.close(() => resolve()));
-    started.server.closeAllConnections();
-    await closed;
-    stopped.abort();
-    await operations.idle();
-    const lostBefore = counters.statusReportsLost;
-    statusReporter.stop();
-    await reader.stop();
-    // Batches that are being appended finish: their messages would otherwise come twice.
-    await loader.stop();
-    const unreported = counters.statusReportsLost - lostBefore;
-    if (unreported > 0) console.error(`kusto: stopped before ${unreported} sources could be reported`);
-    if (options.folder === undefined) await resources.remove();
-    else await reader.release();
-    await parser.stop();
-    await store.close();
-    await rm(temporaryFolder, { recursive: true, force: true });
-  };
-  return {
-    name: 'kusto',
-    settings: { endpoint, ingestEndpoint: endpoint, database: databaseName },
-    control,
-    status: async () => (stopping === undefined ? 'running' : 'stopped'),
-    stop: () => {
-      stopping ??= stop();
-      return stopping;
     },
   };
 }

@@ -1,4 +1,5 @@
 import type { Faults, IngestionFault, RequestFault } from '../faults.ts';
+import type { DataManagement } from '../ingest/data-management.ts';
 import type { BatchRecord, IngestionCounters } from '../ingest/ingestion-counters.ts';
 
 /** What tests and the command line may see and do; all of it also over `/-/control`. */
@@ -19,6 +20,39 @@ export interface KustoStats extends IngestionCounters {
   readonly heldMessages: number;
   readonly openBatches: number;
   readonly dropped: readonly { readonly droppedAt: string; readonly reason: string }[];
+}
+
+export function makeControl(
+  { counters, batcher, loader, reader }: DataManagement,
+  faults: Faults,
+  requestCounts: ReadonlyMap<string, number>,
+): KustoControl {
+  return {
+    faults,
+    flush: () => batcher.flush(),
+    batches: () => ({
+      open: batcher.openBatches.map((batch) => ({
+        id: batch.id,
+        database: batch.database,
+        table: batch.table,
+        openedAt: new Date(batch.openedAtMs).toISOString(),
+        rawSizeBytes: batch.rawSizeBytes,
+        items: batch.items.length,
+      })),
+      sealed: loader.records,
+    }),
+    stats: () => ({
+      ...counters,
+      requests: Object.fromEntries(requestCounts),
+      heldMessages: reader.heldCount,
+      openBatches: batcher.openBatches.length,
+      dropped: reader.dropped,
+    }),
+    idle: async () => {
+      while (reader.heldCount > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      await loader.idle();
+    },
+  };
 }
 
 /** @returns undefined for an unknown path. */
