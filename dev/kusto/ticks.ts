@@ -2,7 +2,7 @@
 
 const TICKS_PER_MS = 10_000n;
 export const TICKS_AT_UNIX_EPOCH = 621_355_968_000_000_000n;
-const MAX_DATETIME_TICKS = 3_155_378_975_999_999_999n;
+export const MAX_DATETIME_TICKS = 3_155_378_975_999_999_999n;
 
 /** @returns null for what lies outside of the years 1 to 9999. */
 export function toDatetimeTicks(ticks: bigint): bigint | null {

@@ -1,6 +1,6 @@
 import type { ColumnType } from '../column-types.ts';
 import { quoteText, type Store } from '../storage/store.ts';
-import { TICKS_AT_UNIX_EPOCH } from '../ticks.ts';
+import { MAX_DATETIME_TICKS, TICKS_AT_UNIX_EPOCH } from '../ticks.ts';
 import { textConverters } from './convert-value.ts';
 import { IngestionError } from './ingestion-error.ts';
 import type { MappedColumn, PathStep } from './ingestion-mapping.ts';
@@ -166,7 +166,7 @@ function convert(value: ParquetValue, type: ColumnType): string {
     case 'decimal':
       return toDecimal(value, family);
     case 'datetime':
-      return makeTicks(value);
+      return withinRange(makeTicks(value));
     case 'guid':
       return `${sql}::varchar`;
     case 'dynamic':
@@ -201,6 +201,11 @@ function makeTicks({ sql, type }: ParquetValue): string {
   return `(epoch_us(${sql}::timestamp) * 10 + ${TICKS_AT_UNIX_EPOCH})`;
 }
 
+/** Null for what lies outside of the years 1 to 9999. */
+function withinRange(ticks: string): string {
+  return `case when ${ticks} between 0 and ${MAX_DATETIME_TICKS} then (${ticks})::bigint end`;
+}
+
 /** With seven digits after the second, of which DuckDB's own format has six. */
 function formatTicks(ticks: string): string {
   const timestamp = `make_timestamp((${ticks} - ${TICKS_AT_UNIX_EPOCH}) // 10)`;
@@ -223,7 +228,7 @@ function applyUnixTransform(column: MappedColumn, value: ParquetValue): string {
   }
   const family = readFamily(value);
   if (family !== 'integer' && family !== 'uint64') return 'null';
-  return `try_cast(try_cast(${value.sql} as hugeint) ${factor} + ${TICKS_AT_UNIX_EPOCH} as bigint)`;
+  return withinRange(`(try_cast(${value.sql} as hugeint) ${factor} + ${TICKS_AT_UNIX_EPOCH})`);
 }
 
 function makeLiteral(text: string, type: ColumnType): string {

@@ -264,7 +264,7 @@ test('parquet: what each type becomes in each column type, and what it does not'
     const file = join(folder, 'x.parquet');
     await connection.run(
       `copy (select 7::tinyint i8, 18446744073709551615::ubigint u64, 2.5::double f, true b, 1.5::decimal(9,2) di, 2.5::decimal(38,2) df,
-        timestamp_ns '2024-01-02 03:04:05.123456789' ns, date '2024-01-02' as "day", '12' s, 'x' w, '{"a":1}'::json j, uuid '11111111-2222-3333-4444-555555555555' u,
+        timestamp_ns '2024-01-02 03:04:05.123456789' ns, date '2024-01-02' as "day", timestamp '20000-01-01' far, '12' s, 'x' w, '{"a":1}'::json j, uuid '11111111-2222-3333-4444-555555555555' u,
         1.23456789012345678901::decimal(38,20) lossy, [1,2] l, {'a': {'b': 5}, 'c': 'y'} st, time '10:00' t, 'ab'::blob bl) to '${file}'`,
     );
     connection.closeSync();
@@ -284,6 +284,7 @@ test('parquet: what each type becomes in each column type, and what it does not'
       df: [null, null, 2, 2.5, '2.5', '', '', '', '2.50', true],
       ns: [null, null, null, null, '', ns, '', '', ns, true],
       day: [null, null, null, null, '', day, '', '', day, true],
+      far: [null, null, null, null, '', '', '', '', '20000-01-01T00:00:00.0000000Z', true],
       s: [null, 12, 12, 12, '12', '', '', '12', '12', true],
       w: [null, null, null, null, '', '', '', 'x', 'x', true],
       j: [null, null, null, null, '', '', '', '{"a":1}', '{"a":1}', true],

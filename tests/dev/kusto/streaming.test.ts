@@ -268,6 +268,11 @@ describe('the REST ingestion API', () => {
       400,
       expect.stringContaining('sourceId'),
     ]);
+    const long = { ...properties, ingestionMapping: 'x'.repeat(50_000) };
+    expect(await message({ blobs: [blob], properties: long })).toEqual([
+      400,
+      expect.stringContaining('48 KiB'),
+    ]);
     expect(await message({ blobs: [blob] })).toEqual([400, expect.stringContaining('properties.format')]);
     const { faults } = local.kusto.control;
     faults.addIngestionFault({ match: 'r1.csv', action: 'suppressStatus' });
