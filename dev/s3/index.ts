@@ -118,9 +118,16 @@ export async function startS3(options: S3Options): Promise<RunningS3> {
   };
 }
 
+/** More than S3 accepts, so that it can be refused with S3's own answer. */
+const maxReadHeaderBytes = 256 * 1024;
+
 async function listen(state: EndpointState, port: number): Promise<Server> {
   // Uploads may take as long as they take.
-  const server = createServer({ requestTimeout: 0, keepAliveTimeout: 20_000 });
+  const server = createServer({
+    requestTimeout: 0,
+    keepAliveTimeout: 20_000,
+    maxHeaderSize: maxReadHeaderBytes,
+  });
   server.on('request', (message, response) => void handleRequest(state, message, response, false));
   server.on('checkContinue', (message, response) => void handleRequest(state, message, response, true));
   server.on('clientError', (_error, socket) => {

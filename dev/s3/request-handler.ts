@@ -24,6 +24,7 @@ const operationsWithBody: ReadonlySet<string> = new Set([
   'CreateBucket',
   'DeleteObjects',
   'PutBucketAcl',
+  'PutBucketTagging',
   'PutBucketVersioning',
   'PutObject',
   'PutObjectAcl',
@@ -31,6 +32,7 @@ const operationsWithBody: ReadonlySet<string> = new Set([
   'UploadPart',
 ]);
 const maxIgnoredBodyBytes = 1024 * 1024;
+const maxHeaderBytes = 8 * 1024;
 
 export interface EndpointState {
   readonly store: ObjectStore;
@@ -77,6 +79,7 @@ export async function handleRequest(
       );
       return;
     }
+    refuseLargeHeaders(message);
     const exchange: Exchange = { message, response, requestId, expectsContinue };
     const prepared = prepareCall(state, exchange, target);
     operation = prepared.operation;
@@ -169,6 +172,14 @@ async function runOperation(operation: string, call: S3Call): Promise<Reply> {
   if (!operationsWithBody.has(operation))
     await readSmallBody(call.openBody(), call.headers, maxIgnoredBodyBytes);
   return run(call);
+}
+
+/** S3 takes no more than 8 KB of headers, of which user metadata may be 2 KB. */
+function refuseLargeHeaders(message: IncomingMessage): void {
+  // Names and values alternate; each pair has a colon, a space and a line end.
+  const sizeBytes = message.rawHeaders.reduce((sum, piece) => sum + piece.length + 2, 0);
+  if (sizeBytes > maxHeaderBytes)
+    throw new S3Error('RequestHeaderSectionTooLarge', { details: { MaxSizeAllowed: maxHeaderBytes } });
 }
 
 /** Headers by lower-case name, repeated ones joined: Node's own view drops or splits some of them. */

@@ -18,7 +18,6 @@ export const configurationOperations: readonly (readonly [name: string, run: Ope
   ['GetBucketPolicyStatus', noPolicy],
   ['GetBucketReplication', noSuch('ReplicationConfigurationNotFoundError')],
   ['GetBucketRequestPayment', ofBucket(requestPaymentDocument)],
-  ['GetBucketTagging', noSuch('NoSuchTagSet')],
   ['GetBucketWebsite', noSuch('NoSuchWebsiteConfiguration')],
   ['GetObjectLegalHold', noObjectLock],
   ['GetObjectLockConfiguration', noSuch('ObjectLockConfigurationNotFoundError')],
@@ -27,7 +26,6 @@ export const configurationOperations: readonly (readonly [name: string, run: Ope
   ['DeleteBucketCors', deleteNothing],
   ['DeleteBucketLifecycle', deleteNothing],
   ['DeleteBucketPolicy', deleteNothing],
-  ['DeleteBucketTagging', deleteNothing],
   ['DeleteBucketWebsite', deleteNothing],
 ];
 

@@ -43,9 +43,13 @@ export function createMultipartUpload(call: S3Call): Reply {
   const attributes = readObjectAttributes(call.headers);
   const named = call.headers.get('x-amz-checksum-algorithm');
   const algorithm = named === undefined ? null : readAlgorithm(named);
-  const type =
-    call.headers.get('x-amz-checksum-type') ??
-    (algorithm === 'CRC64NVME' || algorithm === null ? 'FULL_OBJECT' : 'COMPOSITE');
+  const namedType = call.headers.get('x-amz-checksum-type');
+  if (named === undefined && namedType !== undefined) {
+    throw new S3Error('InvalidRequest', {
+      message: 'The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.',
+    });
+  }
+  const type = namedType ?? (algorithm === 'CRC64NVME' || algorithm === null ? 'FULL_OBJECT' : 'COMPOSITE');
   const isPossible =
     type === 'COMPOSITE'
       ? algorithm !== 'CRC64NVME' && algorithm !== null
@@ -90,9 +94,14 @@ export async function uploadPart(call: S3Call): Promise<Reply> {
   const number = readPartNumber(call);
   const brought = readChecksumExpectation(call.headers);
   const actual = brought.source === 'none' ? null : brought.algorithm;
-  if (upload.checksumAlgorithm !== null && actual !== upload.checksumAlgorithm) {
+  // Without an algorithm of its own an upload takes what the SDKs bring unasked, which are CRCs.
+  const isTaken =
+    upload.checksumAlgorithm === null
+      ? actual === null || actual.startsWith('CRC')
+      : actual === upload.checksumAlgorithm;
+  if (!isTaken) {
     throw new S3Error('InvalidRequest', {
-      message: `Checksum Type mismatch occurred, expected checksum Type: ${upload.checksumAlgorithm.toLowerCase()}, actual checksum Type: ${actual?.toLowerCase() ?? null}`,
+      message: `Checksum Type mismatch occurred, expected checksum Type: ${upload.checksumAlgorithm?.toLowerCase() ?? null}, actual checksum Type: ${actual?.toLowerCase() ?? null}`,
     });
   }
   const { staged, checksum } = await receiveContent(call);

@@ -1,22 +1,15 @@
 import { readSmallBody } from '../protocol/request-body.ts';
 import { queryValue } from '../protocol/request-target.ts';
-import { parent, renderXml, text } from '../protocol/xml.ts';
 import type { Bucket, ObjectVersion } from '../store/object-version.ts';
 import { type Reply, requireBucket, type S3Call, xmlReply } from './call.ts';
-import { readTagDocument } from './object-tags.ts';
+import { readTagDocument, renderTags } from './object-tags.ts';
 import { findReadable } from './read-object.ts';
 
 const maxBodyBytes = 64 * 1024;
 
 export function getObjectTagging(call: S3Call): Reply {
   const { bucket, version } = findTagged(call);
-  const tags = (version.attributes.tags ?? []).map(({ key, value }) =>
-    parent('Tag', [text('Key', key), text('Value', value)]),
-  );
-  return xmlReply(
-    renderXml(parent('Tagging', [parent('TagSet', tags)]), 'with-namespace'),
-    taggedHeaders(bucket, version),
-  );
+  return xmlReply(renderTags(version.attributes.tags ?? []), taggedHeaders(bucket, version));
 }
 
 export async function putObjectTagging(call: S3Call): Promise<Reply> {

@@ -1,9 +1,11 @@
 import { invalidArgument, S3Error } from '../protocol/errors.ts';
 import { decodePercent } from '../protocol/uri.ts';
+import { parent, renderXml, text } from '../protocol/xml.ts';
 import { childText, readXml } from '../protocol/xml-reader.ts';
 import type { ObjectTag } from '../store/object-version.ts';
 
-const maxTags = 10;
+/** Of an object. A bucket may have 50. */
+const maxObjectTags = 10;
 const maxKeyCharacters = 128;
 const maxValueCharacters = 256;
 
@@ -25,7 +27,7 @@ export function readTagHeader(headers: ReadonlyMap<string, string>): ObjectTag[]
     .filter((pair) => pair !== '')
     .map((pair) => {
       const [key = '', value = '', ...rest] = pair.split('=');
-      if (rest.length > 0) throw malformed();
+      if (key === '' || rest.length > 0) throw malformed();
       try {
         return { key: decodePercent(key, true), value: decodePercent(value, true) };
       } catch {
@@ -33,12 +35,12 @@ export function readTagHeader(headers: ReadonlyMap<string, string>): ObjectTag[]
       }
     });
   if (new Set(tags.map(({ key }) => key)).size < tags.length) throw malformed();
-  checkTags(tags);
+  checkTags(tags, maxObjectTags);
   return tags;
 }
 
 /** @throws S3Error MalformedXML, InvalidTag, BadRequest */
-export function readTagDocument(document: string): ObjectTag[] {
+export function readTagDocument(document: string, maxTags = maxObjectTags): ObjectTag[] {
   const root = readXml(document);
   const sets = root.children.filter((child) => child.name === 'TagSet');
   if (root.name !== 'Tagging' || sets.length !== 1) throw new S3Error('MalformedXML');
@@ -48,25 +50,31 @@ export function readTagDocument(document: string): ObjectTag[] {
     if (element.name !== 'Tag' || key === undefined || value === undefined) throw new S3Error('MalformedXML');
     return { key, value };
   });
-  checkTags(tags);
+  checkTags(tags, maxTags);
   return tags;
 }
 
-function checkTags(tags: readonly ObjectTag[]): void {
-  if (tags.length > maxTags) {
-    throw new S3Error('BadRequest', { message: `Object tags cannot be greater than ${maxTags}` });
-  }
+function checkTags(tags: readonly ObjectTag[], maxTags: number): void {
   const allowed = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;
   const keys = new Set<string>();
   for (const { key, value } of tags) {
-    const invalid = (message: string): S3Error =>
-      new S3Error('InvalidTag', { message, details: { TagKey: key, TagValue: value } });
+    const invalid = (message: string, details: Record<string, string> = {}): S3Error =>
+      new S3Error('InvalidTag', { message, details: { TagKey: key, ...details } });
     if (key === '' || key.length > maxKeyCharacters || !allowed.test(key))
       throw invalid('The TagKey you have provided is invalid');
     if (value.length > maxValueCharacters || !allowed.test(value))
-      throw invalid('The TagValue you have provided is invalid');
+      throw invalid('The TagValue you have provided is invalid', { TagValue: value });
     if (key.startsWith('aws:')) throw invalid('System tags cannot be added/updated by requester');
     if (keys.has(key)) throw invalid('Cannot provide multiple Tags with the same key');
     keys.add(key);
   }
+  if (tags.length > maxTags) {
+    const whose = maxTags === maxObjectTags ? 'Object' : 'Bucket';
+    throw new S3Error('BadRequest', { message: `${whose} tags cannot be greater than ${maxTags}` });
+  }
+}
+
+export function renderTags(tags: readonly ObjectTag[]): string {
+  const elements = tags.map(({ key, value }) => parent('Tag', [text('Key', key), text('Value', value)]));
+  return renderXml(parent('Tagging', [parent('TagSet', elements)]), 'with-namespace');
 }

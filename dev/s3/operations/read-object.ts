@@ -171,7 +171,7 @@ function readWanted(
   const sizes = version.parts?.map((part) => part.sizeBytes) ?? [version.sizeBytes];
   const sizeBytes = sizes[wantedIndex];
   if (sizeBytes === undefined) throw new S3Error('InvalidPartNumber');
-  if (version.parts === null) return { range: null };
+  if (version.parts === null) return { range: sizeBytes === 0 ? null : { start: 0, end: sizeBytes - 1 } };
   headers['x-amz-mp-parts-count'] = String(sizes.length);
   const start = sizes.slice(0, wantedIndex).reduce((sum, size) => sum + size, 0);
   const range = sizeBytes === 0 ? null : { start, end: start + sizeBytes - 1 };

@@ -1,5 +1,6 @@
 import { getBucketAcl, getObjectAcl, putAcl } from './access-control.ts';
 import { configurationOperations } from './bucket-configuration.ts';
+import { deleteBucketTagging, getBucketTagging, putBucketTagging } from './bucket-tagging.ts';
 import {
   createBucket,
   deleteBucket,
@@ -36,11 +37,13 @@ export const supportedOperations: ReadonlyMap<string, Operation> = new Map<strin
   ['CreateBucket', createBucket],
   ['CreateMultipartUpload', createMultipartUpload],
   ['DeleteBucket', deleteBucket],
+  ['DeleteBucketTagging', deleteBucketTagging],
   ['DeleteObject', deleteObject],
   ['DeleteObjectTagging', deleteObjectTagging],
   ['DeleteObjects', deleteObjects],
   ['GetBucketAcl', getBucketAcl],
   ['GetBucketLocation', getBucketLocation],
+  ['GetBucketTagging', getBucketTagging],
   ['GetBucketVersioning', getBucketVersioning],
   ['GetObject', readObject],
   ['GetObjectAcl', getObjectAcl],
@@ -55,6 +58,7 @@ export const supportedOperations: ReadonlyMap<string, Operation> = new Map<strin
   ['ListObjectsV2', listObjectsV2],
   ['ListParts', listParts],
   ['PutBucketAcl', putAcl],
+  ['PutBucketTagging', putBucketTagging],
   ['PutBucketVersioning', putBucketVersioning],
   ['PutObject', putObject],
   ['PutObjectAcl', putAcl],

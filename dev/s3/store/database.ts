@@ -10,6 +10,7 @@ const schema = `
     created_ms INTEGER NOT NULL,
     versioning TEXT NOT NULL DEFAULT 'never'
   );
+  CREATE TABLE IF NOT EXISTS bucket_tags (bucket INTEGER PRIMARY KEY, tags TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS versions (
     id INTEGER PRIMARY KEY,
     bucket INTEGER NOT NULL,

@@ -9,13 +9,13 @@ import type {
   Bucket,
   NewVersion,
   ObjectAttributes,
+  ObjectTag,
   ObjectVersion,
   Segment,
   VersioningState,
 } from './object-version.ts';
+import { type Row, readBucket, readVersion } from './rows.ts';
 import { VersionIds } from './version-ids.ts';
-
-type Row = Record<string, unknown>;
 
 /** What a deletion did, as the answer has to say it. */
 export interface Deletion {
@@ -93,12 +93,12 @@ export class ObjectStore {
   }
 
   findBucket(name: string): Bucket | null {
-    const row = this.get('SELECT * FROM buckets WHERE name = ?', name);
+    const row = this.get(`${bucketColumns} WHERE name = ?`, name);
     return row === undefined ? null : readBucket(row);
   }
 
   listBuckets(): Bucket[] {
-    return this.prepare('SELECT * FROM buckets ORDER BY name').all().map(readBucket);
+    return this.prepare(`${bucketColumns} ORDER BY name`).all().map(readBucket);
   }
 
   /** @returns false if the bucket exists */
@@ -116,6 +116,7 @@ export class ObjectStore {
       for (const { id } of this.prepare('SELECT id FROM uploads WHERE bucket = ?').all(bucket.id)) {
         this.removeUpload(String(id));
       }
+      this.setBucketTags(bucket, []);
       this.prepare('DELETE FROM buckets WHERE id = ?').run(bucket.id);
       return true;
     });
@@ -123,6 +124,15 @@ export class ObjectStore {
 
   setVersioning(bucket: Bucket, state: VersioningState): void {
     this.prepare('UPDATE buckets SET versioning = ? WHERE id = ?').run(state, bucket.id);
+  }
+
+  setBucketTags(bucket: Bucket, tags: readonly ObjectTag[]): void {
+    if (tags.length === 0) this.prepare('DELETE FROM bucket_tags WHERE bucket = ?').run(bucket.id);
+    else
+      this.prepare('INSERT OR REPLACE INTO bucket_tags (bucket, tags) VALUES (?, ?)').run(
+        bucket.id,
+        JSON.stringify(tags),
+      );
   }
 
   /** The newest version, which may be a delete marker; or the one with this version id. */
@@ -363,36 +373,12 @@ export class ObjectStore {
 }
 
 const idBlock = 1000;
+const bucketColumns = 'SELECT * FROM buckets LEFT JOIN bucket_tags ON bucket = id';
 
 function boundsOf(request: PageRequest): { prefix: Buffer; delimiter: Buffer; maxItems: number } {
   return {
     prefix: Buffer.from(request.prefix),
     delimiter: Buffer.from(request.delimiter),
     maxItems: request.maxItems,
-  };
-}
-
-function readBucket(row: Row): Bucket {
-  return {
-    id: Number(row['id']),
-    name: String(row['name']),
-    createdMs: Number(row['created_ms']),
-    versioning: row['versioning'] as VersioningState,
-  };
-}
-
-function readVersion(row: Row): ObjectVersion {
-  return {
-    id: Number(row['id']),
-    key: viewBytes(row['key']).toString(),
-    versionId: String(row['version_id']),
-    isDeleteMarker: row['is_delete_marker'] === 1,
-    sizeBytes: Number(row['size_bytes']),
-    etag: String(row['etag']),
-    modifiedMs: Number(row['modified_ms']),
-    attributes: JSON.parse(String(row['attributes'])),
-    checksum: row['checksum'] === null ? null : JSON.parse(String(row['checksum'])),
-    segments: JSON.parse(String(row['segments'])),
-    parts: row['parts'] === null ? null : JSON.parse(String(row['parts'])),
   };
 }

@@ -15,6 +15,7 @@ export interface PartSummary {
   readonly checksum: StoredChecksum | null;
 }
 
+/** A tag of an object or a bucket. */
 export interface ObjectTag {
   readonly key: string;
   readonly value: string;
@@ -61,4 +62,5 @@ export interface Bucket {
   readonly name: string;
   readonly createdMs: number;
   readonly versioning: VersioningState;
+  readonly tags: readonly ObjectTag[];
 }

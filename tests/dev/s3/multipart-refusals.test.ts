@@ -1,5 +1,6 @@
 import {
   CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
   HeadObjectCommand,
   ListPartsCommand,
   PutObjectCommand,
@@ -30,6 +31,22 @@ test('a part without the checksum that its upload is about is refused', async ()
   ).rejects.toMatchObject({ name: 'BadDigest' });
   const parts = await endpoint.client.send(new ListPartsCommand(upload));
   expect(parts.Parts).toBeUndefined();
+});
+
+test('a part with a checksum that its upload is not about is refused', async () => {
+  const client = plainClient();
+  const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket, Key: 'unsummed' }));
+  const part = { Bucket, Key: 'unsummed', UploadId, PartNumber: 1, Body: 'x' };
+  await expect(
+    client.send(new UploadPartCommand({ ...part, ChecksumAlgorithm: 'SHA256' })),
+  ).rejects.toMatchObject({
+    name: 'InvalidRequest',
+    message: expect.stringContaining('expected checksum Type: null, actual checksum Type: sha256'),
+  });
+  await client.send(new UploadPartCommand(part));
+  await expect(
+    client.send(new CreateMultipartUploadCommand({ Bucket, Key: 'unsummed', ChecksumType: 'FULL_OBJECT' })),
+  ).rejects.toMatchObject({ name: 'InvalidRequest' });
 });
 
 test('a composite checksum needs that of every part, and the right one', async () => {

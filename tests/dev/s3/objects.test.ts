@@ -261,3 +261,23 @@ test('metadata that is not ASCII comes back as the documentation of S3 shows it'
   const { Metadata } = await endpoint.client.send(new HeadObjectCommand({ Bucket, Key: 'umlauts' }));
   expect(Metadata).toEqual({ nonascii: '=?UTF-8?B?w4PChE3Dg8KEWsODwpXDg8KRIFMz?=' });
 });
+
+test('more than 8 KB of headers are refused', async () => {
+  const Metadata = Object.fromEntries(
+    Array.from({ length: 10 }, (_, index) => [`m${index}`, 'x'.repeat(1000)]),
+  );
+  await expect(put('headers', 'x', { Metadata })).rejects.toMatchObject({
+    name: 'RequestHeaderSectionTooLarge',
+    $metadata: { httpStatusCode: 400 },
+  });
+});
+
+test('the only part of an object that came in one piece is all of it, as a range', async () => {
+  await put('one-piece', '0123456789');
+  const part = (PartNumber: number) =>
+    endpoint.client.send(new GetObjectCommand({ Bucket, Key: 'one-piece', PartNumber }));
+  const first = await part(1);
+  expect(first).toMatchObject({ ContentRange: 'bytes 0-9/10', $metadata: { httpStatusCode: 206 } });
+  expect([first.PartsCount, await first.Body?.transformToString()]).toEqual([undefined, '0123456789']);
+  await expect(part(2)).rejects.toMatchObject({ name: 'InvalidPartNumber' });
+});

@@ -1,9 +1,12 @@
 import {
   CreateMultipartUploadCommand,
+  DeleteBucketTaggingCommand,
   DeleteObjectTaggingCommand,
+  GetBucketTaggingCommand,
   GetObjectCommand,
   GetObjectTaggingCommand,
   HeadObjectCommand,
+  PutBucketTaggingCommand,
   PutBucketVersioningCommand,
   PutObjectCommand,
   PutObjectTaggingCommand,
@@ -66,6 +69,7 @@ test.each([
   ['a=1&a=2', 'InvalidArgument'],
   ['a=1=2', 'InvalidArgument'],
   ['a=%zz', 'InvalidArgument'],
+  ['=', 'InvalidArgument'],
   [
     manyTags(11)
       .map(({ Key }) => `${Key}=`)
@@ -99,4 +103,17 @@ test('each version has tags of its own', async () => {
     endpoint.client.send(new GetObjectTaggingCommand({ ...versioned, Key: 'k', VersionId }));
   expect(await read(first)).toMatchObject({ VersionId: first, TagSet: [{ Key: 'n', Value: 'one' }] });
   expect(await read()).toMatchObject({ VersionId: second, TagSet: [{ Key: 'n', Value: '2' }] });
+});
+
+test('buckets have tags, too', async () => {
+  const { client } = endpoint;
+  const read = async () => (await client.send(new GetBucketTaggingCommand({ Bucket }))).TagSet;
+  const none = { name: 'NoSuchTagSet', $metadata: { httpStatusCode: 404 } };
+  await expect(read()).rejects.toMatchObject(none);
+  const set = (TagSet: Tag[]) => client.send(new PutBucketTaggingCommand({ Bucket, Tagging: { TagSet } }));
+  await set(manyTags(50));
+  expect(await read()).toEqual(manyTags(50));
+  await expect(set(manyTags(51))).rejects.toMatchObject({ name: 'BadRequest' });
+  await client.send(new DeleteBucketTaggingCommand({ Bucket }));
+  await expect(read()).rejects.toMatchObject(none);
 });
