@@ -11,6 +11,7 @@ import {
   startForeignClient,
 } from './foreign-clients.ts';
 import { listEverything } from './list-everything.ts';
+import { beginUpload } from './running-endpoint.ts';
 
 const fileCount = 46;
 
@@ -66,6 +67,16 @@ describe.each(foreignClients)('$name', (client: ForeignClient) => {
     expect(await run(client.printArguments(client.urlOf(`odd/${printed}`)))).toBe(`bytes of ${printed}`);
     await run(client.removeAllArguments(client.urlOf('copied/')));
     expect((await listEverything(endpoint.client, 'copied')).size).toBe(0);
+  });
+
+  foreignTest('does what else the endpoint is said to do for it', async () => {
+    const { endpoint, run } = running;
+    await endpoint.s3.seedObjects('data', [{ key: 'k', body: 'x' }]);
+    const { UploadId = '' } = await beginUpload(endpoint, 'under-way');
+    for (const call of client.otherCalls(UploadId)) await run(call);
+    expect(Object.keys(endpoint.s3.requestCounts())).toEqual(
+      expect.arrayContaining([...client.otherOperations]),
+    );
   });
 
   const { presignArguments } = client;

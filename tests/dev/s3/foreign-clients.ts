@@ -29,6 +29,10 @@ export interface ForeignClient {
   readonly printArguments: (url: string) => string[];
   /** Prints a URL that reads the object for an hour; `null` if it signs with Signature Version 2, which is refused. */
   readonly presignArguments: ((url: string) => string[]) | null;
+  /** Calls that have to end without an error in the bucket `data` with the object `k` and an upload to `under-way`. */
+  readonly otherCalls: (uploadId: string) => string[][];
+  /** What those calls ask the endpoint for, at least. */
+  readonly otherOperations: readonly string[];
 }
 
 interface ClientConfiguration {
@@ -63,6 +67,17 @@ const awsCli: ForeignClient = {
   removeAllArguments: (url) => ['s3', 'rm', '--only-show-errors', '--recursive', url],
   printArguments: (url) => ['s3', 'cp', url, '-'],
   presignArguments: (url) => ['s3', 'presign', url],
+  otherCalls: (uploadId) => {
+    const ofBucket = (name: string) => ['s3api', name, '--bucket', 'data'];
+    const ofObject = (name: string) => [...ofBucket(name), '--key', 'k'];
+    return [
+      [...ofObject('get-object-attributes'), '--object-attributes', 'ETag', 'Checksum', 'ObjectSize'],
+      [...ofObject('put-object-tagging'), '--tagging', 'TagSet=[{Key=a,Value=b}]'],
+      ofBucket('list-object-versions'),
+      [...ofBucket('list-parts'), '--key', 'under-way', '--upload-id', uploadId],
+    ];
+  },
+  otherOperations: ['GetObjectAttributes', 'PutObjectTagging', 'ListObjectVersions', 'ListParts'],
 };
 
 const rclone: ForeignClient = {
@@ -97,6 +112,20 @@ const rclone: ForeignClient = {
   removeAllArguments: (url) => ['delete', url],
   printArguments: (url) => ['cat', url],
   presignArguments: (url) => ['link', '--expire', '1h', url],
+  otherCalls: () => [
+    ['lsf', '--s3-versions', 'local:data'],
+    ['backend', 'versioning', 'local:data'],
+    ['backend', 'list-multipart-uploads', 'local:data'],
+    ['cleanup', 'local:data'],
+    ['moveto', 'local:data/k', 'local:data/moved'],
+  ],
+  otherOperations: [
+    'ListObjectVersions',
+    'GetBucketVersioning',
+    'ListMultipartUploads',
+    'CopyObject',
+    'DeleteObject',
+  ],
 };
 
 const s3cmd: ForeignClient = {
@@ -127,6 +156,36 @@ const s3cmd: ForeignClient = {
   removeAllArguments: (url) => ['del', '--quiet', '--recursive', '--force', url],
   printArguments: (url) => ['get', '--quiet', url, '-'],
   presignArguments: null,
+  otherCalls: (uploadId) => [
+    ['info', 's3://data'],
+    ['info', 's3://data/k'],
+    ['multipart', 's3://data'],
+    ['listmp', 's3://data/under-way', uploadId],
+    ['abortmp', 's3://data/under-way', uploadId],
+    ['delpolicy', 's3://data'],
+    ['delcors', 's3://data'],
+    ['dellifecycle', 's3://data'],
+    ['setacl', '--acl-private', 's3://data/k'],
+    ['mv', 's3://data/k', 's3://data/moved'],
+  ],
+  otherOperations: [
+    'GetBucketLocation',
+    'GetBucketRequestPayment',
+    'GetBucketLifecycleConfiguration',
+    'GetBucketPolicy',
+    'GetBucketCors',
+    'GetBucketAcl',
+    'GetObjectAcl',
+    'PutObjectAcl',
+    'ListMultipartUploads',
+    'ListParts',
+    'AbortMultipartUpload',
+    'DeleteBucketPolicy',
+    'DeleteBucketCors',
+    'DeleteBucketLifecycle',
+    'CopyObject',
+    'DeleteObject',
+  ],
 };
 
 export const foreignClients: readonly ForeignClient[] = [awsCli, rclone, s3cmd];
