@@ -12,6 +12,7 @@ import { importApp } from './import.ts';
 import { listing } from './listing.ts';
 import { describeMachine } from './machine.ts';
 import { isWithinBound, machineText, resultText } from './report.ts';
+import { standIns } from './stand-ins.ts';
 import { window } from './window.ts';
 
 const BENCHES: readonly Bench[] = [
@@ -32,6 +33,12 @@ const BENCHES: readonly Bench[] = [
     about: 'S3 and table requests to plan 100,000 unchanged objects (1 min)',
     isLong: false,
     run: listing,
+  },
+  {
+    name: 'stand-ins',
+    about: 'what S3, Kusto, the functions host and the start of the stack can do on this machine (2 min)',
+    isLong: false,
+    run: standIns,
   },
   {
     name: 'window',
