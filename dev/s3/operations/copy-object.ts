@@ -1,5 +1,5 @@
 import type { StoredChecksum } from '../protocol/checksums.ts';
-import { readAlgorithm } from '../protocol/checksums.ts';
+import { requireAlgorithm } from '../protocol/checksums.ts';
 import { invalidArgument, S3Error } from '../protocol/errors.ts';
 import { parent, renderXml, text, type XmlElement } from '../protocol/xml.ts';
 import type { ObjectAttributes } from '../store/object-version.ts';
@@ -35,7 +35,7 @@ export async function copyObject(call: S3Call): Promise<Reply> {
   };
   // A composite checksum belongs to the parts, which a copy does not have.
   const kept = version.checksum?.type === 'FULL_OBJECT' ? version.checksum.algorithm : 'CRC64NVME';
-  const algorithm = readAlgorithm(call.headers.get('x-amz-checksum-algorithm') ?? '') ?? kept;
+  const algorithm = requireAlgorithm(call.headers.get('x-amz-checksum-algorithm') ?? kept);
   const content = openContent(call.store, version.segments, { start: 0, end: version.sizeBytes - 1 });
   const staged = await call.store.content.stage(content.chunks, algorithm).finally(content.close);
   const checksum: StoredChecksum = { algorithm, value: staged.checksum, type: 'FULL_OBJECT' };

@@ -3,6 +3,7 @@ import {
   type ChecksumAlgorithm,
   readAlgorithm,
   readChecksumExpectation,
+  requireAlgorithm,
   type StoredChecksum,
 } from '../protocol/checksums.ts';
 import { invalidArgument, S3Error } from '../protocol/errors.ts';
@@ -42,7 +43,7 @@ export function createMultipartUpload(call: S3Call): Reply {
   checkKey(call.key);
   const attributes = readObjectAttributes(call.headers);
   const named = call.headers.get('x-amz-checksum-algorithm');
-  const algorithm = named === undefined ? null : readAlgorithm(named);
+  const algorithm = named === undefined ? null : requireAlgorithm(named);
   const namedType = call.headers.get('x-amz-checksum-type');
   if (named === undefined && namedType !== undefined) {
     throw new S3Error('InvalidRequest', {
@@ -54,7 +55,7 @@ export function createMultipartUpload(call: S3Call): Reply {
     type === 'COMPOSITE'
       ? algorithm !== 'CRC64NVME' && algorithm !== null
       : type === 'FULL_OBJECT' && algorithm !== 'SHA1' && algorithm !== 'SHA256';
-  if (algorithm === undefined || !isPossible) {
+  if (!isPossible) {
     throw new S3Error('InvalidRequest', {
       message: `The ${type} checksum type cannot be used with the ${named ?? 'crc64nvme'} checksum algorithm.`,
     });

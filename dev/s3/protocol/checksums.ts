@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { createCrc32c, createCrc64Nvme, type RunningChecksum } from './crc.ts';
-import { S3Error } from './errors.ts';
+import { notImplemented, S3Error } from './errors.ts';
 
 export const checksumAlgorithms = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'] as const;
 export type ChecksumAlgorithm = (typeof checksumAlgorithms)[number];
@@ -64,6 +64,13 @@ export function checksumHeader(algorithm: ChecksumAlgorithm): string {
 /** Reads an algorithm's name in any case; `undefined` if there is no such algorithm. */
 export function readAlgorithm(name: string): ChecksumAlgorithm | undefined {
   return checksumAlgorithms.find((algorithm) => algorithm === name.toUpperCase());
+}
+
+/** @throws S3Error NotImplemented for an algorithm that the endpoint has not */
+export function requireAlgorithm(name: string): ChecksumAlgorithm {
+  const algorithm = readAlgorithm(name);
+  if (algorithm === undefined) throw notImplemented(`The checksum algorithm ${name}`);
+  return algorithm;
 }
 
 /**

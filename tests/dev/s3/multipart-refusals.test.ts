@@ -136,3 +136,8 @@ test.each([
 ])('an upload with %j is refused', async (extra) => {
   await expect(create('impossible', extra)).rejects.toMatchObject({ name: 'InvalidRequest' });
 });
+
+test('a checksum algorithm that the endpoint has not is refused by name', async () => {
+  const refused = { name: 'NotImplemented', message: expect.stringContaining('SHA512') };
+  await expect(create('impossible', { ChecksumAlgorithm: 'SHA512' })).rejects.toMatchObject(refused);
+});

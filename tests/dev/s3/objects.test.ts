@@ -2,8 +2,6 @@ import { createHash, randomBytes } from 'node:crypto';
 import { request } from 'node:http';
 import { Readable } from 'node:stream';
 import {
-  DeleteObjectCommand,
-  DeleteObjectsCommand,
   GetObjectCommand,
   HeadObjectCommand,
   PutObjectCommand,
@@ -194,18 +192,6 @@ test('an upload that breaks off stores nothing', async () => {
     upload.write(Buffer.alloc(50_000), () => setTimeout(() => upload.destroy(new Error('cut')), 30));
   });
   await expect(readText('cut-off')).rejects.toMatchObject({ name: 'NoSuchKey' });
-});
-
-test('deletes, one and many', async () => {
-  await put('gone-1', 'x');
-  await put('gone\n&2', 'x');
-  await endpoint.client.send(new DeleteObjectCommand({ Bucket, Key: 'gone-1' }));
-  await endpoint.client.send(new DeleteObjectCommand({ Bucket, Key: 'gone-1' }));
-  const deleted = await endpoint.client.send(
-    new DeleteObjectsCommand({ Bucket, Delete: { Objects: [{ Key: 'gone\n&2' }, { Key: 'never' }] } }),
-  );
-  expect(deleted.Deleted).toHaveLength(2);
-  await expect(readText('gone\n&2')).rejects.toMatchObject({ name: 'NoSuchKey' });
 });
 
 test('archived objects are listed and described but not read', async () => {

@@ -1,4 +1,5 @@
 import {
+  DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
@@ -7,6 +8,7 @@ import {
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type RunningEndpoint, readError, startEndpoint } from './running-endpoint.ts';
+import { sendSigned } from './signed-request.ts';
 
 let endpoint: RunningEndpoint;
 afterAll(() => endpoint.stop());
@@ -19,6 +21,12 @@ beforeAll(async () => {
     clock: () => new Date(nowMs),
     extraCredentials: [
       { accessKeyId: 'temporary', secretAccessKey: 'secret-2', sessionToken: 'token-2' },
+      {
+        accessKeyId: 'short',
+        secretAccessKey: 'secret-4',
+        sessionToken: 'token-4',
+        expiresAt: new Date(nowMs + 60_000),
+      },
       { accessKeyId: 'gone', secretAccessKey: 'secret-3', sessionToken: 'token-3', expiresAt: new Date(0) },
     ],
   });
@@ -117,6 +125,23 @@ test('a temporary key works with its token', async () => {
   expect((await fetch(await getSignedUrl(client, command))).status).toBe(200);
 });
 
+test('a session ends while it is in use', async () => {
+  const client = endpoint.newClient({
+    credentials: { accessKeyId: 'short', secretAccessKey: 'secret-4', sessionToken: 'token-4' },
+  });
+  const url = await getSignedUrl(client, command, { expiresIn: 3600 });
+  expect((await fetch(url)).status).toBe(200);
+  const before = nowMs;
+  try {
+    nowMs = before + 60_000;
+    await expect(client.send(command)).rejects.toMatchObject({ name: 'ExpiredToken' });
+    // A URL dies with the session that signed it, however long it was meant to live.
+    expect(await fetchError(url)).toMatchObject({ status: 400, code: 'ExpiredToken' });
+  } finally {
+    nowMs = before;
+  }
+});
+
 test('another region is refused with the right one', async () => {
   const client = endpoint.newClient({ region: 'eu-west-1', followRegionRedirects: false });
   await expect(client.send(command)).rejects.toMatchObject({
@@ -179,6 +204,37 @@ test('the bucket may be in the host', async () => {
       .end();
   });
   expect(status).toBe(200);
+});
+
+test('a bucket in the host is written, listed and emptied', async () => {
+  const { settings } = endpoint.s3;
+  const host = `data.localhost:${new URL(settings.endpoint).port}`;
+  const send = (method: string, path: string, query: [string, string][] = []) =>
+    sendSigned(settings, { method, path, query, headers: { host }, body: method === 'PUT' ? 'x' : '' });
+  expect((await send('PUT', '/in/host')).status).toBe(200);
+  const listing: [string, string][] = [
+    ['list-type', '2'],
+    ['prefix', 'in/'],
+  ];
+  expect((await send('GET', '/', listing)).text).toContain('<Key>in/host</Key>');
+  expect((await send('DELETE', '/in/host')).status).toBe(204);
+  expect((await send('GET', '/', listing)).text).toContain('<KeyCount>0</KeyCount>');
+});
+
+test('URLs are signed for HEAD and DELETE, and with other headers for the answer', async () => {
+  const target = { Bucket: 'data', Key: 'by-url' };
+  await endpoint.s3.seedObjects('data', [{ key: target.Key, body: 'abc' }]);
+  const head = await fetch(await getSignedUrl(endpoint.client, new HeadObjectCommand(target)), {
+    method: 'HEAD',
+  });
+  expect([head.status, head.headers.get('content-length')]).toEqual([200, '3']);
+  const ResponseContentDisposition = 'attachment; filename="a.csv"';
+  const get = new GetObjectCommand({ ...target, ResponseContentDisposition });
+  const got = await fetch(await getSignedUrl(endpoint.client, get));
+  expect(got.headers.get('content-disposition')).toBe(ResponseContentDisposition);
+  const url = await getSignedUrl(endpoint.client, new DeleteObjectCommand(target));
+  expect((await fetch(url, { method: 'DELETE' })).status).toBe(204);
+  expect((await fetch(url.replace('DeleteObject', 'GetObject'))).status).toBe(403);
 });
 
 test('HEAD errors have no body, and every answer has a request id', async () => {
