@@ -3,7 +3,7 @@ import type { Faults } from '../faults.ts';
 import type { IngestionResources } from '../storage/ingestion-resources.ts';
 import type { Store } from '../storage/store.ts';
 import type { Batch, BatchItem, SealReason } from './batching.ts';
-import { runConcurrently } from './concurrency.ts';
+import { Limit, runConcurrently } from './concurrency.ts';
 import { type DownloadedSource, downloadSource, MAX_SOURCE_BYTES } from './download.ts';
 import type { FaultyReporter } from './faulty-reporter.ts';
 import type { BatchRecord, IngestionCounters } from './ingestion-counters.ts';
@@ -52,8 +52,7 @@ export class BatchLoader {
   readonly #abort = new AbortController();
   readonly #running = new Set<Promise<void>>();
   readonly #records: BatchRecord[] = [];
-  #downloads = 0;
-  readonly #waiting: (() => void)[] = [];
+  readonly #downloads = new Limit(DOWNLOADS);
 
   constructor(options: BatchLoaderOptions) {
     this.#options = options;
@@ -190,10 +189,8 @@ export class BatchLoader {
         isTransient ? 'Transient' : 'Permanent',
       );
     }
-    if (this.#downloads >= DOWNLOADS) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#downloads += 1;
-    try {
-      return await downloadSource({
+    return this.#downloads.run(() =>
+      downloadSource({
         url: message.blobUrl,
         sniff: resources.ownsBlob(message.blobUrl),
         treatGzAsUncompressed: message.properties.treatGzAsUncompressed,
@@ -201,11 +198,8 @@ export class BatchLoader {
         maxBytes: message.ignoreSizeLimit ? Number.POSITIVE_INFINITY : MAX_SOURCE_BYTES,
         folder,
         signal: this.#abort.signal,
-      });
-    } finally {
-      this.#downloads -= 1;
-      this.#waiting.shift()?.();
-    }
+      }),
+    );
   }
 
   async #append(

@@ -1,6 +1,6 @@
 import type { DequeuedMessageItem, QueueClient } from '@azure/storage-queue';
 import type { Faults } from '../faults.ts';
-import { nameOf, retryPassing } from '../storage/storage-retry.ts';
+import { nameOf, retryPassing, TRY_TIMEOUT_MS } from '../storage/storage-retry.ts';
 import type { Batcher, BatchItem } from './batching.ts';
 import { runConcurrently } from './concurrency.ts';
 import type { FaultyReporter } from './faulty-reporter.ts';
@@ -11,8 +11,6 @@ import { makeReport } from './status-reports.ts';
 const IDLE_POLL_MS = 200;
 const MESSAGES_PER_POLL = 32;
 const MAX_DROPPED = 200;
-/** A connection may be dead without either end knowing it, and a poll that waits for it would read nothing any more. */
-const POLL_TIMEOUT_MS = 30_000;
 
 export interface QueueReaderOptions {
   readonly queues: readonly QueueClient[];
@@ -96,7 +94,7 @@ export class QueueReader {
         const response = await queue.receiveMessages({
           numberOfMessages: MESSAGES_PER_POLL,
           visibilityTimeout: this.#options.visibilitySeconds,
-          abortSignal: AbortSignal.timeout(POLL_TIMEOUT_MS),
+          abortSignal: AbortSignal.any([this.#abort.signal, AbortSignal.timeout(TRY_TIMEOUT_MS)]),
         });
         messages = response.receivedMessageItems;
       } catch {

@@ -3,7 +3,7 @@ import type { TableClient, TableEntity, TransactionAction } from '@azure/data-ta
 import type { QueueClient } from '@azure/storage-queue';
 import { openStatusTable } from '../storage/ingestion-resources.ts';
 import { isPassing, nameOf, retryPassing } from '../storage/storage-retry.ts';
-import { runConcurrently } from './concurrency.ts';
+import { Limit, runConcurrently } from './concurrency.ts';
 import type { FailureStatus } from './ingestion-error.ts';
 import type { IngestionMessage } from './ingestion-message.ts';
 
@@ -30,6 +30,7 @@ export interface StatusReporterOptions {
   onRetried(): void;
 }
 
+/** Over all batches: a storage that is slow already must not be asked more at a time. */
 const CONCURRENCY = 16;
 const MAX_TRANSACTION = 100;
 /** A table client per address; a load names the same address in every message. */
@@ -42,6 +43,7 @@ const MAX_CLIENTS = 32;
 export class StatusReporter {
   readonly #options: StatusReporterOptions;
   readonly #abort = new AbortController();
+  readonly #limit = new Limit(CONCURRENCY);
   readonly #tables = new Map<string, TableClient>();
   #turn = 0;
 
@@ -75,7 +77,7 @@ export class StatusReporter {
         tries += 1;
         return work(signal);
       },
-      { signal: this.#abort.signal },
+      { signal: this.#abort.signal, limit: this.#limit },
     );
   }
 

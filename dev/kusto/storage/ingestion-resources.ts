@@ -20,6 +20,8 @@ import {
   StorageSharedKeyCredential as QueueSharedKeyCredential,
 } from '@azure/storage-queue';
 
+const REMOVE_TIMEOUT_MS = 5_000;
+
 export type ResourceProfile = 'single' | 'multi';
 
 export interface StorageAccount {
@@ -117,11 +119,15 @@ export class IngestionResources {
     ]);
   }
 
+  /** As far as the storage answers within seconds: it may be on its way out, too. */
   async remove(): Promise<void> {
+    const options = { abortSignal: AbortSignal.timeout(REMOVE_TIMEOUT_MS) };
     await Promise.allSettled([
-      ...this.#allQueues().map((queue) => queue.deleteIfExists()),
-      ...this.containerNames.map((name) => this.#blobService.getContainerClient(name).deleteIfExists()),
-      this.#tableService.deleteTable(this.statusTableName),
+      ...this.#allQueues().map((queue) => queue.deleteIfExists(options)),
+      ...this.containerNames.map((name) =>
+        this.#blobService.getContainerClient(name).deleteIfExists(options),
+      ),
+      this.#tableService.deleteTable(this.statusTableName, options),
     ]);
   }
 

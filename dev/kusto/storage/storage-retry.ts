@@ -1,3 +1,5 @@
+import type { Limit } from '../ingest/concurrency.ts';
+
 /** Answers of a storage service that may be another one next time; so is no answer at all. */
 export function isPassing(error: unknown): boolean {
   const { statusCode, code } = error as { statusCode?: number; code?: string };
@@ -13,16 +15,21 @@ export function nameOf(error: unknown): string {
 
 const FIRST_PAUSE_MS = 100;
 const MAX_PAUSE_MS = 5_000;
-/** A connection may be dead without either end knowing it. */
-const TRY_TIMEOUT_MS = 60_000;
+/**
+ * A connection may be dead without either end knowing it. Long, because a busy Azurite was seen to answer after more than a minute: it
+ * carries out what was given up, too, and a new try makes it slower still.
+ */
+export const TRY_TIMEOUT_MS = 300_000;
 /** How long a try may still take when its caller stops. */
 const LAST_TRY_MS = 5_000;
 
 export interface RetryOptions {
   /** Ends the waiting: a try that is under way may come to its end, another one is not made. */
   readonly signal: AbortSignal;
-  /** For how long to try again. Default 10 min. */
+  /** For how long to try again. Default 30 min. */
   readonly forMs?: number;
+  /** For the tries, not for the pauses between them. */
+  readonly limit?: Limit;
 }
 
 /**
@@ -31,12 +38,13 @@ export interface RetryOptions {
  */
 export async function retryPassing<T>(
   work: (signal: AbortSignal) => Promise<T>,
-  { signal, forMs = 600_000 }: RetryOptions,
+  { signal, forMs = 1_800_000, limit }: RetryOptions,
 ): Promise<T> {
   const until = Date.now() + forMs;
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS)) {
     try {
-      return await tryOnce(work, signal);
+      const attempt = () => tryOnce(work, signal);
+      return await (limit === undefined ? attempt() : limit.run(attempt));
     } catch (error) {
       if (!isPassing(error) || signal.aborted || Date.now() + pauseMs > until) throw error;
       await pause(pauseMs, signal);
