@@ -4,6 +4,7 @@ import { translateExpression } from './expressions.ts';
 import { distinct, extend, pickColumns, project, valueOf } from './operators/columns.ts';
 import { join } from './operators/join.ts';
 import { expandValues } from './operators/mv-expand.ts';
+import type { OperatorContext } from './operators/operator-context.ts';
 import { parseText } from './operators/parse.ts';
 import { filter, sort, take, top } from './operators/rows.ts';
 import { makeDataTable, makeRange, makeSchemaRows } from './operators/sources.ts';
@@ -43,16 +44,6 @@ export interface TranslatedQuery {
 /** Translates a parsed query into one SQL statement with one CTE per operator. @throws KustoError naming what it can't. */
 export function translateQuery(syntax: KqlNode, context: TranslationContext): TranslatedQuery {
   return new QueryTranslator(context).translate(syntax);
-}
-
-/** What the operators in files of their own need of the translator. */
-export interface OperatorContext {
-  readonly pipeline: Pipeline;
-  readonly names: Names;
-  tabular(node: KqlNode, names: Names): Stage;
-  scope(stage: Stage | undefined, names: Names): Scope;
-  tableOf(node: KqlNode, names: Names): string | undefined;
-  findTable(name: string): BaseRelation | undefined;
 }
 
 class QueryTranslator {

@@ -2,8 +2,8 @@ import { makeNotSupported } from '../../kusto-error.ts';
 import { translateExpression } from '../expressions.ts';
 import { asExpression, expressionOf, resultColumns } from '../pipeline.ts';
 import { childOf, elementsOf, type KqlNode, nameOf, requireChild, textOf } from '../syntax.ts';
-import type { OperatorContext } from '../translate-query.ts';
 import type { Expression, Scope, Stage } from '../values.ts';
+import type { OperatorContext } from './operator-context.ts';
 
 /** Some of the columns, in the order that the parser gives. */
 export function pickColumns(input: Stage, pipe: KqlNode, context: OperatorContext): Stage {

@@ -1,8 +1,8 @@
 import { makeNotSupported } from '../../kusto-error.ts';
 import { missingSql, resultColumns } from '../pipeline.ts';
 import { childOf, elementsOf, type KqlNode, nameOf, requireChild, textOf } from '../syntax.ts';
-import type { OperatorContext } from '../translate-query.ts';
 import { convert, type Expression, isNumeric, type Stage, type StageColumn } from '../values.ts';
+import type { OperatorContext } from './operator-context.ts';
 import { readParameters } from './parameters.ts';
 
 /** SQL join of each kind, and the sides whose columns come out. */

@@ -3,8 +3,8 @@ import { makeNotSupported } from '../../kusto-error.ts';
 import { translateExpression } from '../expressions.ts';
 import { expressionOf, resultColumns } from '../pipeline.ts';
 import { childOf, elementsOf, type KqlNode, nameOf, requireChild, textOf } from '../syntax.ts';
-import type { OperatorContext } from '../translate-query.ts';
 import { convert, type Expression, type Stage } from '../values.ts';
+import type { OperatorContext } from './operator-context.ts';
 import { readParameters } from './parameters.ts';
 
 /** Lists of one row go side by side, the shorter ones filled up with nulls. */

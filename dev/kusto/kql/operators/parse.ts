@@ -4,8 +4,8 @@ import { quoteText } from '../../storage/store.ts';
 import { translateExpression } from '../expressions.ts';
 import { expressionOf, missingSql, resultColumns } from '../pipeline.ts';
 import { elementsOf, type KqlNode, nameOf, readStringLiteral, requireChild, textOf } from '../syntax.ts';
-import type { OperatorContext } from '../translate-query.ts';
 import { convert, type Expression, type Stage, toText } from '../values.ts';
+import type { OperatorContext } from './operator-context.ts';
 import { readParameters } from './parameters.ts';
 
 interface Capture {

@@ -1,8 +1,8 @@
 import { makeNotSupported } from '../../kusto-error.ts';
 import { translateExpression } from '../expressions.ts';
 import { childOf, elementsOf, type KqlNode, requireChild, textOf } from '../syntax.ts';
-import type { OperatorContext } from '../translate-query.ts';
 import type { Stage } from '../values.ts';
+import type { OperatorContext } from './operator-context.ts';
 
 /** SQL has no functions of other rows in its `where`, so such a condition is a column first. */
 export function filter(node: KqlNode, input: Stage, { pipeline, scope, names }: OperatorContext): Stage {

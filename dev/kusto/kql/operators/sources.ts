@@ -4,8 +4,8 @@ import { quoteText } from '../../storage/store.ts';
 import { translateExpression } from '../expressions.ts';
 import { missingSql, type Pipeline, resultColumns } from '../pipeline.ts';
 import { childOf, elementsOf, type KqlNode, requireChild } from '../syntax.ts';
-import type { OperatorContext } from '../translate-query.ts';
 import { convert, type Expression, isNumeric, type Stage, sqlTypes } from '../values.ts';
+import type { OperatorContext } from './operator-context.ts';
 
 /** Values by rows; each is read as the type of its column. */
 export function makeDataTable(node: KqlNode, context: OperatorContext): Stage {

@@ -3,8 +3,8 @@ import { percentile, severalColumns } from '../aggregates.ts';
 import { translateExpression } from '../expressions.ts';
 import { asExpression, resultColumns } from '../pipeline.ts';
 import { childOf, elementsOf, type KqlNode, nameOf, requireChild } from '../syntax.ts';
-import type { OperatorContext } from '../translate-query.ts';
 import type { Expression, Scope, Stage } from '../values.ts';
+import type { OperatorContext } from './operator-context.ts';
 
 export function summarize(node: KqlNode, input: Stage, pipe: KqlNode, context: OperatorContext): Stage {
   const columns = resultColumns(pipe);

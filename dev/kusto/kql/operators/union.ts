@@ -2,8 +2,8 @@ import { makeNotSupported } from '../../kusto-error.ts';
 import { quoteText } from '../../storage/store.ts';
 import { missingSql, resultColumns } from '../pipeline.ts';
 import { childOf, elementsOf, type KqlNode } from '../syntax.ts';
-import type { OperatorContext } from '../translate-query.ts';
 import type { Expression, Stage } from '../values.ts';
+import type { OperatorContext } from './operator-context.ts';
 import { readParameters } from './parameters.ts';
 
 interface Branch {
