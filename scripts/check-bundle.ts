@@ -10,7 +10,7 @@ import path from 'node:path';
 import process from 'node:process';
 
 /** What may be in the package; `.funcignore` must leave out the rest of the repository. */
-const PACKAGED: ReadonlySet<string> = new Set(['dist', 'host.json', 'package.json', 'loads']);
+export const PACKAGED: ReadonlySet<string> = new Set(['dist', 'host.json', 'package.json', 'loads']);
 
 /** The whole package, before it is zipped. */
 const PACKAGE_BUDGET_BYTES = 6_000_000;
@@ -68,7 +68,19 @@ export function checkBundle(root: string): BundleReport {
 }
 
 /** Files that `.funcignore` leaves, relative to the root. */
-function packagedFiles(root: string): readonly string[] {
+export function packagedFiles(root: string, ignored = ignoredNames(root)): readonly string[] {
+  return readdirSync(root, { withFileTypes: true })
+    .filter(({ name }) => !ignored.has(name))
+    .flatMap((entry) =>
+      entry.isDirectory()
+        ? readdirSync(path.join(root, entry.name), { recursive: true, withFileTypes: true })
+            .filter((file) => file.isFile())
+            .map((file) => path.relative(root, path.join(file.parentPath, file.name)))
+        : [entry.name],
+    );
+}
+
+function ignoredNames(root: string): ReadonlySet<string> {
   const ignored = new Set(
     readFileSync(path.join(root, '.funcignore'), 'utf8')
       .split(/\r?\n/)
@@ -80,15 +92,7 @@ function packagedFiles(root: string): readonly string[] {
     if (/[*?![\]/\\]/.test(name))
       throw new Error(`.funcignore: "${name}" is a pattern; list plain names of the root folder only`);
   }
-  return readdirSync(root, { withFileTypes: true })
-    .filter(({ name }) => !ignored.has(name))
-    .flatMap((entry) =>
-      entry.isDirectory()
-        ? readdirSync(path.join(root, entry.name), { recursive: true, withFileTypes: true })
-            .filter((file) => file.isFile())
-            .map((file) => path.relative(root, path.join(file.parentPath, file.name)))
-        : [entry.name],
-    );
+  return ignored;
 }
 
 function surplus(files: readonly string[]): readonly string[] {

@@ -1,0 +1,32 @@
+// What azd takes: values of the azd environment (`azd env set NAME VALUE`). docs/DEPLOY.md lists the names.
+using 'main.bicep'
+
+param environmentName = readEnvironmentVariable('AZURE_ENV_NAME')
+param location = readEnvironmentVariable('AZURE_LOCATION')
+param profile = readEnvironmentVariable('LOADER_PROFILE', 'dev')
+param nodeVersion = readEnvironmentVariable('LOADER_NODE_VERSION', '22')
+
+// azd sets both for the person or the pipeline that is signed in.
+param operatorPrincipalId = readEnvironmentVariable('AZURE_PRINCIPAL_ID', '')
+param operatorPrincipalType = readEnvironmentVariable('AZURE_PRINCIPAL_TYPE', 'User')
+
+var credentialNames = readEnvironmentVariable('LOADER_S3_CREDENTIALS', 'default')
+param credentials = map(filter(split(credentialNames, ','), name => !empty(name)), name => {
+  name: trim(name)
+  temporary: false
+})
+
+param adxTrial = bool(readEnvironmentVariable('LOADER_ADX_TRIAL', 'false'))
+param adxClusterId = readEnvironmentVariable('LOADER_ADX_CLUSTER_ID', '')
+param adxDatabase = readEnvironmentVariable('LOADER_ADX_DATABASE_NAME', '')
+param adxPrivateEndpoint = bool(readEnvironmentVariable('LOADER_ADX_PRIVATE_ENDPOINT', 'false'))
+
+param vnetEnabled = bool(readEnvironmentVariable('LOADER_VNET', 'false'))
+param operatorIpAddresses = filter(
+  split(readEnvironmentVariable('LOADER_OPERATOR_IP_ADDRESSES', ''), ','),
+  address => !empty(address)
+)
+
+param durableTaskScheduler = bool(readEnvironmentVariable('LOADER_DURABLE_TASK_SCHEDULER', 'false'))
+param eventSenderPrincipalId = readEnvironmentVariable('LOADER_EVENT_SENDER_PRINCIPAL_ID', '')
+param alertEmails = filter(split(readEnvironmentVariable('LOADER_ALERT_EMAILS', ''), ','), address => !empty(address))

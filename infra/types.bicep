@@ -1,0 +1,53 @@
+@export()
+@description('How the app scales. The compiler accepts other numbers, and Azure refuses them.')
+@sealed()
+type scaleSettings = {
+  @description('''Memory of an instance. 2048 (one core) is for tens of activities at a time; 512 has a quarter of a core
+and makes each slower; 4096 helps only a run with very large shards.''')
+  instanceMemoryMB: 512 | 2048 | 4096
+
+  @description('''Bound of the cost, and of the requests to S3 and Azure Data Explorer at one time. The lanes of a load
+(4 by default) bound what it can use.''')
+  @minValue(40)
+  @maxValue(1000)
+  maximumInstanceCount: int
+
+  @description('''Instances for orchestrators and activities that never go away. 1: a run starts at once and the tick never
+meets a cold start of Durable; billed all the time. 0: an idle app costs next to nothing.''')
+  @minValue(0)
+  @maxValue(20)
+  alwaysReadyDurable: int
+
+  @description('Requests that one instance answers at the same time. They wait for storage, not for the processor.')
+  @minValue(1)
+  @maxValue(1000)
+  httpConcurrency: int
+}
+
+@export()
+@description('Settings of the loader with durations such as `30s`, `10m`, `6h`; left out: the default of the app.')
+@sealed()
+type loaderSettings = {
+  LOADER_URL_LIFETIME: string?
+  LOADER_DOWNLOAD_GRACE: string?
+  LOADER_SETTLE_DEADLINE: string?
+  LOADER_STALE_AFTER: string?
+  LOADER_LOADS_FOLDER: string?
+}
+
+@export()
+@description('Credentials for S3 that loads refer to by name, kept in Key Vault.')
+@sealed()
+type s3Credentials = {
+  @description('As in `source.credentials` of a load.')
+  @minLength(1)
+  @maxLength(40)
+  name: string
+
+  @description('They have a session token, and end.')
+  temporary: bool
+}
+
+@export()
+@description('Database roles of Azure Data Explorer. The compiler accepts any text.')
+type databaseRole = 'Admin' | 'Ingestor' | 'User' | 'Viewer'
