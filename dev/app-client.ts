@@ -4,8 +4,12 @@ export interface AppClient {
   request(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<AppAnswer>;
   /** Starts a run and returns its id. @throws when the app refuses. */
   startRun(load: string, body?: unknown): Promise<string>;
+  /** Asks again while the app says that its storage is away (503), as a busy Azurite is now and then. @throws when it stays so. */
   readRun(runId: string): Promise<RunStatus>;
 }
+
+const READ_ATTEMPTS = 10;
+const READ_PAUSE_MS = 1000;
 
 export interface AppAnswer {
   readonly status: number;
@@ -52,10 +56,13 @@ export function createAppClient({
       return answer.body.runId;
     },
     readRun: async (runId) => {
-      const answer = await request('GET', `/api/runs/${runId}`);
-      if (answer.status !== 200)
-        throw new Error(`The run ${runId} can't be read: ${answer.status} ${JSON.stringify(answer.body)}`);
-      return answer.body;
+      for (let attempt = 1; ; attempt += 1) {
+        const answer = await request('GET', `/api/runs/${runId}`);
+        if (answer.status === 200) return answer.body;
+        if (answer.status !== 503 || attempt === READ_ATTEMPTS)
+          throw new Error(`The run ${runId} can't be read: ${answer.status} ${JSON.stringify(answer.body)}`);
+        await new Promise((resolve) => setTimeout(resolve, READ_PAUSE_MS));
+      }
     },
   };
 }
