@@ -1,9 +1,7 @@
-import type { Column, ColumnType } from '../column-types.ts';
 import type { Faults } from '../faults.ts';
 import type { BlobQueuer } from '../ingest/queue-blobs.ts';
 import type { TrackedOperations } from '../ingest/tracked-operations.ts';
 import type { KqlParser } from '../kql/parser.ts';
-import type { ResultTable } from '../kql/run-query.ts';
 import type { BatchingPolicy } from '../storage/catalog.ts';
 import type { IngestionResources } from '../storage/ingestion-resources.ts';
 import type { Store } from '../storage/store.ts';
@@ -30,13 +28,4 @@ export interface CommandContext {
   readonly signal: AbortSignal;
   /** What the client calls its request. */
   readonly clientRequestId: string;
-}
-
-/** `makeTable('TableName:string, RowCount:long', rows)`. */
-export function makeTable(header: string, rows: readonly (readonly unknown[])[]): ResultTable {
-  const columns = header.split(',').map((part): Column => {
-    const [name = '', type = 'string'] = part.trim().split(':');
-    return { name, type: type as ColumnType };
-  });
-  return { columns, rows };
 }

@@ -6,9 +6,10 @@ import { type ResultTable, runQuery } from '../kql/run-query.ts';
 import { KustoError, makeAlreadyExists, makeNotSupported, makeSyntaxError } from '../kusto-error.ts';
 import type { Extent, StoredTable } from '../storage/catalog.ts';
 import type { Store } from '../storage/store.ts';
-import { type CommandContext, makeTable } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 import type { CommandText } from './command-text.ts';
 import { NO_EXTENT } from './ingest-into.ts';
+import { makeTable } from './make-table.ts';
 import { runOrStart } from './operations.ts';
 
 export interface FoundExtent {

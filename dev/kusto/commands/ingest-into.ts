@@ -7,8 +7,9 @@ import type { ResultTable } from '../kql/run-query.ts';
 import { makeSyntaxError } from '../kusto-error.ts';
 import type { StoredTable } from '../storage/catalog.ts';
 import { formatTimespan } from '../ticks.ts';
-import { type CommandContext, makeTable } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 import type { CommandText } from './command-text.ts';
+import { makeTable } from './make-table.ts';
 import { runOrStart } from './operations.ts';
 
 const DOWNLOADS = 4;

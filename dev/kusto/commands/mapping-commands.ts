@@ -10,8 +10,9 @@ import {
   type StoredTable,
   tableChange,
 } from '../storage/catalog.ts';
-import { type CommandContext, makeTable } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 import type { CommandText } from './command-text.ts';
+import { makeTable } from './make-table.ts';
 
 /** Kinds that the service knows and this endpoint can't use. */
 const otherKinds: readonly string[] = ['orc', 'sstream', 'w3clogfile'];

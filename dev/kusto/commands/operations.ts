@@ -3,8 +3,9 @@ import { IngestionError, toKustoError } from '../ingest/ingestion-error.ts';
 import type { ResultTable } from '../kql/run-query.ts';
 import { KustoError, makeEntityNotFound } from '../kusto-error.ts';
 import { formatTimespan } from '../ticks.ts';
-import { type CommandContext, makeTable } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 import type { CommandText } from './command-text.ts';
+import { makeTable } from './make-table.ts';
 
 interface Operation {
   readonly id: string;

@@ -9,8 +9,9 @@ import {
   type StoredTable,
   tableChange,
 } from '../storage/catalog.ts';
-import { type CommandContext, makeTable } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 import type { CommandText } from './command-text.ts';
+import { makeTable } from './make-table.ts';
 import type { MappingOwner } from './mapping-commands.ts';
 
 type PolicyName = 'ingestionbatching' | 'streamingingestion';

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { countBlobs, type TrackedOperation } from '../ingest/tracked-operations.ts';
 import type { ResultTable } from '../kql/run-query.ts';
 import { makeEntityNotFound, makeNotSupported, makeSyntaxError } from '../kusto-error.ts';
-import { type CommandContext, makeTable } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 import { CommandText } from './command-text.ts';
+import { makeTable } from './make-table.ts';
 
 /** `.ingest-from-storage-queued into table [database('D').]T [EnableTracking=true] [SkipBatching=...] [with (...)] <| urls`. */
 export async function ingestFromStorageQueued(

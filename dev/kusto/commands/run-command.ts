@@ -1,10 +1,11 @@
 import { type ResultTable, runTail } from '../kql/run-query.ts';
 import { KustoError, makeNotSupported } from '../kusto-error.ts';
 import type { StoredTable } from '../storage/catalog.ts';
-import { type CommandContext, makeTable } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 import { CommandText, splitOutsideStrings } from './command-text.ts';
 import { dropExtents, findExtents, ingestInline, setFromQuery, showExtents } from './extent-commands.ts';
 import { ingestInto } from './ingest-into.ts';
+import { makeTable } from './make-table.ts';
 import { createMapping, dropMapping, type MappingOwner, showMappings } from './mapping-commands.ts';
 import { alterPolicy, deletePolicy, showPolicy } from './policy-commands.ts';
 import { cancelQueuedOperation, ingestFromStorageQueued, showQueuedOperations } from './queued-ingestion.ts';

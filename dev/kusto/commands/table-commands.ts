@@ -2,8 +2,9 @@ import { type Column, requireColumnType, typeNames } from '../column-types.ts';
 import type { ResultTable } from '../kql/run-query.ts';
 import { KustoError, makeAlreadyExists, makeNotSupported, makeSyntaxError } from '../kusto-error.ts';
 import { formatSchema, type StoredTable, tableChange } from '../storage/catalog.ts';
-import { type CommandContext, makeTable } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 import type { CommandText } from './command-text.ts';
+import { makeTable } from './make-table.ts';
 
 const SCHEMA_HEADER = 'TableName, Schema, DatabaseName, Folder, DocString';
 

@@ -8,7 +8,8 @@ import { formatDatetime, formatTimespan, TICKS_AT_UNIX_EPOCH, toDatetimeTicks } 
 import { IngestionError } from './ingestion-error.ts';
 import { isExactNumber, type RecordHandler, toExactNumber } from './json-reader.ts';
 
-const snappy = createRequire(import.meta.url)('snappyjs') as { uncompress(data: Buffer): Buffer };
+const require = createRequire(import.meta.url);
+const snappy = require('snappyjs') as { uncompress(data: Buffer): Buffer };
 
 const SYNC_BYTES = 16;
 /** Reading is synchronous: so often requests are let in between. */

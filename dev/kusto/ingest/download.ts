@@ -6,19 +6,13 @@ import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { cutSecrets, IngestionError } from './ingestion-error.ts';
+import type { SourcePart } from './source-part.ts';
 import { requestSource, SilenceWatch, toDownloadError } from './source-request.ts';
 import { openZip } from './zip-parts.ts';
 
 export const MAX_SOURCE_BYTES = 6 * 1024 ** 3;
 /** Sources up to this size stay in memory; most of a load's small objects never touch the disk. */
 const MEMORY_BYTES = 1024 * 1024;
-
-/** One file: a source that is no archive has one, a zip archive one for each entry. */
-export interface SourcePart {
-  open(): Promise<Readable>;
-  /** A file with the bytes, for DuckDB; it belongs to the source. */
-  toFile(): Promise<string>;
-}
 
 /** A source's bytes, decompressed. */
 export interface DownloadedSource {

@@ -6,7 +6,7 @@ import { type RowAppender, type Store, type WriteTransaction } from '../storage/
 import { readAvro } from './avro-reader.ts';
 import type { PhysicalValue } from './convert-value.ts';
 import { readDelimited } from './delimited-reader.ts';
-import type { DownloadedSource, SourcePart } from './download.ts';
+import type { DownloadedSource } from './download.ts';
 import { IngestionError } from './ingestion-error.ts';
 import { type MappedColumn, mappingKindOf, planColumns, resolveMapping } from './ingestion-mapping.ts';
 import type { IngestionProperties } from './ingestion-message.ts';
@@ -14,6 +14,7 @@ import { readJsonLines } from './json-reader.ts';
 import { readMultiJson } from './multi-json-reader.ts';
 import { planParquet, readParquet } from './parquet-columns.ts';
 import { makeRecordRowBuilder, makeTextRowBuilder } from './row-builder.ts';
+import type { SourcePart } from './source-part.ts';
 
 /** One source whose bytes are at hand. */
 export interface Source {

@@ -2,8 +2,8 @@ import type { Readable } from 'node:stream';
 import { PassThrough, Transform } from 'node:stream';
 import { crc32 } from 'node:zlib';
 import { type Entry, openPromise, type ZipFile } from 'yauzl';
-import type { SourcePart } from './download.ts';
 import { IngestionError } from './ingestion-error.ts';
+import type { SourcePart } from './source-part.ts';
 import { writeToFile } from './write-to-file.ts';
 
 const STORED = 0;
