@@ -92,9 +92,9 @@ export async function handleRequest(
       key: prepared.call.key,
     });
     if (await applyBeforeRequest(actions, prepared.call, message)) return;
+    reply = await runOperation(operation, prepared.call);
     if (state.requesterPaysBuckets.has(prepared.call.bucketName))
       response.setHeader('x-amz-request-charged', 'requester');
-    reply = await runOperation(operation, prepared.call);
   } catch (error) {
     if (message.destroyed && !message.complete) return;
     reply = errorReply(toS3Error(error), message, { requestId, hostId });

@@ -67,22 +67,31 @@ export async function createBucket(call: S3Call): Promise<Reply> {
     await readSmallBody(call.openBody(), call.headers, maxConfigurationBytes)
   ).toString();
   checkBucketName(call.bucketName);
+  let location = '';
   if (configuration.trim() !== '') {
     const root = readXml(configuration);
     if (root.name !== 'CreateBucketConfiguration') throw new S3Error('MalformedXML');
     const other = root.children.find((child) => child.name !== 'LocationConstraint');
     if (other !== undefined) throw notImplemented(`CreateBucket with ${other.name}`);
-    const location = childText(root, 'LocationConstraint') ?? '';
-    if (location !== '' && location !== call.region) {
-      throw new S3Error('IllegalLocationConstraintException', {
-        message: `The ${location} location constraint is incompatible for the region specific endpoint this request was sent to.`,
-      });
-    }
+    location = childText(root, 'LocationConstraint') ?? '';
   }
+  checkLocation(location, call.region);
   if (!call.store.createBucket(call.bucketName, currentSecondMs(call))) {
     throw new S3Error('BucketAlreadyOwnedByYou', { details: { BucketName: call.bucketName } });
   }
   return { status: 200, headers: { location: `/${call.bucketName}` } };
+}
+
+/** The region has to be named everywhere but in us-east-1, where it must not be. */
+function checkLocation(location: string, region: string): void {
+  const wanted = region === 'us-east-1' ? '' : region;
+  if (location === wanted) return;
+  if (location === 'us-east-1') {
+    throw new S3Error('InvalidLocationConstraint', { details: { LocationConstraint: location } });
+  }
+  throw new S3Error('IllegalLocationConstraintException', {
+    message: `The ${location || 'unspecified'} location constraint is incompatible for the region specific endpoint this request was sent to.`,
+  });
 }
 
 export function deleteBucket(call: S3Call): Reply {

@@ -9,7 +9,7 @@ import { S3Error } from '../protocol/errors.ts';
 import { readSmallBody } from '../protocol/request-body.ts';
 import { parent, renderXml, text } from '../protocol/xml.ts';
 import { childText, readXml } from '../protocol/xml-reader.ts';
-import { currentSecondMs, type Reply, requireBucket, type S3Call, xmlReply } from './call.ts';
+import { type Reply, requireBucket, type S3Call, xmlReply } from './call.ts';
 import { readParts, requireUpload, type Upload, type UploadedPart } from './multipart-uploads.ts';
 import { openContent } from './open-content.ts';
 import { checkWriteConditions, encryptionHeaders, versionHeaders } from './write-object.ts';
@@ -57,17 +57,18 @@ export async function completeMultipartUpload(call: S3Call): Promise<Reply> {
     const kept = new Set(readParts(call, upload.id).map((part) => part.segment.id));
     if (segments.some((segment) => !kept.has(segment.id))) throw new S3Error('InvalidPart');
     call.store.removeUpload(upload.id, new Set(segments.map((segment) => segment.id)));
-    const { attributes } = upload;
+    // S3 dates such an object, and orders it among its versions, by the start of the upload.
+    const { attributes, initiatedMs: modifiedMs, versionPlace } = upload;
     const summaries = parts.map((part) => ({
       number: part.number,
       sizeBytes: part.sizeBytes,
       checksum: part.checksum,
     }));
-    const modifiedMs = currentSecondMs(call);
     return call.store.putVersion(
       bucket.id,
       { key: call.key, sizeBytes, etag, modifiedMs, attributes, checksum, segments, parts: summaries },
       [],
+      versionPlace,
     );
   });
   const result = parent('CompleteMultipartUploadResult', [

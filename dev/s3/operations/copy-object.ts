@@ -13,16 +13,15 @@ export async function copyObject(call: S3Call): Promise<Reply> {
   const bucket = requireBucket(call);
   checkKey(call.key);
   const source = findCopySource(call);
-  const directive = call.headers.get('x-amz-metadata-directive') ?? 'COPY';
-  if (directive !== 'COPY' && directive !== 'REPLACE') {
-    throw invalidArgument('x-amz-metadata-directive', directive, 'Unknown metadata directive.');
-  }
+  const directive = readDirective(call, 'metadata');
+  const tagDirective = readDirective(call, 'tagging');
   checkWriteConditions(call, bucket);
   const { version } = source;
   refuseTooLargeCopy(version.sizeBytes);
   // An older version may be copied over the object: that is how it is restored.
   const isOntoItself = call.store.findVersion(bucket.id, call.key)?.id === version.id;
-  if (isOntoItself && directive === 'COPY' && !call.headers.has('x-amz-storage-class')) {
+  const changes = ['x-amz-storage-class', 'x-amz-server-side-encryption'];
+  if (isOntoItself && directive === 'COPY' && !changes.some((name) => call.headers.has(name))) {
     throw new S3Error('InvalidRequest', {
       message:
         "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
@@ -31,7 +30,7 @@ export async function copyObject(call: S3Call): Promise<Reply> {
   const own = readObjectAttributes(call.headers);
   const attributes: ObjectAttributes = {
     ...(directive === 'REPLACE' ? own : { ...version.attributes, storageClass: own.storageClass }),
-    tags: (call.headers.get('x-amz-tagging-directive') === 'REPLACE' ? own : version.attributes).tags ?? [],
+    tags: (tagDirective === 'REPLACE' ? own : version.attributes).tags ?? [],
   };
   // A composite checksum belongs to the parts, which a copy does not have.
   const kept = version.checksum?.type === 'FULL_OBJECT' ? version.checksum.algorithm : 'CRC64NVME';
@@ -63,6 +62,14 @@ export async function copyObject(call: S3Call): Promise<Reply> {
     ...versionHeaders(call, versionId),
     ...encryptionHeaders,
   });
+}
+
+function readDirective(call: S3Call, subject: 'metadata' | 'tagging'): 'COPY' | 'REPLACE' {
+  const name = `x-amz-${subject}-directive`;
+  const directive = call.headers.get(name) ?? 'COPY';
+  if (directive !== 'COPY' && directive !== 'REPLACE')
+    throw invalidArgument(name, directive, `Unknown ${subject} directive.`);
+  return directive;
 }
 
 /** What the results of CopyObject and UploadPartCopy have in common. */

@@ -20,7 +20,8 @@ export interface CopySource {
 export function findCopySource(call: S3Call): CopySource {
   const header = call.headers.get('x-amz-copy-source') ?? '';
   const [path = '', parameters = ''] = header.split('?', 2);
-  const decoded = decodePercent(path, false).replace(/^\//, '');
+  // S3 decodes this header as it does a form: a plus that is not encoded is a space.
+  const decoded = decodePercent(path, true).replace(/^\//, '');
   const border = decoded.indexOf('/');
   const versionId = /^versionId=(.+)$/.exec(parameters)?.[1];
   if (border < 1 || border === decoded.length - 1 || (parameters !== '' && versionId === undefined)) {

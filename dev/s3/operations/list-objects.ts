@@ -60,7 +60,7 @@ export function listObjectsV2(call: S3Call): Reply {
   const document = parent('ListBucketResult', [
     text('Name', call.bucketName),
     text('Prefix', query.encode(query.prefix)),
-    startAfter === '' || token !== undefined ? null : text('StartAfter', query.encode(startAfter)),
+    startAfter === '' ? null : text('StartAfter', query.encode(startAfter)),
     token === undefined ? null : text('ContinuationToken', token),
     nextToken === null ? null : text('NextContinuationToken', nextToken),
     text('KeyCount', page.items.length),

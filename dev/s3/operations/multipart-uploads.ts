@@ -23,6 +23,9 @@ let lastUploadPlace = 0;
 /** An upload that was begun and neither completed nor aborted. */
 export interface Upload {
   readonly id: string;
+  readonly initiatedMs: number;
+  /** Where the object will stand among the versions of its key. */
+  readonly versionPlace: number;
   readonly attributes: ObjectAttributes;
   /** `null` if the client chose none: S3 then keeps CRC64NVME of the whole object. */
   readonly checksumAlgorithm: ChecksumAlgorithm | null;
@@ -63,13 +66,14 @@ export function createMultipartUpload(call: S3Call): Reply {
   const id = makeUploadId();
   call.store
     .prepare(
-      'INSERT INTO uploads (id, bucket, key, initiated_ms, attributes, checksum_algorithm, checksum_type) VALUES (?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO uploads (id, bucket, key, initiated_ms, version_place, attributes, checksum_algorithm, checksum_type) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
     )
     .run(
       id,
       bucket.id,
       Buffer.from(call.key),
       currentSecondMs(call),
+      call.store.reserveVersion(),
       JSON.stringify(attributes),
       algorithm,
       type,
@@ -164,6 +168,8 @@ export function requireUpload(call: S3Call): Upload {
   if (row === undefined) throw new S3Error('NoSuchUpload', { details: { UploadId: id } });
   return {
     id,
+    initiatedMs: Number(row['initiated_ms']),
+    versionPlace: Number(row['version_place']),
     attributes: JSON.parse(String(row['attributes'])),
     checksumAlgorithm: readAlgorithm(String(row['checksum_algorithm'])) ?? null,
     checksumType: row['checksum_type'] as StoredChecksum['type'],

@@ -34,6 +34,7 @@ const understoodHeaders: ReadonlySet<string> = new Set([
   'x-amz-signedheaders',
   'x-amz-storage-class',
   'x-amz-tagging',
+  'x-amz-tagging-directive',
   'x-amz-trailer',
   'x-amz-user-agent',
 ]);
@@ -44,7 +45,6 @@ const understoodValues: Readonly<Record<string, readonly string[]>> = {
   'x-amz-object-ownership': ['BucketOwnerEnforced'],
   'x-amz-request-payer': ['requester'],
   'x-amz-server-side-encryption': ['AES256'],
-  'x-amz-tagging-directive': ['COPY', 'REPLACE'],
 };
 
 /** Canned access control lists that give nobody anything that they have not got. */

@@ -60,13 +60,16 @@ export async function putObject(call: S3Call): Promise<Reply> {
 /**
  * Receives a body and checks length, Content-MD5 and checksum. Nothing stays behind if anything is wrong.
  *
- * @throws S3Error MissingContentLength, EntityTooLarge, BadDigest and whatever the body's encoding is refused with
+ * @throws S3Error MissingContentLength, NotImplemented, EntityTooLarge, BadDigest and whatever the body's encoding is refused with
  */
 export async function receiveContent(call: S3Call): Promise<ReceivedContent> {
   const expectation = readChecksumExpectation(call.headers);
   const expectedMd5 = readContentMd5(call.headers);
   const body = call.openBody();
-  if (body.declaredBytes === null) throw new S3Error('MissingContentLength');
+  if (body.declaredBytes === null) {
+    if (!call.headers.has('transfer-encoding')) throw new S3Error('MissingContentLength');
+    throw notImplemented('A body of unknown length', { Header: 'Transfer-Encoding' });
+  }
   if (body.declaredBytes > maxPutBytes) {
     throw new S3Error('EntityTooLarge', {
       details: { ProposedSize: body.declaredBytes, MaxSizeAllowed: maxPutBytes },

@@ -2,6 +2,9 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
+/** Goes up whenever a folder that was written before can't be read any more. */
+const indexFormat = 2;
+
 const schema = `
   CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value BLOB NOT NULL);
   CREATE TABLE IF NOT EXISTS buckets (
@@ -34,6 +37,7 @@ const schema = `
     bucket INTEGER NOT NULL,
     key BLOB NOT NULL,
     initiated_ms INTEGER NOT NULL,
+    version_place INTEGER NOT NULL,
     attributes TEXT NOT NULL,
     checksum_algorithm TEXT,
     checksum_type TEXT NOT NULL
@@ -71,12 +75,12 @@ export function openDatabase(folder: string): DatabaseSync {
     );
   }
   const version = Number(database.prepare('PRAGMA user_version').get()?.['user_version']);
-  if (version !== 0 && version !== 1) {
+  if (version !== 0 && version !== indexFormat) {
     database.close();
     throw new Error(
-      `The folder ${folder} has an index of format ${version}; this endpoint reads format 1. Choose another folder.`,
+      `The folder ${folder} has an index of format ${version}; this endpoint reads format ${indexFormat}. Choose another folder.`,
     );
   }
-  database.exec(`BEGIN; ${schema} PRAGMA user_version = 1; COMMIT`);
+  database.exec(`BEGIN; ${schema} PRAGMA user_version = ${indexFormat}; COMMIT`);
   return database;
 }

@@ -154,11 +154,25 @@ export class ObjectStore {
     return row === undefined ? null : readVersion(row);
   }
 
-  /** Adds a version; without versioning it takes the place of the one before. */
-  putVersion(bucketId: number, version: NewVersion, staged: readonly StagedContent[]): string {
+  /** Takes a place in the order of versions for one that is written later. */
+  reserveVersion(): number {
+    return this.#takeId();
+  }
+
+  /**
+   * Adds a version; without versioning it takes the place of the one before.
+   *
+   * @param reservedId from `reserveVersion`: newer than what was there then, older than what was written since
+   */
+  putVersion(
+    bucketId: number,
+    version: NewVersion,
+    staged: readonly StagedContent[],
+    reservedId?: number,
+  ): string {
     return this.transaction(() => {
       for (const one of staged) this.keep(one);
-      const id = this.#takeId();
+      const id = reservedId ?? this.#takeId();
       const versionId = this.#versionIdFor(bucketId, id);
       if (versionId === 'null') this.#removeVersion(bucketId, version.key, 'null');
       this.#insert({ ...version, id, versionId, isDeleteMarker: false }, bucketId);

@@ -8,6 +8,7 @@ import {
   GetBucketCorsCommand,
   GetBucketEncryptionCommand,
   GetBucketLifecycleConfigurationCommand,
+  GetBucketLocationCommand,
   GetBucketLoggingCommand,
   GetBucketOwnershipControlsCommand,
   GetBucketPolicyCommand,
@@ -28,8 +29,9 @@ import {
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import { beforeAll, expect, test } from 'vitest';
-import { readError, useEndpoint } from './running-endpoint.ts';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { readError, startEndpoint, useEndpoint } from './running-endpoint.ts';
+import { sendSigned } from './signed-request.ts';
 
 const Bucket = 'data';
 const endpoint = useEndpoint({
@@ -127,6 +129,7 @@ test('a bucket whose requester pays refuses those who do not say that they do', 
   const byUrl = await fetch(await getSignedUrl(client, new GetObjectCommand({ ...get, RequestPayer })));
   expect([byUrl.status, await byUrl.text()]).toEqual([200, 'x']);
   const without = await fetch(await getSignedUrl(client, new GetObjectCommand(get)));
+  expect(without.headers.has('x-amz-request-charged')).toBe(false);
   expect(await readError(without)).toMatchObject({ status: 403, code: 'AccessDenied' });
   const payerOf = async (bucket: string) =>
     (await client.send(new GetBucketRequestPaymentCommand({ Bucket: bucket }))).Payer;
@@ -148,11 +151,28 @@ test('buckets are listed in pages', async () => {
   await expect(list({ MaxBuckets: 0 })).rejects.toMatchObject({ name: 'InvalidArgument' });
 });
 
-test('a bucket of another region is not made here', async () => {
-  const LocationConstraint: BucketLocationConstraint = 'eu-west-1';
-  await expect(
-    endpoint.client.send(
-      new CreateBucketCommand({ Bucket: 'elsewhere', CreateBucketConfiguration: { LocationConstraint } }),
-    ),
-  ).rejects.toMatchObject({ name: 'IllegalLocationConstraintException' });
+test('a bucket of another region is not made here, and us-east-1 must not be named', async () => {
+  const make = (location: string) => {
+    const LocationConstraint = location as BucketLocationConstraint;
+    const CreateBucketConfiguration = { LocationConstraint };
+    return endpoint.client.send(new CreateBucketCommand({ Bucket: 'elsewhere', CreateBucketConfiguration }));
+  };
+  await expect(make('eu-west-1')).rejects.toMatchObject({ name: 'IllegalLocationConstraintException' });
+  await expect(make('us-east-1')).rejects.toMatchObject({ name: 'InvalidLocationConstraint' });
+});
+
+test('everywhere but in us-east-1 a new bucket has to name its region', async () => {
+  const elsewhere = await startEndpoint({ region: 'eu-west-1' });
+  onTestFinished(() => elsewhere.stop());
+  const { settings } = elsewhere.s3;
+  // The SDK would add the region by itself.
+  expect(await sendSigned(settings, { method: 'PUT', path: '/unnamed' })).toMatchObject({
+    status: 400,
+    text: expect.stringContaining('<Code>IllegalLocationConstraintException</Code>'),
+  });
+  await elsewhere.client.send(new CreateBucketCommand({ Bucket: 'named' }));
+  const { LocationConstraint } = await elsewhere.client.send(
+    new GetBucketLocationCommand({ Bucket: 'named' }),
+  );
+  expect(LocationConstraint).toBe('eu-west-1');
 });

@@ -55,6 +55,22 @@ test('a copy replaces metadata, tags and storage class only where it is told to'
   expect(CopyObjectResult?.ChecksumSHA256).toBe(createHash('sha256').update('x').digest('base64'));
 });
 
+test('a plus in the name of a source is a space, as in a form, unless it is encoded', async () => {
+  await put('a b', 'space');
+  await put('a+b', 'plus');
+  await copy('data/a+b', 'of-plus');
+  await copy('data/a%2Bb', 'of-encoded-plus');
+  const read = async (Key: string) =>
+    (await endpoint.client.send(new GetObjectCommand({ Bucket, Key }))).Body?.transformToString();
+  expect([await read('of-plus'), await read('of-encoded-plus')]).toEqual(['space', 'plus']);
+});
+
+test.each([{ MetadataDirective: 'KEEP' }, { TaggingDirective: 'KEEP' }])('%j is refused', async (extra) => {
+  await put('directed', 'x');
+  const wrong = extra as Partial<CopyObjectCommandInput>;
+  await expect(copy('data/directed', 'to', wrong)).rejects.toMatchObject({ name: 'InvalidArgument' });
+});
+
 test('an object is copied onto itself only with a change', async () => {
   await put('self', 'x', { Metadata: { a: '1' } });
   await expect(copy('data/self', 'self')).rejects.toMatchObject({ name: 'InvalidRequest' });
@@ -62,6 +78,7 @@ test('an object is copied onto itself only with a change', async () => {
   expect((await head('self')).Metadata).toEqual({ b: '2' });
   await copy('data/self', 'self', { StorageClass: 'STANDARD_IA' });
   expect((await head('self')).StorageClass).toBe('STANDARD_IA');
+  await copy('data/self', 'self', { ServerSideEncryption: 'AES256' });
 });
 
 test('a copy obeys the conditions on its source and on its target', async () => {

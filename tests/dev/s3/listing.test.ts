@@ -149,6 +149,18 @@ test('a token of another listing, a changed one and a made-up one are refused', 
   }
 });
 
+test('start-after is echoed on every page, where the token alone counts', async () => {
+  const Bucket = await fillBucket(['a', 'b', 'c']);
+  const list = (extra: object) => endpoint.client.send(new ListObjectsV2Command({ Bucket, ...extra }));
+  const first = await list({ StartAfter: 'a', MaxKeys: 1 });
+  const ContinuationToken = first.NextContinuationToken;
+  expect(await list({ StartAfter: 'z', ContinuationToken })).toMatchObject({
+    StartAfter: 'z',
+    ContinuationToken,
+    Contents: [{ Key: 'c' }],
+  });
+});
+
 test('owners on request, and the list of buckets', async () => {
   const Bucket = await fillBucket(['a']);
   const list = async (FetchOwner: boolean) =>

@@ -2,12 +2,17 @@ import { createHash, randomBytes } from 'node:crypto';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
+  DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
+  ListObjectsV2Command,
+  ListObjectVersionsCommand,
+  PutBucketVersioningCommand,
+  PutObjectCommand,
   UploadPartCommand,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { beginUpload, useEndpoint } from './running-endpoint.ts';
 
 const Bucket = 'data';
@@ -67,6 +72,53 @@ test.each([{}, { ChecksumAlgorithm: 'SHA256' as const }, { ChecksumAlgorithm: 'C
     await expect(complete(Parts)).rejects.toMatchObject({ name: 'NoSuchUpload' });
   },
 );
+
+describe('an object that was uploaded in parts is dated by the start of its upload', () => {
+  let fastByMs = 0;
+  const clock = () => new Date(Date.now() + fastByMs);
+  const dated = useEndpoint({ buckets: [Bucket, 'versioned'], clock });
+  const complete = async (upload: Awaited<ReturnType<typeof beginUpload>>, Body: string) => {
+    const { ETag } = await dated.client.send(new UploadPartCommand({ ...upload, PartNumber: 1, Body }));
+    const Parts = [{ PartNumber: 1, ETag }];
+    return dated.client.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts } }));
+  };
+
+  test('although nobody could see it then', async () => {
+    const upload = await beginUpload(dated, 'dated');
+    // Less than a signature may be off.
+    fastByMs = 600_000;
+    await complete(upload, 'x');
+    await dated.client.send(new PutObjectCommand({ Bucket, Key: 'put', Body: 'x' }));
+    const modified = async (Key: string) =>
+      (await dated.client.send(new HeadObjectCommand({ Bucket, Key }))).LastModified?.getTime() ?? 0;
+    expect((await modified('put')) - (await modified('dated'))).toBeGreaterThanOrEqual(fastByMs);
+    const { Contents } = await dated.client.send(new ListObjectsV2Command({ Bucket, Prefix: 'dated' }));
+    expect(Contents?.[0]?.LastModified?.getTime()).toBe(await modified('dated'));
+  });
+
+  test('and with versions, what was begun last is current, whatever ends last', async () => {
+    const VersioningConfiguration = { Status: 'Enabled' as const };
+    await dated.client.send(new PutBucketVersioningCommand({ Bucket: 'versioned', VersioningConfiguration }));
+    const of = { Bucket: 'versioned', Key: 'k' };
+    const [first, second] = [
+      await beginUpload(dated, 'k', { Bucket: 'versioned' }),
+      await beginUpload(dated, 'k', { Bucket: 'versioned' }),
+    ];
+    const { VersionId: newer } = await complete(second, 'second');
+    const { VersionId: older } = await complete(first, 'first');
+    const got = await dated.client.send(new GetObjectCommand(of));
+    expect([got.VersionId, await got.Body?.transformToString()]).toEqual([newer, 'second']);
+    const { Versions } = await dated.client.send(new ListObjectVersionsCommand({ Bucket: 'versioned' }));
+    expect(Versions?.map(({ VersionId, IsLatest }) => [VersionId, IsLatest])).toEqual([
+      [newer, true],
+      [older, false],
+    ]);
+    const third = await beginUpload(dated, 'k', { Bucket: 'versioned' });
+    await dated.client.send(new DeleteObjectCommand(of));
+    await complete(third, 'third');
+    await expect(dated.client.send(new GetObjectCommand(of))).rejects.toMatchObject({ name: 'NoSuchKey' });
+  });
+});
 
 test('small parts in the middle are refused, and an aborted upload is gone', async () => {
   const upload = await create('small');

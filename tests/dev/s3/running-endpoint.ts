@@ -62,14 +62,14 @@ export function useEndpoint(options: Partial<S3Options> = {}): RunningEndpoint {
   };
 }
 
-/** Begins a multipart upload in the bucket `data`. @returns what every request about it has to say */
+/** Begins a multipart upload, in the bucket `data` unless `extra` says another. @returns what every request about it has to say */
 export async function beginUpload(
   { client }: RunningEndpoint,
   Key: string,
   extra: object = {},
 ): Promise<{ Bucket: string; Key: string; UploadId: string | undefined }> {
-  const Bucket = 'data';
-  const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket, Key, ...extra }));
+  const { Bucket } = { Bucket: 'data', ...extra };
+  const { UploadId } = await client.send(new CreateMultipartUploadCommand({ ...extra, Bucket, Key }));
   return { Bucket, Key, UploadId };
 }
 
