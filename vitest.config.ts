@@ -11,12 +11,13 @@ export default defineConfig({
     // Files that share one given host must not purge what the other waits for.
     fileParallelism: !process.env['HOST_URL'],
     projects: [
-      project('unit', ['tests/unit/**/*.test.ts'], 20_000),
+      project('unit', ['tests/unit/**/*.test.ts', 'tests/model/**/*.test.ts'], 20_000),
       project('contract', ['tests/contract/**/*.test.ts'], 60_000),
       project('replay', ['tests/replay/**/*.test.ts'], 60_000),
       project('dev', ['tests/dev/**/*.test.ts'], 60_000),
       project('host', ['tests/host/**/*.test.ts'], process.env['HOST_URL'] ? 600_000 : 60_000),
       project('e2e', ['tests/e2e/**/*.test.ts'], 180_000),
+      project('security', ['tests/security/**/*.test.ts'], 60_000),
       project('full', ['tests/full/**/*.test.ts'], 180_000),
     ],
   },

@@ -4,6 +4,7 @@ import path from 'node:path';
 
 import type { InvocationContext } from '@azure/functions';
 
+import type { AddressReach } from '../shared/config/allowed-endpoints.ts';
 import type { LoadDefinition } from '../shared/contracts/load-definition.ts';
 import { toLoaderError } from '../shared/errors/loader-error.ts';
 import type { Ingestion } from '../shared/ports/ingestion.ts';
@@ -30,11 +31,13 @@ export async function loaderFor(context: InvocationContext): Promise<Loader> {
 }
 
 async function build(logger: Logger): Promise<Omit<Loader, 'logger'>> {
-  const [{ readSettings, readS3Keys }, { createAzureState }, { createAzureCredential }] = await Promise.all([
-    import('../shared/config/settings.ts'),
-    import('../shared/adapters/state/azure-state.ts'),
-    import('../shared/adapters/identity/azure-credential.ts'),
-  ]);
+  const [{ readSettings, readS3Keys }, { reachOf }, { createAzureState }, { createAzureCredential }] =
+    await Promise.all([
+      import('../shared/config/settings.ts'),
+      import('../shared/config/allowed-endpoints.ts'),
+      import('../shared/adapters/state/azure-state.ts'),
+      import('../shared/adapters/identity/azure-credential.ts'),
+    ]);
   const settings = readSettings(process.env);
   const credential = createAzureCredential(settings.identity);
   const state = createAzureState({
@@ -64,9 +67,12 @@ async function build(logger: Logger): Promise<Omit<Loader, 'logger'>> {
     randomSuffix: () => randomBytes(2).toString('hex'),
     startedAt: STARTED_AT,
     source: (definition) =>
-      once(sources, sourceIdentity(definition), () => openSource(definition, readS3Keys)),
+      once(sources, sourceIdentity(definition), async () =>
+        openSource(definition, reachOf(settings.allowedEndpoints, 'source', definition.endpoint), readS3Keys),
+      ),
     ingestion: (cluster) =>
       once(clusters, cluster, async () => {
+        reachOf(settings.allowedEndpoints, 'cluster', cluster);
         const { createKustoIngestion } = await import('../shared/adapters/kusto/kusto-ingestion.ts');
         return createKustoIngestion({ cluster, credential });
       }),
@@ -94,6 +100,7 @@ function sourceIdentity({
 
 async function openSource(
   { bucket, region, endpoint, pathStyle, credentials }: LoadDefinition['source'],
+  reach: AddressReach,
   readS3Keys: typeof import('../shared/config/settings.ts').readS3Keys,
 ): Promise<Source> {
   const { createAwsSource } = await import('../shared/adapters/s3/aws-source.ts');
@@ -103,6 +110,7 @@ async function openSource(
     region,
     endpoint,
     pathStyle,
+    reach,
     credentials:
       keys === null
         ? { kind: 'anonymous' }

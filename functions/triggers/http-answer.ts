@@ -16,11 +16,23 @@ export function answering(
 ): (request: HttpRequest, context: InvocationContext) => Promise<HttpResponseInit> {
   return async (request, context) => {
     try {
+      checkParameters(request.params);
       return await handler(await loaderFor(context), request, context);
     } catch (thrown) {
       return problem(toLoaderError(thrown), context);
     }
   };
+}
+
+/** Names of loads and ids of runs; they become parts of paths and keys in the storage. */
+const PARAMETER = /^[A-Za-z0-9][A-Za-z0-9-]{0,199}$/;
+
+/** @throws {LoaderError} `invalidRequest`. */
+function checkParameters(parameters: Readonly<Record<string, string>>): void {
+  const problems = Object.entries(parameters)
+    .filter(([, value]) => !PARAMETER.test(value))
+    .map(([field]) => ({ field, message: 'must be letters, digits and hyphens, at most 200 of them' }));
+  if (problems.length > 0) throw new LoaderError('invalidRequest', 'The address is not valid', { problems });
 }
 
 /** An error as `application/problem+json`: the code, what to do, and the fields that are wrong. */
@@ -51,9 +63,18 @@ export function json(status: number, body: unknown, headers: Record<string, stri
   return { status, headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) };
 }
 
-/** The body as JSON; `undefined` when it is empty. @throws {LoaderError} `invalidRequest`. */
+/** A load definition has a few KiB; more than this is a mistake, or meant to do harm. */
+const MAX_BODY_BYTES = 256 * 1024;
+
+/** The body as JSON; `undefined` when it is empty. @throws {LoaderError} `invalidRequest`; `requestTooLarge`. */
 export async function readJson(request: HttpRequest): Promise<unknown> {
-  const text = await request.text();
+  const bytes = await request.arrayBuffer();
+  if (bytes.byteLength > MAX_BODY_BYTES)
+    throw new LoaderError(
+      'requestTooLarge',
+      `The body has ${bytes.byteLength} bytes; at most ${MAX_BODY_BYTES} are taken`,
+    );
+  const text = new TextDecoder().decode(bytes);
   if (text.trim() === '') return undefined;
   try {
     return JSON.parse(text);

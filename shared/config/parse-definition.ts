@@ -2,6 +2,8 @@ import * as v from 'valibot';
 
 import { type LoadDefinition, LoadDefinitionSchema } from '../contracts/load-definition.ts';
 import { LoaderError, type Problem } from '../errors/loader-error.ts';
+import { type AllowedEndpoints, judgeEndpoint, readAllowedEndpoints } from './allowed-endpoints.ts';
+import { jsonProblems, kindOf } from './json-problems.ts';
 
 /** Checks JSON against a schema and reports every problem, each with the path of its field. */
 export function parseWith<const Schema extends v.GenericSchema>(
@@ -10,6 +12,8 @@ export function parseWith<const Schema extends v.GenericSchema>(
 ):
   | { readonly value: v.InferOutput<Schema>; readonly problems: readonly [] }
   | { readonly value: null; readonly problems: readonly Problem[] } {
+  const unfit = jsonProblems(json);
+  if (unfit.length > 0) return { value: null, problems: unfit };
   const result = v.safeParse(schema, json);
   if (result.success) return { value: result.output, problems: [] };
   return { value: null, problems: result.issues.map(toProblem) };
@@ -24,7 +28,7 @@ function toProblem(issue: v.BaseIssue<unknown>): Problem {
   const custom = /^(must|is|The) /.test(issue.message);
   return {
     field: field || '(document)',
-    message: custom ? issue.message : `must be ${issue.expected ?? 'valid'}, but is ${issue.received}`,
+    message: custom ? issue.message : `must be ${issue.expected ?? 'valid'}, but is ${kindOf(issue.input)}`,
   };
 }
 
@@ -32,9 +36,14 @@ function toProblem(issue: v.BaseIssue<unknown>): Problem {
  * Reads a load definition and fills in the defaults.
  *
  * @param expectedName - the name by which it is stored; the document may leave its `name` out or must agree.
+ * @param allowed - endpoints that it may name. Default: what the settings of this process allow.
  * @throws {LoaderError} `invalidDefinition` with all problems together.
  */
-export function parseDefinition(json: unknown, expectedName?: string): LoadDefinition {
+export function parseDefinition(
+  json: unknown,
+  expectedName?: string,
+  allowed: AllowedEndpoints = readAllowedEndpoints(process.env),
+): LoadDefinition {
   const document =
     expectedName !== undefined && isRecord(json) && json['name'] === undefined
       ? { ...json, name: expectedName }
@@ -49,6 +58,7 @@ export function parseDefinition(json: unknown, expectedName?: string): LoadDefin
   ) {
     found.push({ field: 'name', message: `must be "${expectedName}", the name in the address` });
   }
+  if (value !== null) found.push(...endpointProblems(value, allowed));
   if (value !== null && found.length === 0) return value;
   throw new LoaderError(
     'invalidDefinition',
@@ -57,23 +67,52 @@ export function parseDefinition(json: unknown, expectedName?: string): LoadDefin
   );
 }
 
+/** A region becomes part of a host name and of a signature's scope. */
+const REGION = /^[A-Za-z0-9-]{1,40}$/;
+
+function endpointProblems({ source, destination }: LoadDefinition, allowed: AllowedEndpoints): Problem[] {
+  const problems: Problem[] = [];
+  const judge = (field: string, use: 'source' | 'cluster', endpoint: string) => {
+    const { problem } = judgeEndpoint(allowed, use, endpoint);
+    if (problem !== null) problems.push({ field, message: problem });
+  };
+  if (!REGION.test(source.region))
+    problems.push({ field: 'source.region', message: 'must be the name of a region such as eu-central-1' });
+  if (source.endpoint !== null) judge('source.endpoint', 'source', source.endpoint);
+  else if (!allowed.aws)
+    problems.push({
+      field: 'source.endpoint',
+      message: `must be given: the app setting LOADER_ALLOWED_ENDPOINTS allows ${allowed.text}`,
+    });
+  judge('destination.cluster', 'cluster', destination.cluster);
+  return problems;
+}
+
 function isRecord(json: unknown): json is Record<string, unknown> {
   return typeof json === 'object' && json !== null && !Array.isArray(json);
 }
+
+/** Names of settings whose values no definition may take up. */
+const HOLDS_SECRET =
+  /SECRET|PASSWORD|TOKEN|ACCESS_KEY|ACCOUNT_?KEY|CONNECTION_?STRING|IDENTITY_HEADER|_KEY$|^AzureWebJobs(?!ScriptRoot$)/i;
 
 /**
  * Replaces `%NAME%` by the app setting of that name in all texts of a definition file, so that one file serves
  * several environments.
  *
- * @throws {LoaderError} `invalidDefinition` with every setting that is not there.
+ * @throws {LoaderError} `invalidDefinition` with every setting that is not there, or that holds a secret.
  */
 export function expandSettings(json: unknown, env: Readonly<Record<string, string | undefined>>): unknown {
   const problems: Problem[] = [];
   const expanded = expand(json, '');
   if (problems.length === 0) return expanded;
-  throw new LoaderError('invalidDefinition', 'The load definition refers to app settings that are not set', {
-    problems,
-  });
+  throw new LoaderError(
+    'invalidDefinition',
+    'The load definition refers to app settings that are not set or hold a secret',
+    {
+      problems,
+    },
+  );
 
   function expand(value: unknown, at: string): unknown {
     if (typeof value === 'string')
@@ -88,6 +127,14 @@ export function expandSettings(json: unknown, env: Readonly<Record<string, strin
   }
 
   function setting(name: string, at: string): string | undefined {
+    // What a definition holds is stored, and shown to whoever may call the API.
+    if (HOLDS_SECRET.test(name)) {
+      problems.push({
+        field: at || '(document)',
+        message: `must not refer to ${name}, which holds a secret`,
+      });
+      return undefined;
+    }
     const value = env[name];
     if (value === undefined)
       problems.push({

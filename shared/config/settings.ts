@@ -1,6 +1,7 @@
 import { parseDurationMs } from '../domain/duration.ts';
 import type { Timing } from '../domain/settle-timing.ts';
 import { LoaderError, type Problem } from '../errors/loader-error.ts';
+import { type AllowedEndpoints, readAllowedEndpoints } from './allowed-endpoints.ts';
 
 /** How the app signs in to Azure. `none` is for endpoints on this machine that ask for no token. */
 export type IdentitySettings =
@@ -26,6 +27,8 @@ export interface Settings {
   readonly loadsFolder: string;
   readonly identity: IdentitySettings;
   readonly storage: StorageSettings;
+  /** What load definitions may name as endpoints. */
+  readonly allowedEndpoints: AllowedEndpoints;
   readonly timing: Timing;
   /** Divides all waiting times; 1 but in tests. */
   readonly timeScale: number;
@@ -97,6 +100,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     loadsFolder: text('LOADER_LOADS_FOLDER') ?? 'loads',
     identity: readIdentity(text, problem),
     storage: readStorage(text, problem),
+    allowedEndpoints: readAllowedEndpoints(env, problem),
     timing,
     timeScale,
     takeoverAfterMs: scaled(TAKEOVER_AFTER_MS),

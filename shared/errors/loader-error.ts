@@ -56,10 +56,25 @@ export const ERROR_KINDS = {
     'The run has ended',
     'Read its summary with GET /api/runs/{id}; start a new run to load more.',
   ),
+  runCancelling: user(
+    409,
+    'The run is being cancelled',
+    'Wait for its end; what it did not start is for a new run.',
+  ),
+  runSuspended: user(
+    409,
+    'The run is suspended',
+    'Let it go on with POST /api/runs/{id}/resume, or end it with POST /api/runs/{id}/cancel.',
+  ),
   idempotencyMismatch: user(
     422,
     'The Idempotency-Key was used for another request',
     'Use a new key for a new request.',
+  ),
+  requestTooLarge: user(
+    413,
+    'The body of the request is too large',
+    'Send at most 256 KiB; a load definition has a few.',
   ),
   unreadableEvent: user(
     400,
@@ -76,6 +91,11 @@ export const ERROR_KINDS = {
     400,
     'The credentials that the load refers to are not configured',
     'Set S3_CREDENTIALS__<NAME>__ACCESS_KEY_ID and __SECRET_ACCESS_KEY in the app settings.',
+  ),
+  endpointNotAllowed: user(
+    403,
+    'The load names an endpoint that the app may not reach',
+    'Correct source.endpoint or destination.cluster, or have the endpoint added to LOADER_ALLOWED_ENDPOINTS.',
   ),
   // Amazon S3.
   bucketNotFound: user(
@@ -219,11 +239,19 @@ export class LoaderError extends Error {
   readonly facts: Readonly<Record<string, string | number>>;
 
   constructor(code: ErrorCode, message: string, options: LoaderErrorOptions = {}) {
-    super(redact(message), options.cause === undefined ? undefined : { cause: options.cause });
+    super(clean(message), options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'LoaderError';
     this.code = code;
-    this.problems = options.problems ?? [];
-    this.facts = options.facts ?? {};
+    this.problems = (options.problems ?? []).map(({ field, message: text }) => ({
+      field: clean(field),
+      message: clean(text),
+    }));
+    this.facts = Object.fromEntries(
+      Object.entries(options.facts ?? {}).map(([name, value]) => [
+        name,
+        typeof value === 'string' ? clean(value) : value,
+      ]),
+    );
   }
 
   get permanent(): boolean {
@@ -237,6 +265,22 @@ export function toLoaderError(error: unknown, fallback: ErrorCode = 'internal'):
   return new LoaderError(fallback, error instanceof Error ? error.message : String(error), { cause: error });
 }
 
+/** Longest text of an error; what comes from outside may be of any length. */
+const MAX_TEXT_CHARACTERS = 2000;
+
+/** A text that may come from outside, as it may be shown and logged: without secrets, on one line, of bounded length. */
+function clean(text: string): string {
+  // First a cut that leaves room, so that a long text costs little; then what redacting has left.
+  return (
+    redact(text.slice(0, 4 * MAX_TEXT_CHARACTERS))
+      // Control characters, and those that some readers of logs take for the end of a line.
+      // oxlint-disable-next-line eslint/no-control-regex -- they are what is looked for
+      .replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ')
+      .slice(0, MAX_TEXT_CHARACTERS)
+      .toWellFormed()
+  );
+}
+
 /**
  * Cuts what may hold a secret or a signature out of a text: the query, the `;`-part and the user of URLs
  * (presigned URLs, SAS, `;AwsCredentials=`), signature parameters, account keys and bearer tokens.
@@ -248,8 +292,8 @@ export function redact(text: string): string {
       // A single quote may stand in a path: it does not end the address.
       .replace(/(https?:\/\/[^\s"<>?;]+)[?;][^\s"<>]*/gi, '$1')
       .replace(
-        /\b(AccountKey|SharedAccessSignature|SharedAccessKey|AwsCredentials|sig|X-Amz-\w+(?:-\w+)*)=[^;&\s"']+/gi,
-        '$1=***',
+        /\b(AccountKey|SharedAccessSignature|SharedAccessKey|AwsCredentials|sig|X-Amz-\w+(?:-\w+)*)(=|%3D)[^;&\s"']+/gi,
+        '$1$2***',
       )
       .replace(/\b(Bearer)\s+[\w.~+/=-]+/gi, '$1 ***')
   );

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 import { makeSchema, SCHEMA_FILE } from '../../scripts/make-schema.ts';
+import { readAllowedEndpoints } from '../../shared/config/allowed-endpoints.ts';
 import { expandSettings, parseDefinition } from '../../shared/config/parse-definition.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
@@ -146,6 +147,9 @@ const SETTINGS = new Proxy<Record<string, string>>(
   { get: (_, name) => (/ENDPOINT|CLUSTER|URL/.test(String(name)) ? 'http://127.0.0.1:9000' : 'demo') },
 );
 
+/** The local stack's endpoints are on loopback. */
+const LOCAL = readAllowedEndpoints({ AZURE_FUNCTIONS_ENVIRONMENT: 'Development' });
+
 describe('the definitions of the repository', () => {
   const folder = path.join(ROOT, 'dev', 'data', 'loads');
   const files = readdirSync(folder).filter((file) => file.endsWith('.json'));
@@ -153,7 +157,7 @@ describe('the definitions of the repository', () => {
   test.each(files)('%s fits the schema and is a definition', (file) => {
     const json: unknown = JSON.parse(readFileSync(path.join(folder, file), 'utf8'));
     expect(violations(published, json)).toEqual([]);
-    expect(parseDefinition(expandSettings(json, SETTINGS), path.basename(file, '.json')).name).toBe(
+    expect(parseDefinition(expandSettings(json, SETTINGS), path.basename(file, '.json'), LOCAL).name).toBe(
       path.basename(file, '.json'),
     );
   });
@@ -172,7 +176,7 @@ describe('the definitions of the repository', () => {
       const json: unknown = JSON.parse(text);
       expect(violations(published, json)).toEqual([]);
       const { name } = json as { readonly name?: string };
-      expect(parseDefinition(expandSettings(json, SETTINGS), name ?? 'example').path).toBe('direct');
+      expect(parseDefinition(expandSettings(json, SETTINGS), name ?? 'example', LOCAL).path).toBe('direct');
     },
   );
 });

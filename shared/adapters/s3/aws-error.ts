@@ -1,30 +1,38 @@
 import { type ErrorCode, LoaderError } from '../../errors/loader-error.ts';
+import { ADDRESS_NOT_ALLOWED } from './guarded-lookup.ts';
 
-/** S3's error codes by what they mean here; anything else is `sourceUnavailable`. */
-const CODES: Readonly<Record<string, ErrorCode>> = {
-  NoSuchBucket: 'bucketNotFound',
-  InvalidBucketName: 'bucketNotFound',
-  PermanentRedirect: 'sourceWrongRegion',
-  AuthorizationHeaderMalformed: 'sourceWrongRegion',
-  IllegalLocationConstraintException: 'sourceWrongRegion',
-  AccessDenied: 'sourceAccessDenied',
-  AccountProblem: 'sourceAccessDenied',
-  AllAccessDisabled: 'sourceAccessDenied',
-  ExpiredToken: 'sourceAccessDenied',
-  InvalidAccessKeyId: 'sourceAccessDenied',
-  InvalidToken: 'sourceAccessDenied',
-  RequestTimeTooSkewed: 'sourceAccessDenied',
-  SignatureDoesNotMatch: 'sourceAccessDenied',
-  TokenRefreshRequired: 'sourceAccessDenied',
-};
+/**
+ * S3's error codes by what they mean here; anything else is `sourceUnavailable`. A map: the code is the endpoint's text,
+ * and may be the name of what every object inherits.
+ */
+const CODES: ReadonlyMap<string, ErrorCode> = new Map(
+  Object.entries({
+    NoSuchBucket: 'bucketNotFound',
+    InvalidBucketName: 'bucketNotFound',
+    PermanentRedirect: 'sourceWrongRegion',
+    AuthorizationHeaderMalformed: 'sourceWrongRegion',
+    IllegalLocationConstraintException: 'sourceWrongRegion',
+    AccessDenied: 'sourceAccessDenied',
+    AccountProblem: 'sourceAccessDenied',
+    AllAccessDisabled: 'sourceAccessDenied',
+    ExpiredToken: 'sourceAccessDenied',
+    InvalidAccessKeyId: 'sourceAccessDenied',
+    InvalidToken: 'sourceAccessDenied',
+    RequestTimeTooSkewed: 'sourceAccessDenied',
+    SignatureDoesNotMatch: 'sourceAccessDenied',
+    TokenRefreshRequired: 'sourceAccessDenied',
+  } as const),
+);
 
 /** What to add for codes whose cause is not what the general remedy says. */
-const HINTS: Readonly<Record<string, string>> = {
-  ExpiredToken: 'The temporary credentials have ended; renew them.',
-  RequestTimeTooSkewed: 'The clock of this machine differs from S3 by more than 15 minutes.',
-  SignatureDoesNotMatch: 'The secret access key does not belong to the access key.',
-  InvalidAccessKeyId: 'Check the access key id, and the session token if there is one.',
-};
+const HINTS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    ExpiredToken: 'The temporary credentials have ended; renew them.',
+    RequestTimeTooSkewed: 'The clock of this machine differs from S3 by more than 15 minutes.',
+    SignatureDoesNotMatch: 'The secret access key does not belong to the access key.',
+    InvalidAccessKeyId: 'Check the access key id, and the session token if there is one.',
+  }),
+);
 
 interface AwsFailure {
   readonly name?: string;
@@ -63,7 +71,7 @@ export function awsErrorOf(
   const hint =
     code === 'sourceWrongRegion' && actualRegion !== undefined
       ? `The bucket is in "${actualRegion}".`
-      : (HINTS[failure.name ?? ''] ?? '');
+      : (HINTS.get(failure.name ?? '') ?? '');
   return new LoaderError(
     code,
     `Could not ${source.action} of ${where}: ${said.join(': ').slice(0, 500)}${hint === '' ? '' : ` ${hint}`}`,
@@ -72,7 +80,8 @@ export function awsErrorOf(
 }
 
 function codeOf(failure: AwsFailure, status: number | null, isElsewhere: boolean): ErrorCode {
-  const known = CODES[failure.name ?? ''];
+  if (failure.code === ADDRESS_NOT_ALLOWED) return 'endpointNotAllowed';
+  const known = CODES.get(failure.name ?? '');
   if (known !== undefined) return known;
   if (status === 301 || (status === 400 && isElsewhere)) return 'sourceWrongRegion';
   if (status === 401 || status === 403 || failure.name === 'CredentialsProviderError')

@@ -1,9 +1,11 @@
 import type { _Object as ListedObject, S3Client } from '@aws-sdk/client-s3';
+import type { AddressReach } from '../../config/allowed-endpoints.ts';
 import { type S3Object, versionIdOf, versionOf } from '../../domain/s3-object.ts';
 import { LoaderError } from '../../errors/loader-error.ts';
 import type { PresignedUrl, Source } from '../../ports/source.ts';
 import { type AwsCredentials, type AwsKeys, keysProviderOf } from './aws-credentials.ts';
 import { awsErrorOf, statusOfAwsError } from './aws-error.ts';
+import { guardedLookup } from './guarded-lookup.ts';
 import { createPresigner, type PresignInput } from './presign.ts';
 
 export interface AwsSourceOptions {
@@ -14,6 +16,10 @@ export interface AwsSourceOptions {
   /** Puts the bucket into the path instead of the host name. */
   readonly pathStyle: boolean;
   readonly credentials: AwsCredentials;
+  /** Addresses to which the endpoint's name may lead. Default: any but those that are never allowed. */
+  readonly reach?: AddressReach;
+  /** Default the system's resolver. */
+  readonly resolve?: Parameters<typeof guardedLookup>[1];
   /** Default the clock of the machine. */
   readonly now?: () => Date;
 }
@@ -116,7 +122,12 @@ async function createClient(
   provideKeys: (() => Promise<AwsKeys>) | null,
 ): Promise<S3Client> {
   const { S3Client } = await import('@aws-sdk/client-s3');
-  const agent = { keepAlive: true, maxSockets: MAX_CONNECTIONS };
+  const { reach = { private: true, loopback: true }, resolve } = options;
+  const agent = {
+    keepAlive: true,
+    maxSockets: MAX_CONNECTIONS,
+    lookup: guardedLookup(reach, resolve),
+  };
   const signing =
     provideKeys === null
       ? // The client insists on keys even where nothing is signed.
