@@ -39,8 +39,9 @@ function requireLater(): Plugin {
 export default defineConfig({
   input: { main: 'functions/main.ts' },
   platform: 'node',
-  // Provided by the Functions worker.
-  external: ['@azure/functions-core'],
+  // The first is provided by the Functions worker. The second is a package of development that `debug` takes, and does
+  // without, where it is not installed: what is deployed must not depend on that.
+  external: ['@azure/functions-core', 'supports-color'],
   plugins: [requireLater()],
   output: {
     dir: 'dist',

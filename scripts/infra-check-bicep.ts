@@ -1,6 +1,8 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
 import process from 'node:process';
 import { promisify } from 'node:util';
+
+import { createMessageConnection, StreamMessageReader, StreamMessageWriter } from 'vscode-jsonrpc/node';
 
 const run = promisify(execFile);
 
@@ -28,20 +30,70 @@ export interface BicepAnswer {
   readonly stderr: string;
 }
 
-/**
- * Runs Bicep with these variables for `readEnvironmentVariable` beside those of the process.
- *
- * @throws Error with the diagnostics when it fails.
- */
-export async function runBicep(
-  bicep: string,
-  args: readonly string[],
-  env: Readonly<Record<string, string>> = {},
-): Promise<BicepAnswer> {
+/** @throws Error with the diagnostics when it fails. */
+export async function runBicep(bicep: string, args: readonly string[]): Promise<BicepAnswer> {
   try {
-    return await run(bicep, args, { env: { ...process.env, ...env }, maxBuffer: 64 * 1024 * 1024 });
+    return await run(bicep, args, { maxBuffer: 64 * 1024 * 1024 });
   } catch (error) {
     const { stderr = '' } = error as { readonly stderr?: string };
     throw new Error(`bicep ${args.join(' ')} failed: ${stderr || String(error)}`);
   }
+}
+
+export interface BicepDiagnostic {
+  readonly source: string;
+  readonly level: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+/** One Bicep process for several questions: most of the time of a question is the start of the process. */
+export interface BicepSession {
+  /** The ARM template of a Bicep file, and what the compiler and the linter say. */
+  compile(
+    file: string,
+  ): Promise<{ readonly template: string; readonly diagnostics: readonly BicepDiagnostic[] }>;
+  /** What a file of parameters would deploy: JSON, all evaluated but what only the service knows. */
+  predict(
+    file: string,
+    scope: { readonly tenantId: string; readonly subscriptionId: string },
+  ): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** @param env - variables for `readEnvironmentVariable`, beside those of this process. */
+export function startBicep(bicep: string, env: Readonly<Record<string, string>>): BicepSession {
+  const child = spawn(bicep, ['jsonrpc', '--stdio'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, ...env },
+  });
+  const ended = new Promise((resolve) => child.on('exit', resolve));
+  const connection = createMessageConnection(
+    new StreamMessageReader(child.stdout),
+    new StreamMessageWriter(child.stdin),
+  );
+  connection.listen();
+  return {
+    compile: async (file) => {
+      const { contents, diagnostics } = await connection.sendRequest<{
+        readonly contents: string | null;
+        readonly diagnostics: readonly BicepDiagnostic[];
+      }>('bicep/compile', { path: file });
+      if (contents === null) throw new Error(`${file} does not compile: ${JSON.stringify(diagnostics)}`);
+      return { template: contents, diagnostics };
+    },
+    predict: async (file, scope) => {
+      const { snapshot } = await connection.sendRequest<{ readonly snapshot: string }>('bicep/getSnapshot', {
+        path: file,
+        metadata: scope,
+      });
+      return snapshot;
+    },
+    stop: async () => {
+      connection.dispose();
+      child.stdin.end();
+      child.kill();
+      await ended;
+    },
+  };
 }

@@ -1,0 +1,337 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+
+import { describe, expect, test } from 'vitest';
+
+import { ROOT } from './compiled.ts';
+import { type Rule, runWithFakeTools } from './fake-tools.ts';
+
+interface Statement {
+  readonly Sid: string;
+  readonly Effect: string;
+  readonly Action: string | readonly string[];
+  readonly Resource: unknown;
+  readonly Condition?: object;
+}
+type Conditional = { readonly 'Fn::If': readonly [string, Statement, object] };
+interface CloudFormation {
+  readonly Parameters: Readonly<
+    Record<string, { readonly Default?: string; readonly AllowedPattern?: string }>
+  >;
+  readonly Resources: Readonly<
+    Record<
+      string,
+      {
+        readonly Type: string;
+        readonly Condition?: string;
+        readonly Properties: Readonly<Record<string, unknown>>;
+      }
+    >
+  >;
+  readonly Outputs: Readonly<Record<string, unknown>>;
+}
+const text = readFileSync(path.join(ROOT, 'infra', 'aws', 'cloudformation.json'), 'utf8');
+const template = JSON.parse(text) as CloudFormation;
+
+const VALUES: Readonly<Record<string, string>> = {
+  'AWS::Partition': 'aws',
+  BucketName: 'bucket',
+  Prefix: 'in/',
+  MovePrefix: 'loaded/',
+  TenantId: '0000000a-0000-0000-0000-000000000000',
+  Audience: 'api://app',
+  PrincipalId: 'object-id',
+  Provider: 'arn:aws:iam::123456789012:oidc-provider/sts.windows.net/0000000a-0000-0000-0000-000000000000/',
+};
+const substitute = (value: string) =>
+  value.replace(/\$\{([\w:]+)\}/g, (whole, name: string) => VALUES[name] ?? whole);
+
+/** `action on resource`, one each, of a policy of the template; those under a condition begin with its name. */
+function grantsOf(name: string): readonly string[] {
+  const document = template.Resources[name]!.Properties['PolicyDocument'] as {
+    readonly Statement: readonly (Statement | Conditional)[];
+  };
+  return document.Statement.flatMap((one) => {
+    const [condition, statement] = 'Fn::If' in one ? one['Fn::If'] : ['', one];
+    expect(statement.Effect).toBe('Allow');
+    const resource = statement.Resource as { readonly 'Fn::Sub'?: string; readonly Ref?: string };
+    const on = resource['Fn::Sub'] === undefined ? `<${resource.Ref}>` : substitute(resource['Fn::Sub']);
+    return [statement.Action].flat().map((action) => `${condition} ${action} on ${on}`.trim());
+  });
+}
+
+describe('the CloudFormation template', () => {
+  test('reads one prefix of one bucket', () => {
+    expect(grantsOf('ReadPolicy')).toEqual([
+      's3:ListBucket on arn:aws:s3:::bucket',
+      's3:GetObject on arn:aws:s3:::bucket/in/*',
+      'HasKey kms:Decrypt on <KmsKeyArn>',
+    ]);
+    const document = template.Resources['ReadPolicy']!.Properties['PolicyDocument'] as {
+      readonly Statement: readonly Statement[];
+    };
+    expect(document.Statement[0]!.Condition).toEqual({
+      StringLike: { 's3:prefix': [{ 'Fn::Sub': '${Prefix}*' }] },
+    });
+  });
+
+  test('tags, moves and deletes only where that is asked for', () => {
+    expect(grantsOf('TagPolicy')).toEqual([
+      's3:GetObjectTagging on arn:aws:s3:::bucket/in/*',
+      's3:PutObjectTagging on arn:aws:s3:::bucket/in/*',
+    ]);
+    expect(grantsOf('MovePolicy')).toEqual([
+      's3:PutObject on arn:aws:s3:::bucket/loaded/*',
+      's3:PutObjectTagging on arn:aws:s3:::bucket/loaded/*',
+      's3:GetObjectTagging on arn:aws:s3:::bucket/in/*',
+      's3:DeleteObject on arn:aws:s3:::bucket/in/*',
+      'HasKey kms:GenerateDataKey on <KmsKeyArn>',
+    ]);
+    expect(grantsOf('DeletePolicy')).toEqual(['s3:DeleteObject on arn:aws:s3:::bucket/in/*']);
+    const conditions = ['TagPolicy', 'MovePolicy', 'DeletePolicy'].map(
+      (name) => template.Resources[name]!.Condition,
+    );
+    expect(conditions).toEqual(['Tags', 'Moves', 'Deletes']);
+    for (const name of ['UseWebIdentity', 'AllowTag', 'AllowMove', 'AllowDelete'])
+      expect(template.Parameters[name]?.Default).toBe('false');
+  });
+
+  test('trusts the v1 issuer with its slash, one audience, and one identity by its object id', () => {
+    const { AssumeRolePolicyDocument, MaxSessionDuration } = template.Resources['Role']!.Properties;
+    const [trust] = (AssumeRolePolicyDocument as { readonly 'Fn::Sub': readonly [string, object] })[
+      'Fn::Sub'
+    ];
+    const issuer = `sts.windows.net/${VALUES['TenantId']}/`;
+    expect(JSON.parse(substitute(trust))).toEqual({
+      Version: '2012-10-17',
+      Statement: [
+        {
+          Effect: 'Allow',
+          Action: 'sts:AssumeRoleWithWebIdentity',
+          Principal: { Federated: `arn:aws:iam::123456789012:oidc-provider/${issuer}` },
+          Condition: { StringEquals: { [`${issuer}:aud`]: 'api://app', [`${issuer}:sub`]: 'object-id' } },
+        },
+      ],
+    });
+    // A URL that is signed for hours must not outlive the session.
+    expect(MaxSessionDuration).toBe(12 * 3600);
+    const provider = template.Resources['Provider']!.Properties;
+    expect(substitute((provider['Url'] as { readonly 'Fn::Sub': string })['Fn::Sub'])).toBe(
+      `https://${issuer}`,
+    );
+    expect(provider['ClientIdList']).toEqual([{ Ref: 'Audience' }]);
+    expect(template.Parameters['Audience']?.AllowedPattern).toContain('api://');
+  });
+
+  test('makes no key and shows none', () => {
+    expect(Object.values(template.Resources).map(({ Type }) => Type)).not.toContain('AWS::IAM::AccessKey');
+    expect(Object.keys(template.Outputs)).toEqual(['UserName', 'RoleArn']);
+  });
+});
+
+const AZD_VALUES = [
+  'AZURE_ENV_NAME="test"',
+  'AZURE_RESOURCE_GROUP="rg-test"',
+  'LOADER_FUNCTION_APP="func-1"',
+  'LOADER_KEY_VAULT="kv-1"',
+  'LOADER_TENANT_ID="tenant"',
+  'LOADER_IDENTITY_PRINCIPAL_ID="object-id"',
+  'LOADER_IDENTITY_CLIENT_ID="client-id"',
+  'LOADER_AWS_AUDIENCE="api://app"',
+].join('\n');
+const SECRET = 'SECRET/that+nobody=sees';
+const outputs = (values: Readonly<Record<string, string>>) =>
+  JSON.stringify({
+    Stacks: [
+      { Outputs: Object.entries(values).map(([OutputKey, OutputValue]) => ({ OutputKey, OutputValue })) },
+    ],
+  });
+const rulesFor = (keys: readonly string[], change: readonly Rule[] = []): readonly Rule[] => [
+  ...change,
+  { call: 'azd env get-values', stdout: AZD_VALUES },
+  { call: 'aws cloudformation deploy' },
+  { call: 'aws cloudformation describe-stacks', stdout: outputs({ UserName: 'user-1' }) },
+  {
+    call: 'aws iam list-access-keys',
+    stdout: JSON.stringify({ AccessKeyMetadata: keys.map((AccessKeyId) => ({ AccessKeyId })) }),
+  },
+  {
+    call: 'aws iam create-access-key',
+    stdout: JSON.stringify({ AccessKey: { AccessKeyId: 'AKIANEW', SecretAccessKey: SECRET } }),
+  },
+  { call: 'aws iam delete-access-key' },
+  { call: 'az keyvault secret set' },
+  { call: 'az functionapp restart' },
+];
+const SET_UP = path.join('infra', 'aws', 'set-up.ts');
+
+// The stand-ins are scripts with a shebang.
+describe.skipIf(process.platform === 'win32')('npm run aws', () => {
+  test('deploys the stack and hands the new key to the vault, unseen', async () => {
+    const { code, output, calls, lines } = await runWithFakeTools(
+      SET_UP,
+      ['deploy', '--bucket', 'my-bucket', '--prefix', 'in/', '--credentials', 'Partner_EU'],
+      { rules: rulesFor([]) },
+    );
+    expect([code, output]).toEqual([0, expect.stringContaining('AKIANEW')]);
+    expect(lines[1]).toContain('BucketName=my-bucket Prefix=in/ UseAccessKey=true UseWebIdentity=false');
+    expect(lines.filter((line) => line.startsWith('az '))).toEqual([
+      expect.stringContaining('--vault-name kv-1 --name s3-partner-eu-access-key-id --file '),
+      expect.stringContaining('--vault-name kv-1 --name s3-partner-eu-secret-access-key --file '),
+      'az functionapp restart --name func-1 --resource-group rg-test',
+    ]);
+    expect(calls.flatMap(({ file }) => file ?? [])).toEqual(['AKIANEW', SECRET]);
+    expect([output, ...lines].join('\n')).not.toContain(SECRET);
+  });
+
+  test('leaves a key that there is, unless another is asked for', async () => {
+    const again = await runWithFakeTools(SET_UP, ['deploy', '--bucket', 'my-bucket'], {
+      rules: rulesFor(['AKIAOLD']),
+    });
+    expect(again.code).toBe(0);
+    expect(again.lines.filter((line) => /create-access-key|secret set/.test(line))).toEqual([]);
+    const rotated = await runWithFakeTools(SET_UP, ['deploy', '--bucket', 'my-bucket', '--new-key'], {
+      rules: rulesFor(['AKIAOLD']),
+    });
+    expect(rotated.output).toContain('aws iam delete-access-key --user-name user-1 --access-key-id AKIAOLD');
+    expect(rotated.lines.filter((line) => line.includes('delete-access-key'))).toEqual([]);
+  });
+
+  test('takes a key back that the vault did not take', async () => {
+    const { code, output, lines } = await runWithFakeTools(SET_UP, ['deploy', '--bucket', 'my-bucket'], {
+      rules: rulesFor([], [{ call: 'az keyvault secret set', stderr: 'Forbidden' }]),
+    });
+    expect([code, output]).toEqual([1, expect.stringContaining('Forbidden')]);
+    expect(output).not.toContain(SECRET);
+    expect(lines).toContain('aws iam delete-access-key --user-name user-1 --access-key-id AKIANEW');
+  });
+
+  test('makes for a role what the trust needs: tenant, audience and object id, and no key', async () => {
+    const { code, output, lines } = await runWithFakeTools(
+      SET_UP,
+      ['deploy', '--bucket', 'my-bucket', '--web-identity'],
+      {
+        rules: rulesFor(
+          [],
+          [
+            {
+              call: 'aws cloudformation describe-stacks',
+              stdout: outputs({ RoleArn: 'arn:aws:iam::1:role/r' }),
+            },
+          ],
+        ),
+      },
+    );
+    expect([code, output]).toEqual([0, expect.stringContaining('can not assume it yet')]);
+    expect(lines[1]).toContain(
+      'UseAccessKey=false UseWebIdentity=true TenantId=tenant Audience=api://app PrincipalId=object-id',
+    );
+    expect(lines.some((line) => line.includes('access-key'))).toBe(false);
+  });
+
+  test('deletes the keys of the user, then the stack', async () => {
+    const { code, lines } = await runWithFakeTools(SET_UP, ['delete'], {
+      rules: [
+        ...rulesFor(['AKIAOLD']),
+        { call: 'aws cloudformation delete-stack' },
+        { call: 'aws cloudformation wait stack-delete-complete' },
+      ],
+    });
+    expect(code).toBe(0);
+    expect(lines.slice(-3)).toEqual([
+      'aws iam delete-access-key --user-name user-1 --access-key-id AKIAOLD',
+      'aws cloudformation delete-stack --stack-name s3-adx-loader-test',
+      'aws cloudformation wait stack-delete-complete --stack-name s3-adx-loader-test',
+    ]);
+  });
+
+  test('says what is missing', async () => {
+    const unset = await runWithFakeTools(SET_UP, ['deploy', '--bucket', 'my-bucket'], {
+      rules: [{ call: 'azd env get-values', stdout: 'AZURE_LOCATION="westeurope"\n' }],
+    });
+    expect([unset.code, unset.output]).toEqual([1, expect.stringContaining('has no AZURE_ENV_NAME')]);
+    const empty = await runWithFakeTools(SET_UP, ['deploy'], { rules: rulesFor([]) });
+    expect([empty.code, empty.output]).toEqual([1, expect.stringContaining('--bucket is missing')]);
+  });
+});
+
+const HOOK = path.join('infra', 'hooks', 'aws-audience.ts');
+const ON = { AZURE_ENV_NAME: 'test', LOADER_AWS_WEB_IDENTITY: 'true' };
+const NAME = 's3-adx-loader-aws-test';
+const app = (change: object = {}) => ({
+  appId: 'app-1',
+  displayName: NAME,
+  identifierUris: [],
+  api: { requestedAccessTokenVersion: null },
+  ...change,
+});
+const hookRules = (found: readonly object[], change: readonly Rule[] = []): readonly Rule[] => [
+  ...change,
+  { call: `az ad app list --display-name ${NAME}`, stdout: JSON.stringify(found) },
+  { call: 'az ad app create', stdout: JSON.stringify(app()) },
+  { call: 'az ad app update' },
+  { call: 'az ad app delete' },
+  { call: 'az ad sp show', stderr: "Resource 'app-1' does not exist" },
+  { call: 'az ad sp create' },
+  { call: 'azd env set' },
+];
+
+describe.skipIf(process.platform === 'win32')('the hook for the audience of AWS', () => {
+  test('does nothing unless it is switched on', async () => {
+    const { code, output, calls } = await runWithFakeTools(HOOK, ['register'], {
+      rules: [],
+      env: { AZURE_ENV_NAME: 'test' },
+    });
+    expect([code, output, calls]).toEqual([0, '', []]);
+  });
+
+  test('registers the application, its URI and its service principal, and tells azd', async () => {
+    const { code, lines } = await runWithFakeTools(HOOK, ['register'], { rules: hookRules([]), env: ON });
+    expect(code).toBe(0);
+    expect(lines).toEqual([
+      `az ad app list --display-name ${NAME} --output json`,
+      `az ad app create --display-name ${NAME} --sign-in-audience AzureADMyOrg --output json`,
+      'az ad app update --id app-1 --identifier-uris api://app-1',
+      'az ad sp show --id app-1',
+      'az ad sp create --id app-1',
+      'azd env set LOADER_AWS_APP_ID app-1',
+      'azd env set LOADER_AWS_AUDIENCE api://app-1',
+    ]);
+  });
+
+  test('changes nothing the second time, and takes no application of a longer name', async () => {
+    const { code, lines } = await runWithFakeTools(HOOK, ['register'], {
+      rules: hookRules(
+        [app({ appId: 'other', displayName: `${NAME}-2` }), app({ identifierUris: ['api://app-1'] })],
+        [{ call: 'az ad sp show', stdout: '{}' }],
+      ),
+      env: ON,
+    });
+    expect(code).toBe(0);
+    expect(lines.filter((line) => /create|update/.test(line))).toEqual([]);
+    expect(lines).toContain('azd env set LOADER_AWS_AUDIENCE api://app-1');
+  });
+
+  test('refuses what AWS would refuse, and what it can not tell apart', async () => {
+    const v2 = await runWithFakeTools(HOOK, ['register'], {
+      rules: hookRules([app({ api: { requestedAccessTokenVersion: 2 } })]),
+      env: ON,
+    });
+    expect([v2.code, v2.output]).toEqual([1, expect.stringContaining('version 2; AWS needs version 1')]);
+    const two = await runWithFakeTools(HOOK, ['register'], { rules: hookRules([app(), app()]), env: ON });
+    expect([two.code, two.output]).toEqual([1, expect.stringContaining('There are 2 app registrations')]);
+    const denied = await runWithFakeTools(HOOK, ['register'], {
+      rules: hookRules([app()], [{ call: 'az ad sp show', stderr: 'Insufficient privileges' }]),
+      env: ON,
+    });
+    expect([denied.code, denied.output]).toEqual([1, expect.stringContaining('Insufficient privileges')]);
+    expect(denied.lines.some((line) => line.startsWith('az ad sp create'))).toBe(false);
+  });
+
+  test('removes it again', async () => {
+    const { code, lines } = await runWithFakeTools(HOOK, ['remove'], { rules: hookRules([app()]), env: ON });
+    expect(code).toBe(0);
+    expect(lines.at(-1)).toBe('az ad app delete --id app-1');
+  });
+});
