@@ -64,7 +64,7 @@ const DEFAULT_TEXT = 'aws,kusto';
  * names below a domain (`*.example.com`) and IP addresses, separated by commas. Default `aws,kusto`.
  *
  * Loopback is allowed in addition while the app runs on a developer's machine: the host then says `Development`, and
- * nothing that only Azure sets is there.
+ * the app has no site name, which Azure gives.
  *
  * @param report - told what is wrong with the setting.
  */
@@ -88,12 +88,11 @@ export function readAllowedEndpoints(
       );
     else hosts.push(host);
   }
-  const isInAzure = Boolean(env['WEBSITE_INSTANCE_ID'] || env['CONTAINER_NAME']);
   return {
     aws: entries.includes('aws'),
     kusto: entries.includes('kusto'),
     hosts,
-    loopback: env['AZURE_FUNCTIONS_ENVIRONMENT'] === 'Development' && !isInAzure,
+    loopback: env['AZURE_FUNCTIONS_ENVIRONMENT'] === 'Development' && !env['WEBSITE_SITE_NAME'],
     text,
   };
 }

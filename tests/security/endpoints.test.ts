@@ -129,8 +129,7 @@ describe('the setting LOADER_ALLOWED_ENDPOINTS', () => {
   test.each<[Record<string, string>, boolean]>([
     [LOCAL_ENV, true],
     [{}, false],
-    [{ ...LOCAL_ENV, WEBSITE_INSTANCE_ID: '1' }, false],
-    [{ ...LOCAL_ENV, CONTAINER_NAME: '1' }, false],
+    [{ ...LOCAL_ENV, WEBSITE_SITE_NAME: 'loader' }, false],
   ])("loopback is for a developer's machine: %j", (where, allowed) => {
     expect(isAllowed('source', 'http://127.0.0.1:9000', where)).toBe(allowed);
     expect(isAllowed('cluster', 'http://localhost:8080', where)).toBe(allowed);
