@@ -7,7 +7,15 @@ import {
   type IngestUnitOutput,
   type LoadShardInput,
 } from '../../shared/contracts/durable.ts';
+import { CUT_SHORT } from '../../shared/domain/run-record.ts';
 import type { Orchestration } from './steps.ts';
+
+/** How a shard fared. That it was cut short by a suspension counts most: then all of it is tried again. */
+export function finishedShard(shard: string, outputs: readonly IngestUnitOutput[]): FinishedShard {
+  const codes = outputs.flatMap((output) => (output.ok ? [] : [output.code]));
+  const code = codes.find((one) => one === CUT_SHORT) ?? codes[0] ?? null;
+  return { shard, ok: code === null, code };
+}
 
 /** One activity per unit, all at the same time, at most 100 of them. */
 export function* loadShard(context: OrchestrationContext): Orchestration<FinishedShard> {
@@ -23,9 +31,7 @@ export function* loadShard(context: OrchestrationContext): Orchestration<Finishe
     } satisfies IngestUnitInput),
   );
   try {
-    const outputs = (yield context.df.Task.all(tasks)) as IngestUnitOutput[];
-    const failed = outputs.find((output) => !output.ok);
-    return { shard, ok: failed === undefined, code: failed === undefined || failed.ok ? null : failed.code };
+    return finishedShard(shard, (yield context.df.Task.all(tasks)) as IngestUnitOutput[]);
   } catch {
     // The host could not carry an activity out. Nothing is scheduled after this: the lane takes the shard again.
     return { shard, ok: false, code: 'internal' };

@@ -1,10 +1,12 @@
-import { app, type HttpRequest } from '@azure/functions';
+import { app, type HttpRequest, type HttpResponseInit } from '@azure/functions';
 
+import type { RunState } from '../../shared/domain/run-summary.ts';
 import { LoaderError } from '../../shared/errors/loader-error.ts';
 import type { ObjectFilter } from '../../shared/usecases/read-run.ts';
 import { addressOf, answering, json, readLimit } from './http-answer.ts';
 
 const reading = () => import('../../shared/usecases/read-run.ts');
+const suspending = () => import('../../shared/usecases/suspend-run.ts');
 
 app.http('listRuns', {
   methods: ['GET'],
@@ -57,13 +59,40 @@ app.http('cancelRun', {
     const { cancelRun } = await import('../../shared/usecases/cancel-run.ts');
     const runId = request.params['id'] ?? '';
     await cancelRun(loader, runId);
-    return json(
-      202,
-      { runId, state: 'cancelling' },
-      { location: addressOf(request, `/api/runs/${runId}`), 'retry-after': '2' },
-    );
+    return ordered(request, runId, 'cancelling');
   }),
 });
+
+app.http('suspendRun', {
+  methods: ['POST'],
+  authLevel: 'function',
+  route: 'runs/{id}/suspend',
+  handler: answering(async (loader, request) => {
+    const runId = request.params['id'] ?? '';
+    const { suspendRun } = await suspending();
+    return ordered(request, runId, await suspendRun(loader, runId));
+  }),
+});
+
+app.http('resumeRun', {
+  methods: ['POST'],
+  authLevel: 'function',
+  route: 'runs/{id}/resume',
+  handler: answering(async (loader, request) => {
+    const runId = request.params['id'] ?? '';
+    const { resumeRun } = await suspending();
+    return ordered(request, runId, await resumeRun(loader, runId));
+  }),
+});
+
+/** The answer to an order that the parts of a run follow within seconds. */
+function ordered(request: HttpRequest, runId: string, state: RunState): HttpResponseInit {
+  return json(
+    202,
+    { runId, state },
+    { location: addressOf(request, `/api/runs/${runId}`), 'retry-after': '2' },
+  );
+}
 
 function readState(request: HttpRequest, allowed: readonly ObjectFilter[]): ObjectFilter | null {
   const state = request.query.get('state');

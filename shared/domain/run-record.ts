@@ -56,6 +56,8 @@ export interface ControlRow {
   readonly row: 'control';
   readonly stop: 'cancel' | 'onError' | null;
   readonly stopAt: string | null;
+  /** Since when nothing new is planned or posted; `null`, and absent in rows of older versions: the run is not suspended. */
+  readonly suspendedAt: string | null;
 }
 
 /** Absolute figures of a part; those of a run are their sum over the parts of all epochs. */
@@ -115,6 +117,14 @@ export interface ShardRow {
   readonly unsettledObjects: number;
 }
 
+/** The code of a shard whose objects were not all posted because the run was suspended: a lane takes it again. */
+export const CUT_SHORT = 'runSuspended' satisfies ErrorCode;
+
+/** A posted shard that holds objects which wait for the run to be resumed. */
+export function isCutShort({ state, code }: Pick<ShardRow, 'state' | 'code'>): boolean {
+  return state === 'posted' && code === CUT_SHORT;
+}
+
 /** A row with the ETag that a conditional write needs. */
 export interface Stored<Row> {
   readonly value: Row;
@@ -142,6 +152,7 @@ export function runState(view: RunView): RunState {
   const { finalState } = view.run.value;
   if (finalState !== null) return finalState;
   if (view.control.value.stop !== null) return 'cancelling';
+  if (view.control.value.suspendedAt !== null) return 'suspended';
   const planner = partOf(view, 'planner');
   if (planner === null) return 'starting';
   return planner.value.endedAt === null ? 'planning' : 'running';
@@ -158,12 +169,13 @@ export type LaneChoice =
 export const SHARD_ATTEMPTS = 5;
 
 /**
- * What a lane does next: a shard of its own that was not worked through, else the first planned one, else one that an
- * earlier epoch left behind.
+ * What a lane does next: a shard of its own that was not worked through, else the first one that is planned, was cut
+ * short by a suspension, or was left behind by an earlier epoch. In a suspended run it waits.
  */
 export function chooseForLane(view: RunView, lane: string, maxInFlight: number, now: Date): LaneChoice {
   const { epoch } = view.run.value;
   if (view.control.value.stop !== null) return { choice: 'stop' };
+  if (view.control.value.suspendedAt !== null) return { choice: 'wait', until: null };
   const mine = view.shards.find(
     ({ value }) =>
       value.state === 'claimed' &&
@@ -176,7 +188,8 @@ export function chooseForLane(view: RunView, lane: string, maxInFlight: number, 
       ? { choice: 'wait', until: new Date(lookTime(mine.value)) }
       : { choice: 'shard', shard: mine };
   const free = view.shards.find(
-    ({ value }) => value.state === 'planned' || (value.state === 'claimed' && value.epoch < epoch),
+    ({ value }) =>
+      value.state === 'planned' || isCutShort(value) || (value.state === 'claimed' && value.epoch < epoch),
   );
   const planner = partOf(view, 'planner');
   if (free === undefined)
@@ -184,7 +197,12 @@ export function chooseForLane(view: RunView, lane: string, maxInFlight: number, 
       ? { choice: 'stop' }
       : { choice: 'wait', until: null };
   const inFlight = view.shards
-    .filter(({ value }) => value.state === 'posted' || (value.state === 'claimed' && value.epoch === epoch))
+    // A shard that was cut short may have posted nothing; it counts again when a lane takes it.
+    .filter(
+      ({ value }) =>
+        (value.state === 'posted' && !isCutShort(value)) ||
+        (value.state === 'claimed' && value.epoch === epoch),
+    )
     .reduce((sum, { value }) => sum + value.objects - value.settledObjects, 0);
   // A shard larger than the bound must still be loaded, alone.
   if (inFlight > 0 && inFlight + free.value.objects > maxInFlight) return { choice: 'wait', until: null };

@@ -2,7 +2,7 @@ import type { IngestUnitInput, IngestUnitOutput } from '../contracts/durable.ts'
 import type { LedgerEntry } from '../domain/ledger-entry.ts';
 import { decidePost } from '../domain/plan-decision.ts';
 import { rawSizeOf } from '../domain/raw-size.ts';
-import type { RunView, Stored } from '../domain/run-record.ts';
+import { CUT_SHORT, type RunView, type Stored } from '../domain/run-record.ts';
 import type { PlannedObject } from '../domain/shard-layout.ts';
 import { sourceIdOf } from '../domain/source-id.ts';
 import { type ErrorCode, toLoaderError } from '../errors/loader-error.ts';
@@ -48,8 +48,8 @@ export async function ingestUnit(loader: Loader, input: IngestUnitInput): Promis
     };
     await work.ingestion.warmUp();
     const objects = await readUnit(loader, row.manifest, unit);
-    await ingestInGroups(loader, work, objects, concurrency.postsInFlight);
-    return { ok: true };
+    const isThrough = await ingestInGroups(loader, work, objects, concurrency.postsInFlight);
+    return isThrough ? { ok: true } : { ok: false, code: CUT_SHORT };
   } catch (thrown) {
     const error = toLoaderError(thrown);
     events.unitFailed(loader.logger, { runId, epoch, shard, unit, error });
@@ -57,18 +57,20 @@ export async function ingestUnit(loader: Loader, input: IngestUnitInput): Promis
   }
 }
 
+/** `false` when the run was suspended before all objects had their turn. */
 async function ingestInGroups(
   loader: Loader,
   work: UnitWork,
   objects: readonly PlannedObject[],
   size: number,
-): Promise<void> {
+): Promise<boolean> {
   let checkedAt = 0;
   let lookedAt = loader.now().getTime();
   for (let at = 0; at < objects.length; at += size) {
     const now = loader.now().getTime();
     if (now - checkedAt >= CONTROL_AGE_MS / loader.timeScale) {
-      if (!(await mayGoOn(loader, work.input))) return;
+      const order = await readOrder(loader, work.input);
+      if (order !== 'goOn') return order === 'stop';
       checkedAt = now;
     }
     if (now - lookedAt >= HEARTBEAT_MS / loader.timeScale) {
@@ -77,16 +79,18 @@ async function ingestInGroups(
     }
     await ingestGroup(loader, work, objects.slice(at, at + size));
   }
+  return true;
 }
 
-async function mayGoOn(loader: Loader, { runId, epoch }: IngestUnitInput): Promise<boolean> {
+async function readOrder(
+  loader: Loader,
+  { runId, epoch }: IngestUnitInput,
+): Promise<'goOn' | 'suspend' | 'stop'> {
   const now = await loader.runs.readControl(runId);
-  return (
-    now !== null &&
-    now.run.value.epoch === epoch &&
-    now.run.value.finalState === null &&
-    now.control.value.stop === null
-  );
+  if (now === null || now.run.value.epoch !== epoch || now.run.value.finalState !== null) return 'stop';
+  const { stop, suspendedAt } = now.control.value;
+  if (stop !== null) return 'stop';
+  return suspendedAt === null ? 'goOn' : 'suspend';
 }
 
 /**

@@ -78,6 +78,9 @@ export function change<Row extends RunWrite['value']>(stored: Stored<Row>, chang
   return { value: { ...stored.value, ...changes }, etag: stored.etag };
 }
 
+/** Pause of a part of a suspended run: how long after it was resumed it goes on at the latest. */
+export const SUSPENDED_PAUSE_MS = 10_000;
+
 /** A short pause of an idle part, divided by the time scale of tests. */
 export function pauseMs(loader: Loader, ms: number): number {
   return Math.max(20, Math.min(Math.round(ms / loader.timeScale), loader.timing.longestTimerMs));

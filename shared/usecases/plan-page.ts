@@ -9,7 +9,7 @@ import { events } from '../observability/events.ts';
 import { allOf } from './bounded.ts';
 import { type FoundPage, findObjects } from './find-objects.ts';
 import type { Loader } from './loader.ts';
-import { decideAsPart, pauseMs } from './part-commit.ts';
+import { decideAsPart, pauseMs, SUSPENDED_PAUSE_MS } from './part-commit.ts';
 import {
   type PlannedShard,
   type PlanPage,
@@ -58,8 +58,8 @@ export async function planPage(loader: Loader, input: PlanPageInput): Promise<Pl
     const planned =
       (await readPage(loader, runId, page)) ??
       (await makePage(loader, { snapshot, facts, page, cursor: position.cursor }));
-    const answer = await handOver(loader, input, planned, position.inserted);
-    if (planned.pending.length > 0) {
+    const { answer, isIn } = await handOver(loader, input, planned, position.inserted);
+    if (isIn && planned.pending.length > 0) {
       await loader.loads.removePending(pendingListOf(snapshot), planned.pending);
     }
     return answer;
@@ -91,6 +91,7 @@ async function takePosition(
       if (view.control.value.stop !== null)
         return answer({ kind: 'stop' }, { endedAt: loader.now().toISOString() });
       if (me.turn > page) return answer({ kind: 'page', next: me.turn });
+      if (view.control.value.suspendedAt !== null) return answer(suspendedAnswer(loader), {});
       if (plannedObjects(view) > LEAD * definition.concurrency.maxInFlight) {
         return answer({ kind: 'wait', waitMs: pauseMs(loader, LEAD_PAUSE_MS) }, {});
       }
@@ -102,6 +103,10 @@ async function takePosition(
     },
   );
   return position ?? { kind: 'answer', answer: { kind: 'stop' } };
+}
+
+function suspendedAnswer(loader: Loader): PlanPageOutput {
+  return { kind: 'wait', waitMs: pauseMs(loader, SUSPENDED_PAUSE_MS) };
 }
 
 function plannedObjects(view: RunView): number {
@@ -167,21 +172,31 @@ async function writeManifests(
   });
 }
 
+interface HandOver {
+  readonly answer: PlanPageOutput;
+  /** All shards of the page are in the run. Until then the events that announced their objects are not used up. */
+  readonly isIn: boolean;
+}
+
 /** Puts the page's shards before the lanes, some at a time; `holds` of the planner's row counts those that are in. */
 async function handOver(
   loader: Loader,
   { runId, epoch, page }: PlanPageInput,
   planned: PlanPage,
   alreadyIn: number,
-): Promise<PlanPageOutput> {
+): Promise<HandOver> {
   let inserted = alreadyIn;
   for (;;) {
-    const answer = await decideAsPart<PlanPageOutput | 'more'>(
+    const answer = await decideAsPart<HandOver | 'more'>(
       loader,
       { runId, epoch, part: 'planner' },
-      ({ me }) => {
-        if (me.endedAt !== null) return { answer: { kind: 'stop' }, me: null };
-        if (me.turn > page) return { answer: { kind: 'page', next: me.turn }, me: null };
+      ({ view, me }) => {
+        const isIn = me.turn > page;
+        if (me.endedAt !== null) return { answer: { answer: { kind: 'stop' }, isIn }, me: null };
+        if (isIn) return { answer: { answer: { kind: 'page', next: me.turn }, isIn }, me: null };
+        const { stop, suspendedAt } = view.control.value;
+        if (stop === null && suspendedAt !== null)
+          return { answer: { answer: suspendedAnswer(loader), isIn }, me: {} };
         inserted = Number(me.holds ?? 0);
         const batch = planned.shards.slice(inserted, inserted + SHARDS_PER_COMMIT);
         const writes = batch.map((shard) => ({ value: newShard(shard, epoch), etag: null }));
@@ -190,7 +205,7 @@ async function handOver(
         }
         const isLast = planned.next === null;
         return {
-          answer: isLast ? { kind: 'stop' } : { kind: 'page', next: page + 1 },
+          answer: { answer: isLast ? { kind: 'stop' } : { kind: 'page', next: page + 1 }, isIn: true },
           me: {
             turn: page + 1,
             holds: null,
@@ -202,7 +217,7 @@ async function handOver(
         };
       },
     );
-    if (answer !== 'more') return answer ?? { kind: 'stop' };
+    if (answer !== 'more') return answer ?? { answer: { kind: 'stop' }, isIn: false };
   }
 }
 

@@ -1,5 +1,5 @@
 import { outcomeOf } from '../domain/object-outcome.ts';
-import { type RunRow, type RunView, runState, type ShardRow } from '../domain/run-record.ts';
+import { isCutShort, type RunRow, type RunView, runState, type ShardRow } from '../domain/run-record.ts';
 import {
   OBJECT_STATES,
   type ObjectOutcome,
@@ -79,7 +79,7 @@ function progressOf(view: RunView): RunProgress {
       closed +
       sum(
         live.filter(({ state }) => state === 'posted'),
-        ({ objects }) => objects,
+        (row) => (isCutShort(row) ? row.settledObjects : row.objects),
       ),
     objectsDone: closed + sum(live, ({ settledObjects }) => settledObjects),
     bytesTotal: plan.selectedBytes,

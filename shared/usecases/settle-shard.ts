@@ -2,7 +2,13 @@ import type { SettleShardInput, SettleShardOutput } from '../contracts/durable.t
 import { fenceOf, isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
 import { outcomeOf, type ShardItem } from '../domain/object-outcome.ts';
 import { isOnErrorReached } from '../domain/on-error.ts';
-import type { ControlRow, PartRow, ShardRow, Stored } from '../domain/run-record.ts';
+import {
+  type ControlRow,
+  isCutShort,
+  type PartRow,
+  type ShardRow,
+  type Stored,
+} from '../domain/run-record.ts';
 import {
   addDigests,
   digestOutcomes,
@@ -97,7 +103,9 @@ async function passOver(
       : await readReports(loader, input, snapshot, { open, isLastLook, isGivenUp });
   const settled = await settleItems(loader, { ledger, items, open, statuses, isLastLook });
 
-  if (settled.some(({ stored }) => isOpen(stored, runId))) {
+  // Objects that wait for the run to be resumed have no outcome yet.
+  const isWaiting = isCutShort(row) && view.control.value.stop === null && !isForGood;
+  if (isWaiting || settled.some(({ stored }) => isOpen(stored, runId))) {
     await lookAgain(loader, input, snapshot, settled);
     return { ok: true, settled: false };
   }
@@ -229,13 +237,16 @@ async function lookAgain(
     if (stored === undefined || stored.value.state !== 'posted') return { answer: null, me: {} };
     const { postedAt, looks } = stored.value;
     const now = loader.now();
-    const lookAt = nextLookAt({
+    const nextReport = nextLookAt({
       postedAt: new Date(postedAt ?? now),
       now,
       looks,
       batchingWindowMs: facts?.batchingWindowMs ?? DEFAULT_BATCHING_WINDOW_MS,
       timing: loader.timing,
     });
+    // Of a shard that only waits for the run to be resumed nothing is under way; a cancel must not wait long for it.
+    const isUnderWay = items.some((item) => isOpen(item.stored, runId));
+    const lookAt = isUnderWay ? nextReport : new Date(now.getTime() + loader.timing.lookEveryMs);
     const next = change(stored, {
       heldBy: null,
       lookAt: lookAt.toISOString(),

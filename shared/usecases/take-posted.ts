@@ -1,7 +1,7 @@
 import type { TakePostedInput, TakePostedOutput } from '../contracts/durable.ts';
 import { chooseForSettler } from '../domain/run-record.ts';
 import type { Loader } from './loader.ts';
-import { change, decideAsPart, pauseMs } from './part-commit.ts';
+import { change, decideAsPart, pauseMs, SUSPENDED_PAUSE_MS } from './part-commit.ts';
 
 /** Pause of a settler as long as nothing is posted. */
 const IDLE_PAUSE_MS = 2000;
@@ -32,8 +32,9 @@ export async function takePosted(loader: Loader, input: TakePostedInput): Promis
         case 'stop':
           return { answer: { kind: 'stop' }, me: { turn, holds: null, endedAt: now.toISOString() } };
         case 'wait': {
+          const idleMs = view.control.value.suspendedAt === null ? IDLE_PAUSE_MS : SUSPENDED_PAUSE_MS;
           const untilMs =
-            choice.until === null ? pauseMs(loader, IDLE_PAUSE_MS) : choice.until.getTime() - now.getTime();
+            choice.until === null ? pauseMs(loader, idleMs) : choice.until.getTime() - now.getTime();
           const waitMs = Math.max(20, Math.min(untilMs, loader.timing.longestTimerMs));
           return { answer: { kind: 'wait', waitMs }, me: { turn, holds: null } };
         }

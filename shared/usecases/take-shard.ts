@@ -1,6 +1,8 @@
 import type { TakeShardInput, TakeShardOutput } from '../contracts/durable.ts';
 import {
+  CUT_SHORT,
   chooseForLane,
+  isCutShort,
   type RunView,
   SHARD_ATTEMPTS,
   type ShardRow,
@@ -9,7 +11,7 @@ import {
 import { ERROR_KINDS, type ErrorCode } from '../errors/loader-error.ts';
 import type { RunWrite } from '../ports/run-store.ts';
 import type { Loader } from './loader.ts';
-import { change, decideAsPart, pauseMs } from './part-commit.ts';
+import { change, decideAsPart, pauseMs, SUSPENDED_PAUSE_MS } from './part-commit.ts';
 import { readSnapshot } from './run-documents.ts';
 
 /** Pause of a lane that has nothing to do, before the first plan page and later. */
@@ -57,21 +59,25 @@ export async function takeShard(loader: Loader, input: TakeShardInput): Promise<
           writes,
         };
       case 'wait': {
-        const idleMs = pauseMs(loader, isPlanned(view) ? PAUSE_MS : FIRST_PAUSE_MS);
+        const idleMs = pauseMs(loader, idlePauseMs(view));
         const untilMs = choice.until === null ? idleMs : choice.until.getTime() - loader.now().getTime();
         const waitMs = Math.max(20, Math.min(untilMs, loader.timing.longestTimerMs));
         return { answer: { kind: 'wait', waitMs }, me: { turn, holds: null }, writes };
       }
       case 'shard': {
         const { shard } = choice;
-        const again = shard.value.state === 'claimed' && shard.value.epoch === epoch;
+        const again =
+          shard.value.epoch === epoch && (shard.value.state === 'claimed' || isCutShort(shard.value));
         const claim = change(shard, {
           state: 'claimed',
           heldBy: part,
           epoch,
           turn,
           attempt: again ? shard.value.attempt + 1 : 1,
+          // No settler, not even a late one, may close a shard that a lane works through.
+          postedAt: null,
           lookAt: null,
+          code: null,
         });
         return {
           answer: shardAnswer(claim.value as ShardRow),
@@ -89,13 +95,15 @@ function shardAnswer({ shard, units, attempt }: ShardRow): TakeShardOutput {
   return { kind: 'shard', shard, units, attempt };
 }
 
-function isPlanned({ parts }: RunView): boolean {
-  return parts.some(({ value }) => value.part === 'planner' && value.turn > 0);
+function idlePauseMs({ control, parts }: RunView): number {
+  if (control.value.suspendedAt !== null) return SUSPENDED_PAUSE_MS;
+  return parts.some(({ value }) => value.part === 'planner' && value.turn > 0) ? PAUSE_MS : FIRST_PAUSE_MS;
 }
 
 /**
  * Writes down how a shard fared. One that was worked through, or can't be, goes to the settlers, who account for what was
- * not posted; otherwise its lane tries it again after a pause.
+ * not posted; otherwise its lane tries it again after a pause. One that was cut short by a suspension goes to the settlers
+ * for what it has posted, and waits for a lane with the rest.
  */
 function recordTurn(
   loader: Loader,
@@ -111,6 +119,7 @@ function recordTurn(
   const { attempt } = shard.value;
   const isTriedAgain =
     !finished.ok &&
+    finished.code !== CUT_SHORT &&
     !isPermanent(finished.code) &&
     attempt < SHARD_ATTEMPTS &&
     view.control.value.stop === null;

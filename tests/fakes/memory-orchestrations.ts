@@ -1,3 +1,4 @@
+import { finishedShard } from '../../functions/orchestrators/load-shard.ts';
 import type { FinishedShard, LoadRunInput } from '../../shared/contracts/durable.ts';
 import type { RunSummary } from '../../shared/domain/run-summary.ts';
 import type { Orchestrations } from '../../shared/ports/orchestrations.ts';
@@ -108,12 +109,7 @@ export async function drive(
       const outputs = await Promise.all(
         Array.from({ length: units }, (_, unit) => call(() => ingestUnit(loader, { ...ref, shard, unit }))),
       );
-      const failed = outputs.find((output) => !output.ok);
-      finished = {
-        shard,
-        ok: failed === undefined,
-        code: failed === undefined || failed.ok ? null : failed.code,
-      };
+      finished = finishedShard(shard, outputs);
       return 0;
     };
   };

@@ -35,7 +35,12 @@ const RUN: FieldKinds<RunRow> = {
   silentSince: 'plain',
 };
 
-const CONTROL: FieldKinds<ControlRow> = { row: 'plain', stop: 'plain', stopAt: 'plain' };
+const CONTROL: FieldKinds<ControlRow> = {
+  row: 'plain',
+  stop: 'plain',
+  stopAt: 'plain',
+  suspendedAt: 'plain',
+};
 
 const PART: FieldKinds<PartRow> = {
   row: 'plain',

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { State } from '../../../shared/adapters/state/state.ts';
+import type { ControlRow } from '../../../shared/domain/run-record.ts';
 import type { OutcomeDigest } from '../../../shared/domain/run-summary.ts';
 import { EMPTY_DIGEST, EMPTY_PLAN } from '../../../shared/domain/run-summary.ts';
 import { AT, partOfRun, runOf, shardOf } from './samples.ts';
@@ -25,7 +26,7 @@ export function runStoreSuite(makeState: MakeState): void {
       const runId = await newRun();
       const view = (await state.runs.readRun(runId))!;
       expect(view.run.value).toEqual(runOf(runId));
-      expect(view.control.value).toEqual({ row: 'control', stop: null, stopAt: null });
+      expect(view.control.value).toEqual({ row: 'control', stop: null, stopAt: null, suspendedAt: null });
       expect([view.parts, view.shards]).toEqual([[], []]);
       expect(await state.runs.createRun(runOf(runId, { epoch: 9 }))).toBe(false);
       expect((await state.runs.readRun(runId))!.run).toEqual(view.run);
@@ -70,13 +71,21 @@ export function runStoreSuite(makeState: MakeState): void {
       expect(
         await state.runs.commit(runId, [
           ...[...parts, ...shards].map((value) => ({ value, etag: null })),
-          { value: { row: 'control', stop: 'cancel', stopAt: AT }, etag: control.etag },
+          { value: { ...control.value, stop: 'cancel', stopAt: AT, suspendedAt: AT }, etag: control.etag },
         ]),
       ).toBe(true);
       const view = (await state.runs.readRun(runId))!;
       expect(view.parts.map(({ value }) => value)).toEqual([parts[1], parts[2], parts[0]]);
       expect(view.shards.map(({ value }) => value)).toEqual([shards[1], shards[0]]);
-      expect(view.control.value).toEqual({ row: 'control', stop: 'cancel', stopAt: AT });
+      expect(view.control.value).toEqual({ row: 'control', stop: 'cancel', stopAt: AT, suspendedAt: AT });
+    });
+
+    test('a control row of a version that knew no suspension is one of a run that is not suspended', async () => {
+      const runId = await newRun();
+      const { etag } = (await state.runs.readRun(runId))!.control;
+      const old = { row: 'control', stop: null, stopAt: null } as ControlRow;
+      expect(await state.runs.commit(runId, [{ value: old, etag }])).toBe(true);
+      expect((await state.runs.readControl(runId))!.control.value.suspendedAt).toBeNull();
     });
 
     test('progress longer than a property holds is kept whole', async () => {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import {
+  CUT_SHORT,
   chooseForLane,
   chooseForSettler,
   type PartRow,
@@ -24,6 +25,9 @@ describe('runState', () => {
     ['the planner is at work', { parts: [partRow('planner')] }, 'planning'],
     ['planning has ended', { parts: [partRow('planner', ENDED)] }, 'running'],
     ['a stop was asked for', { parts: [partRow('planner')], control: { stop: 'cancel' } }, 'cancelling'],
+    ['it is suspended', { parts: [partRow('planner')], control: { suspendedAt: at(1) } }, 'suspended'],
+    ['it is suspended before it began', { control: { suspendedAt: at(1) } }, 'suspended'],
+    ['it was cancelled while suspended', { control: { suspendedAt: at(1), stop: 'cancel' } }, 'cancelling'],
     ['a policy stopped it', { control: { stop: 'onError' } }, 'cancelling'],
     ['it has ended', { run: { finalState: 'completed' }, control: { stop: 'cancel' } }, 'completed'],
   ])('%s', (_, rows, expected) => {
@@ -55,6 +59,39 @@ describe('chooseForLane', () => {
     ['the planner of an earlier epoch has ended', { run: { epoch: 2 }, parts: [plannerEnded] }, 'wait'],
     ['a shard is planned', { parts: [planner], shards: [shardRow('a'), shardRow('b')] }, 'a'],
     ['the run is stopped', { shards: [shardRow('a')], control: { stop: 'onError' } }, 'stop'],
+    ['the run is suspended', { shards: [shardRow('a')], control: { suspendedAt: at(1) } }, 'wait'],
+    [
+      'the run is suspended and nothing is left to post',
+      { parts: [plannerEnded], control: { suspendedAt: at(1) } },
+      'wait',
+    ],
+    [
+      'the run was cancelled while suspended',
+      { shards: [shardRow('a')], control: { suspendedAt: at(1), stop: 'cancel' } },
+      'stop',
+    ],
+    [
+      'a shard was cut short by a suspension, however large it is',
+      {
+        shards: [
+          shardRow('a', { state: 'posted', code: CUT_SHORT, objects: 100 }),
+          shardRow('b', { state: 'posted' }),
+        ],
+        parts: [plannerEnded],
+      },
+      'wait',
+    ],
+    [
+      'only shards that were cut short are left',
+      {
+        shards: [
+          shardRow('a', { state: 'posted', code: CUT_SHORT, objects: 100 }),
+          shardRow('b', { state: 'posted', code: CUT_SHORT, objects: 100 }),
+        ],
+        parts: [plannerEnded],
+      },
+      'a',
+    ],
     [
       'its own shard was not worked through',
       { shards: [shardRow('a'), shardRow('b', { state: 'claimed', heldBy: 'lane-0', attempt: 1 })] },

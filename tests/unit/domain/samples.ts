@@ -99,7 +99,13 @@ export function runView(rows: {
       silentSince: null,
       ...rows.run,
     }),
-    control: stored<ControlRow>({ row: 'control', stop: null, stopAt: null, ...rows.control }),
+    control: stored<ControlRow>({
+      row: 'control',
+      stop: null,
+      stopAt: null,
+      suspendedAt: null,
+      ...rows.control,
+    }),
     parts: (rows.parts ?? []).map(stored),
     shards: (rows.shards ?? []).map(stored),
   };

@@ -1,0 +1,102 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import type { RunStatus } from '../../shared/usecases/read-run.ts';
+import { jsonObjects, type StackUnderTest, startStackUnderTest } from './stack-under-test.ts';
+
+let under: StackUnderTest;
+
+beforeAll(async () => {
+  under = await startStackUnderTest();
+}, 60_000);
+
+afterAll(() => under.stop());
+
+const post = (path: string, body?: unknown, headers?: Record<string, string>) =>
+  under.app.request('POST', path, body, headers);
+
+async function waitFor(runId: string, isReached: (status: RunStatus) => boolean): Promise<RunStatus> {
+  for (;;) {
+    const status = await under.app.readRun(runId);
+    if (isReached(status)) return status;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** A load of objects in small units, so that there is time to step in. */
+async function prepare(load: string, count: number): Promise<string> {
+  const table = `T_${load.replaceAll('-', '_')}`;
+  await under.createTable(table);
+  await under.upload(jsonObjects(load, count));
+  await under.putLoad(load, {
+    destination: { table },
+    concurrency: { lanes: 1, objectsPerActivity: 25, maxInFlight: 100 },
+  });
+  return table;
+}
+
+describe('suspend and resume', () => {
+  test('a run that is suspended posts nothing more, also on another host, and goes on when it is resumed', async () => {
+    const table = await prepare('suspended', 200);
+    const runId = await under.app.startRun('suspended');
+    await waitFor(runId, ({ progress }) => progress.objectsPosted > 0);
+    const suspended = await post(`/api/runs/${runId}/suspend`);
+    expect(suspended).toMatchObject({ status: 202, body: { runId, state: 'suspended' } });
+    expect(suspended.headers.get('location')).toBe(`${under.stack.host.url}/api/runs/${runId}`);
+
+    // What is in flight is settled; then everything rests.
+    let done = -1;
+    for (;;) {
+      const { state, progress } = await under.app.readRun(runId);
+      expect(state).toBe('suspended');
+      if (progress.objectsDone > 0 && progress.objectsDone === done) break;
+      done = progress.objectsDone;
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+    }
+    await under.stack.host.kill('SIGKILL');
+    await under.stack.restartHost();
+    expect(await post(`/api/runs/${runId}/suspend`)).toMatchObject({
+      status: 202,
+      body: { state: 'suspended' },
+    });
+    expect(done).toBeLessThan(200);
+    expect(await under.kusto.countRows(table)).toBe(done);
+    expect(await post('/api/loads/suspended/runs')).toMatchObject({
+      status: 409,
+      body: { code: 'loadBusy', runId },
+    });
+
+    expect(await post(`/api/runs/${runId}/resume`)).toMatchObject({
+      status: 202,
+      body: { state: 'running' },
+    });
+    expect((await post(`/api/runs/${runId}/resume`)).status).toBe(202);
+    expect((await under.waitForEnd(runId)).summary).toMatchObject({
+      state: 'completed',
+      objects: { ingested: 200, failed: 0, unknown: 0 },
+    });
+    expect(await under.kusto.countRows(table)).toBe(200);
+    for (const order of ['suspend', 'resume'])
+      expect(await post(`/api/runs/${runId}/${order}`)).toMatchObject({
+        status: 409,
+        body: { code: 'runEnded', state: 'completed' },
+      });
+  });
+
+  test('a suspended run can be cancelled', async () => {
+    const table = await prepare('suspended-cancelled', 100);
+    const runId = await under.app.startRun('suspended-cancelled');
+    await post(`/api/runs/${runId}/suspend`);
+    expect((await post(`/api/runs/${runId}/cancel`)).body).toEqual({ runId, state: 'cancelling' });
+    expect(await post(`/api/runs/${runId}/resume`)).toMatchObject({
+      status: 409,
+      body: { code: 'runCancelling' },
+    });
+    const { summary } = await under.waitForEnd(runId);
+    expect(summary!.state).toBe('cancelled');
+    expect(await under.kusto.countRows(table)).toBe(summary!.objects.ingested);
+    expect(await post('/api/runs/no-such-run/suspend')).toMatchObject({
+      status: 404,
+      body: { code: 'runNotFound' },
+    });
+  });
+});
