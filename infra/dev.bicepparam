@@ -6,5 +6,4 @@ param environmentName = 's3adx-dev'
 param location = 'westeurope'
 param profile = 'dev'
 param adxTrial = true
-// Your own object id: az ad signed-in-user show --query id --output tsv
-param operatorPrincipalId = readEnvironmentVariable('OPERATOR_PRINCIPAL_ID', '')
+param operatorPrincipalId = readEnvironmentVariable('OPERATOR_PRINCIPAL_ID', 'deployer')

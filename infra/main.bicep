@@ -74,8 +74,9 @@ param operatorIpAddresses string[] = []
 stands idle and costs.''')
 param durableTaskScheduler bool = false
 
-@description('Object id of who may write secrets into the vault, and is Admin of the trial database. Empty: nobody.')
-param operatorPrincipalId string = ''
+@description('''Object id of who may write secrets into the vault, and is Admin of the trial database. `deployer`: who deploys.
+Empty: nobody.''')
+param operatorPrincipalId string = 'deployer'
 
 param operatorPrincipalType 'Group' | 'ServicePrincipal' | 'User' = 'User'
 
@@ -118,6 +119,8 @@ var workspaceId = resourceId(subscriptionId, groupName, 'Microsoft.OperationalIn
 var storageId = resourceId(subscriptionId, groupName, 'Microsoft.Storage/storageAccounts', storageName)
 var vaultId = resourceId(subscriptionId, groupName, 'Microsoft.KeyVault/vaults', vaultName)
 var clusterId = resourceId(clusterSubscription, clusterGroup, 'Microsoft.Kusto/clusters', clusterName)
+
+var operatorId = operatorPrincipalId == 'deployer' ? deployer().objectId : operatorPrincipalId
 
 // ---- Azure Data Explorer: where the cluster is
 
@@ -230,7 +233,7 @@ module roles 'modules/roles.bicep' = {
     vaultName: vaultName
     applicationInsightsName: insightsName
     eventQueue: eventQueue
-    operatorPrincipalId: operatorPrincipalId
+    operatorPrincipalId: operatorId
     operatorPrincipalType: operatorPrincipalType
     eventSenderPrincipalId: eventSenderPrincipalId
   }
@@ -258,6 +261,7 @@ module privateEndpoints 'modules/private-endpoints.bicep' = if (vnetEnabled) {
     storageAccountId: storageId
     vaultId: vaultId
     clusterId: adxPrivateEndpoint && hasCluster ? clusterId : ''
+    clusterRegion: usesOwnCluster ? kustoAccess!.outputs.region : location
   }
   dependsOn: [storage, vault, kustoTrial]
 }
@@ -308,7 +312,7 @@ module kustoTrial 'modules/kusto-trial.bicep' = if (adxTrial) {
     databaseName: databaseName
     location: location
     tags: tags
-    operatorPrincipalId: operatorPrincipalId
+    operatorPrincipalId: operatorId
     operatorPrincipalType: operatorPrincipalType
     workspaceId: workspaceId
   }

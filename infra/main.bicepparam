@@ -6,8 +6,8 @@ param location = readEnvironmentVariable('AZURE_LOCATION')
 param profile = readEnvironmentVariable('LOADER_PROFILE', 'dev')
 param nodeVersion = readEnvironmentVariable('LOADER_NODE_VERSION', '22')
 
-// azd sets both for the person or the pipeline that is signed in.
-param operatorPrincipalId = readEnvironmentVariable('AZURE_PRINCIPAL_ID', '')
+// azd sets the first to who is signed in.
+param operatorPrincipalId = readEnvironmentVariable('AZURE_PRINCIPAL_ID', 'deployer')
 param operatorPrincipalType = readEnvironmentVariable('AZURE_PRINCIPAL_TYPE', 'User')
 
 var credentialNames = readEnvironmentVariable('LOADER_S3_CREDENTIALS', 'default')

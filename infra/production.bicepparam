@@ -14,6 +14,7 @@ param scale = {
   alwaysReadyDurable: 1
   httpConcurrency: 16
 }
-param operatorPrincipalId = readEnvironmentVariable('OPERATOR_PRINCIPAL_ID', '')
+// A group of those who run the loader: az ad group show --group NAME --query id --output tsv
+param operatorPrincipalId = readEnvironmentVariable('OPERATOR_PRINCIPAL_ID')
 param operatorPrincipalType = 'Group'
 param alertEmails = [readEnvironmentVariable('ALERT_EMAIL')]

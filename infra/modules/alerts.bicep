@@ -12,7 +12,7 @@ var rules = [
     title: 'A run failed'
     about: 'A run ended with failed or unknown objects, with a discrepancy, stopped by its onError policy, or could not be planned.'
     severity: 2
-    windowMinutes: 15
+    window: 'PT15M'
     query: loadTextContent('../queries/failed-runs.kql')
     by: ['runId', 'state']
   }
@@ -21,7 +21,7 @@ var rules = [
     title: 'A run stands still'
     about: 'A part of a run was silent for LOADER_STALE_AFTER. It is taken over by itself; given up after five times.'
     severity: 2
-    windowMinutes: 15
+    window: 'PT15M'
     query: loadTextContent('../queries/stuck-runs.kql')
     by: ['runId']
   }
@@ -30,7 +30,7 @@ var rules = [
     title: 'S3, Azure Data Explorer or storage holds the loader up'
     about: 'Many attempts failed for a reason that passes: throttling, or a service that does not answer.'
     severity: 3
-    windowMinutes: 15
+    window: 'PT15M'
     query: loadTextContent('../queries/throttling.kql')
     by: ['code']
   }
@@ -39,7 +39,7 @@ var rules = [
     title: 'An S3 event was put aside'
     about: 'A message of the event queue could not be read, or failed too often. Its objects are not loaded by it.'
     severity: 2
-    windowMinutes: 15
+    window: 'PT15M'
     query: loadTextContent('../queries/poison-messages.kql')
     by: []
   }
@@ -48,7 +48,7 @@ var rules = [
     title: 'The loader does not tick'
     about: 'The timer that starts schedules and takes over silent runs did not succeed once in half an hour.'
     severity: 1
-    windowMinutes: 30
+    window: 'PT30M'
     query: loadTextContent('../queries/tick-missing.kql')
     by: []
   }
@@ -57,7 +57,7 @@ var rules = [
     title: 'A load definition or its schedule does not work'
     about: 'A file of the loads folder is not valid, or the tick failed for a load.'
     severity: 3
-    windowMinutes: 60
+    window: 'PT1H'
     query: loadTextContent('../queries/invalid-loads.kql')
     by: ['subject']
   }
@@ -91,7 +91,7 @@ resource logAlerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       enabled: true
       scopes: [workspaceId]
       evaluationFrequency: 'PT5M'
-      windowSize: 'PT${rule.windowMinutes}M'
+      windowSize: rule.window
       criteria: {
         allOf: [
           {

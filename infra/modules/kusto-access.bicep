@@ -18,6 +18,8 @@ resource cluster 'Microsoft.Kusto/clusters@2024-04-13' existing = {
   }
 }
 
+// One after the other: the cluster refuses what comes while it works on a change.
+@batchSize(1)
 resource assignments 'Microsoft.Kusto/clusters/databases/principalAssignments@2024-04-13' = [
   for role in roles: {
     parent: cluster::database
@@ -51,3 +53,6 @@ resource tableAdmin 'Microsoft.Kusto/clusters/databases/scripts@2024-04-13' = if
 }
 
 output uri string = cluster.properties.uri
+
+@description('Region of the cluster, as names of private DNS zones have it.')
+output region string = toLower(replace(cluster.location, ' ', ''))

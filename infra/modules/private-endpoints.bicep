@@ -6,6 +6,7 @@ param storageAccountId string
 param vaultId string
 @description('Cluster that gets an endpoint, too; empty: none. Who deploys must be allowed to approve it there.')
 param clusterId string
+param clusterRegion string
 
 var endpoints = concat(
   [
@@ -26,7 +27,7 @@ var zoneNames = {
   queue: 'privatelink.queue.${storageSuffix}'
   table: 'privatelink.table.${storageSuffix}'
   vault: 'privatelink.vaultcore.azure.net'
-  kusto: 'privatelink.${location}.kusto.windows.net'
+  kusto: 'privatelink.${clusterRegion}.kusto.windows.net'
 }
 var zoneKeys = empty(clusterId) ? ['blob', 'queue', 'table', 'vault'] : ['blob', 'queue', 'table', 'vault', 'kusto']
 
