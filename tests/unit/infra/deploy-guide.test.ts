@@ -40,7 +40,9 @@ describe('docs/DEPLOY.md', () => {
   });
 
   test('asks the azd environment only for what is put out, set or asked for', () => {
-    const hookSettings = [...read('infra', 'hooks', 'aws-audience.ts').matchAll(/env\['(\w+)'\]/g)].map(([, name]) => name!);
+    const hookSettings = [...read('infra', 'hooks', 'aws-audience.ts').matchAll(/env\['(\w+)'\]/g)].map(
+      ([, name]) => name!,
+    );
     const outputs = [...bicep.matchAll(/^output (\w+) /gm)].map(([, name]) => name!);
     const asked = [...guide.matchAll(/azd env get-value (\w+)/g)].map(([, name]) => name!);
     expect(asked.length).toBeGreaterThan(5);
