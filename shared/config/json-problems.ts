@@ -59,3 +59,20 @@ export function kindOf(value: unknown): string {
   if (typeof value === 'object') return 'an object';
   return String(value);
 }
+
+/** Keys and passwords are longer than this; what is shorter helps to find the mistake. */
+const LONGEST_REPEATED_CHARACTERS = 15;
+
+/** Problems whose messages repeat none of the document's longer texts: one may be a secret that stands in the wrong place. */
+export function withoutTexts(problems: readonly Problem[], json: unknown): readonly Problem[] {
+  const texts = textsOf(json).filter((text) => text.length > LONGEST_REPEATED_CHARACTERS);
+  return problems.map(({ field, message }) => ({
+    field,
+    message: texts.reduce((rest, text) => rest.replaceAll(text, '...'), message),
+  }));
+}
+
+function textsOf(json: unknown): readonly string[] {
+  if (typeof json === 'string') return [json];
+  return typeof json === 'object' && json !== null ? Object.values(json).flatMap(textsOf) : [];
+}

@@ -41,6 +41,8 @@ export interface LoadChanges {
 export interface StackUnderTestOptions {
   readonly settings?: Readonly<Record<string, string>>;
   readonly host?: Partial<FunctionsHostOptions>;
+  /** Puts the storage proxy before Azurite. Default false. */
+  readonly storageProxy?: boolean;
 }
 
 /** A local stack of its own for one test file. */
@@ -49,6 +51,7 @@ export async function startStackUnderTest(options: StackUnderTestOptions = {}): 
   const stack = await startStack({
     folder,
     inMemory: true,
+    storageProxy: options.storageProxy ?? false,
     buckets: [TEST_BUCKET],
     batchingTimeScale: TIME_SCALE,
     settings: {

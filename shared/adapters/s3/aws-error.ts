@@ -50,11 +50,17 @@ export function statusOfAwsError(error: unknown): number | null {
 /**
  * What the AWS SDK threw, as a `LoaderError` that names the bucket.
  *
- * @param action - what was tried, to stand after "could not": `list keys`.
+ * @param source.action - what was tried, to stand after "could not": `list keys`.
+ * @param source.secrets - texts that are taken out of what the endpoint said. Default: none.
  */
 export function awsErrorOf(
   error: unknown,
-  source: { readonly bucket: string; readonly region: string; readonly action: string },
+  source: {
+    readonly bucket: string;
+    readonly region: string;
+    readonly action: string;
+    readonly secrets?: readonly string[];
+  },
 ): LoaderError {
   if (error instanceof LoaderError) return error;
   const failure = error as AwsFailure;
@@ -74,9 +80,16 @@ export function awsErrorOf(
       : (HINTS.get(failure.name ?? '') ?? '');
   return new LoaderError(
     code,
-    `Could not ${source.action} of ${where}: ${said.join(': ').slice(0, 500)}${hint === '' ? '' : ` ${hint}`}`,
+    `Could not ${source.action} of ${where}: ${hide(said.join(': '), source.secrets ?? []).slice(0, 500)}${hint === '' ? '' : ` ${hint}`}`,
     actualRegion === undefined ? {} : { facts: { bucketRegion: actualRegion } },
   );
+}
+
+/** Takes secrets out of a text, as they are and as they stand in URLs. */
+function hide(text: string, secrets: readonly string[]): string {
+  return secrets
+    .flatMap((secret) => [secret, encodeURIComponent(secret)])
+    .reduce((rest, secret) => rest.replaceAll(secret, '***'), text);
 }
 
 function codeOf(failure: AwsFailure, status: number | null, isElsewhere: boolean): ErrorCode {

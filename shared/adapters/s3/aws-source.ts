@@ -48,13 +48,23 @@ export function createAwsSource(options: AwsSourceOptions): Source {
     );
   }
   const now = options.now ?? (() => new Date());
-  const provideKeys = keysProviderOf(options.credentials, now);
+  const provide = keysProviderOf(options.credentials, now);
+  // What must not be repeated when an endpoint sends back what it was sent.
+  let secrets: readonly string[] = [];
+  const provideKeys =
+    provide === null
+      ? null
+      : async () => {
+          const keys = await provide();
+          secrets = [keys.secretAccessKey, keys.sessionToken ?? ''].filter((secret) => secret !== '');
+          return keys;
+        };
 
   const getClient = once(() => createClient(options, provideKeys));
   const getPresign = once<(input: PresignInput) => Promise<PresignedUrl>>(async () =>
     createPresigner({ ...options, client: await getClient(), provideKeys, now }),
   );
-  const errorOf = (error: unknown, action: string) => awsErrorOf(error, { bucket, region, action });
+  const errorOf = (error: unknown, action: string) => awsErrorOf(error, { bucket, region, action, secrets });
 
   return {
     async listPage({ prefix, startAfter, signal }) {
