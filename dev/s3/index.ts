@@ -79,6 +79,7 @@ export async function startS3(options: S3Options): Promise<RunningS3> {
   const region = options.region ?? 'us-east-1';
   const clock = options.clock ?? (() => new Date());
   const store = new ObjectStore(options.folder);
+  const stopped = new AbortController();
   const state: EndpointState = {
     store,
     credentials: [{ accessKeyId, secretAccessKey }, ...(options.extraCredentials ?? [])],
@@ -88,6 +89,7 @@ export async function startS3(options: S3Options): Promise<RunningS3> {
     clock,
     faults: new Faults(),
     counters: new RequestCounters(),
+    stopped: stopped.signal,
   };
   const createBucket = (name: string): void => {
     checkBucketName(name);
@@ -107,7 +109,10 @@ export async function startS3(options: S3Options): Promise<RunningS3> {
     name: 's3',
     settings: { endpoint: `http://127.0.0.1:${port}`, region, accessKeyId, secretAccessKey },
     status: async () => (stopping === null ? 'running' : 'stopped'),
-    stop: () => (stopping ??= stopServer(server, store)),
+    stop: () => {
+      stopped.abort();
+      return (stopping ??= stopServer(server, store));
+    },
     createBucket,
     seedObjects: (bucket, objects) => seedObjects(store, clock, bucket, objects),
     injectFault: (rule) => state.faults.add(readFaultRule(rule)),

@@ -43,6 +43,7 @@ export interface EndpointState {
   readonly clock: () => Date;
   readonly faults: Faults;
   readonly counters: RequestCounters;
+  readonly stopped: AbortSignal;
 }
 
 interface Exchange {
@@ -91,7 +92,7 @@ export async function handleRequest(
       bucket: prepared.call.bucketName,
       key: prepared.call.key,
     });
-    if (await applyBeforeRequest(actions, prepared.call, message)) return;
+    if (await applyBeforeRequest(actions, prepared.call, message, state.stopped)) return;
     reply = await runOperation(operation, prepared.call);
     if (state.requesterPaysBuckets.has(prepared.call.bucketName))
       response.setHeader('x-amz-request-charged', 'requester');

@@ -8,6 +8,7 @@ import type { FaultAction } from './fault-rule.ts';
 /**
  * Does what faults do before a request runs.
  *
+ * @param stopped ends what is held up when the endpoint stops
  * @returns true if the connection was reset
  * @throws S3Error where a fault says so
  */
@@ -15,9 +16,11 @@ export async function applyBeforeRequest(
   actions: readonly FaultAction[],
   call: S3Call,
   message: IncomingMessage,
+  stopped: AbortSignal,
 ): Promise<boolean> {
   for (const action of actions) {
-    if (action.kind === 'delay') await wait(action.delayMs);
+    if (action.kind === 'delay') await wait(action.delayMs, undefined, { signal: stopped }).catch(() => null);
+    if (stopped.aborted) return true;
     if (action.kind === 'error') throw new S3Error(action.code);
     if (action.kind === 'replace') replaceObject(call, action.body);
   }

@@ -1,7 +1,13 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import { beforeAll, beforeEach, expect, test } from 'vitest';
+import { beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
 import type { FaultRule } from '../../../dev/s3/index.ts';
 import { useEndpoint } from './running-endpoint.ts';
 
@@ -92,6 +98,14 @@ test('a body trickles no faster than it should, and whole', async () => {
   const { received, code, tookMs } = await readRaw('big');
   expect([received, code]).toEqual([sizeBytes, undefined]);
   expect(tookMs).toBeGreaterThan(380);
+});
+
+test('a delay ends with the endpoint, which does nothing any more then', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 's3-delayed-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const script = fileURLToPath(new URL('stopped-in-delay.ts', import.meta.url));
+  const { stderr } = await promisify(execFile)(process.execPath, [script, folder], { timeout: 30_000 });
+  expect(stderr).toBe('');
 });
 
 test('an object is another one when it is read than when it was listed', async () => {

@@ -41,7 +41,7 @@ interface ClientConfiguration {
   readonly arguments: readonly string[];
 }
 
-const awsCli: ForeignClient = {
+export const awsCli: ForeignClient = {
   name: 'AWS CLI',
   // On a machine with several Pythons the first one on the path may be a stand-in that does not run.
   command: findForeignProgram({
@@ -80,7 +80,7 @@ const awsCli: ForeignClient = {
   otherOperations: ['GetObjectAttributes', 'PutObjectTagging', 'ListObjectVersions', 'ListParts'],
 };
 
-const rclone: ForeignClient = {
+export const rclone: ForeignClient = {
   name: 'rclone',
   command: findForeignProgram({
     name: 'rclone',
@@ -128,7 +128,7 @@ const rclone: ForeignClient = {
   ],
 };
 
-const s3cmd: ForeignClient = {
+export const s3cmd: ForeignClient = {
   name: 's3cmd',
   command: findForeignProgram({ name: 's3cmd', commands: ['s3cmd'], debianPackage: 's3cmd' }),
   partBytes: 5 * 1024 * 1024,

@@ -1,0 +1,4 @@
+import { describeForeignClient } from './foreign-client-suite.ts';
+import { awsCli } from './foreign-clients.ts';
+
+describeForeignClient(awsCli);
