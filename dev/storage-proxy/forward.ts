@@ -43,10 +43,7 @@ export async function forward(
     return;
   }
   if (action?.kind === 'reset' && action.when === 'before') return reset(incoming);
-  if (action?.kind === 'delay' && action.when === 'before') {
-    await wait(action.delayMs);
-    if (answer.destroyed) return;
-  }
+  if (action?.kind === 'delay' && action.when === 'before' && !(await holdUp(answer, action.delayMs))) return;
   const outgoing = request({
     host: target.host,
     port: target.port,
@@ -86,7 +83,7 @@ async function passAnswer(
     response.resume().once('end', () => reset(incoming));
     return;
   }
-  if (action?.kind === 'delay' && action.when === 'after') await wait(action.delayMs);
+  if (action?.kind === 'delay' && action.when === 'after' && !(await holdUp(answer, action.delayMs))) return;
   const headers: string[] = [];
   for (let index = 0; index < response.rawHeaders.length; index += 2) {
     const name = response.rawHeaders[index] ?? '';
@@ -97,6 +94,22 @@ async function passAnswer(
     cutAnswer({ incoming, answer, response, afterBytes: action.afterBytes });
   } else {
     response.pipe(answer);
+  }
+}
+
+/** Waits, no longer than the client does. @returns false if it has gone away */
+async function holdUp(answer: ServerResponse, delayMs: number): Promise<boolean> {
+  const gone = new AbortController();
+  const onClose = () => gone.abort();
+  if (answer.destroyed) return false;
+  answer.once('close', onClose);
+  try {
+    await wait(delayMs, undefined, { signal: gone.signal });
+    return true;
+  } catch {
+    return false;
+  } finally {
+    answer.off('close', onClose);
   }
 }
 

@@ -5,8 +5,8 @@ import type { StorageService } from './fault-rule.ts';
 import { forward } from './forward.ts';
 import type { StorageFaults } from './storage-faults.ts';
 
-/** Idle connections are kept as long as Azurite is told to keep its own. */
-const keepAliveMs = 120_000;
+/** How long Azurite keeps idle connections, unless it is told otherwise: the proxy must hide no end of one. */
+const keepAliveMs = 5_000;
 
 /** The listener in front of one service. */
 export class ServiceListener {

@@ -98,6 +98,13 @@ describe('without rules', () => {
     expect(await table.getEntity('p', "it's")).toMatchObject({ value: 1 });
   });
 
+  it('keeps idle connections no longer than the service does', async () => {
+    const keepAliveOf = async (endpoint: string) => (await fetch(endpoint)).headers.get('keep-alive');
+    const own = await keepAliveOf(azurite.settings.queueEndpoint);
+    expect(own).toMatch(/^timeout=\d+$/);
+    expect(await keepAliveOf(proxy.settings.queueEndpoint)).toBe(own);
+  });
+
   it('leaves a wrong signature to the service', async () => {
     const key = Buffer.from('not the right key of the account').toString('base64');
     const wrong = proxy.connectionString.replace(/AccountKey=[^;]+/, `AccountKey=${key}`);

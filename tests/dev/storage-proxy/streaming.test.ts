@@ -1,6 +1,9 @@
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type RunningStorageProxy, startStorageProxy } from '../../../dev/storage-proxy/index.ts';
 
@@ -114,6 +117,12 @@ it('keeps connections on both sides', async () => {
   agent.destroy();
   expect(ports.size).toBe(1);
   expect(connections - before).toBeLessThanOrEqual(1);
+});
+
+it.each(['before', 'after'])('waits for nothing any more once it is stopped (a delay %s)', async (when) => {
+  const script = fileURLToPath(new URL('stopped-in-delay.ts', import.meta.url));
+  const { stderr } = await promisify(execFile)(process.execPath, [script, when], { timeout: 30_000 });
+  expect(stderr).toBe('');
 });
 
 it('resets the connection when the service is gone, and takes the next request', async () => {
