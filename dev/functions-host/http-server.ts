@@ -43,7 +43,11 @@ export function createHttpServer(params: HttpServerParams): Server {
         });
         return status(500);
       })
-      .then((result) => send(response, result, request.method === 'HEAD'))
+      .then((result) => {
+        send(response, result, request.method === 'HEAD');
+        // A client reads the answer once it has sent all: what is too much is dropped.
+        if (!request.complete) request.resume();
+      })
       .catch(() => response.destroy());
   });
 }
@@ -127,10 +131,11 @@ function isAllowed(
 async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.length;
+  // The end of the iteration must not end the connection, which the answer still has to go over.
+  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+    sizeBytes += (chunk as Buffer).length;
     if (sizeBytes > bodyLimitBytes) throw new BodyTooLargeError();
-    chunks.push(chunk);
+    chunks.push(chunk as Buffer);
   }
   return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
 }

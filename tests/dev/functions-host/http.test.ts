@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type IncomingMessage, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -49,6 +51,23 @@ describe('HTTP functions', () => {
     const send = (size: number) => call('/api/size', { method: 'POST', body: Buffer.alloc(size) });
     expect(await (await send(sizeBytes)).json()).toBe(sizeBytes);
     expect((await send(sizeBytes + 1)).status).toBe(413);
+  });
+
+  it('do not get larger ones, of which their clients hear although they go on sending', async () => {
+    const piece = Buffer.alloc(10 * 1024 * 1024);
+    const count = 13;
+    const headers = { 'content-length': piece.length * count };
+    const outgoing = request(`${host.url}/api/size`, { method: 'POST', headers });
+    const answered = once(outgoing, 'response') as Promise<[IncomingMessage]>;
+    const write = () =>
+      new Promise<void>((resolve, reject) =>
+        outgoing.write(piece, (error) => (error ? reject(error) : resolve())),
+      );
+    for (let sent = 0; sent < count; sent += 1) await write();
+    outgoing.end();
+    const [response] = await answered;
+    expect(response.statusCode).toBe(413);
+    response.resume();
   });
 
   it('are off when a setting says so', async () => {
