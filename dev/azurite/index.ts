@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { request } from 'node:http';
 import { fileURLToPath } from 'node:url';
+import { compileCacheEnv } from '../compile-cache.ts';
 import type { RunningPart } from '../part.ts';
 
 /** The account that every Azurite has; not a secret. */
@@ -58,7 +59,7 @@ async function startOnce(options: AzuriteOptions): Promise<RunningAzurite> {
     // A group of its own: Ctrl-C in a terminal is for whoever stops the parts in their order.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    env: { ...process.env, NODE_NO_WARNINGS: '1' },
+    env: { ...process.env, ...compileCacheEnv, NODE_NO_WARNINGS: '1' },
   });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   let endpoints: Endpoints;

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { compileCacheEnv } from '../compile-cache.ts';
 import type { RunningPart } from '../part.ts';
 
 export interface FunctionsHostOptions {
@@ -63,7 +64,7 @@ const tailLines = 40;
  */
 export async function startFunctionsHost(options: FunctionsHostOptions): Promise<FunctionsHost> {
   const child = spawn(process.execPath, toArguments(options), {
-    env: { ...process.env, ...options.env, ...toKeyVariables(options) },
+    env: { ...process.env, ...compileCacheEnv, ...options.env, ...toKeyVariables(options) },
     // A group of its own: Ctrl-C in a terminal is for whoever stops the parts in their order.
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],

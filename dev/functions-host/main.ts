@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { type RunningHost, startHost } from './host.ts';
 import type { HostKeys } from './keys.ts';
 import { createLogger, describeError } from './log.ts';
@@ -27,6 +28,8 @@ async function main(): Promise<void> {
   const { functionKey, masterKey, systemKey } = host.keys;
   const url = `http://127.0.0.1:${host.port}`;
   print(`${JSON.stringify({ url, functionKey, masterKey, systemKey, pid: process.pid })}\n`);
+  // At the end it would be too late for a host that is killed.
+  flushCompileCache();
 }
 
 // Keys come by environment, not by argument, so that a list of processes does not show them.
