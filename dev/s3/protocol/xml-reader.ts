@@ -16,14 +16,20 @@ interface OpenElement {
 const tokenPattern =
   /<\?[\s\S]*?\?>|<!--[\s\S]*?-->|<!\[CDATA\[([\s\S]*?)\]\]>|<(\/?)([^\s<>/!?]+)([^<>]*?)(\/?)>|([^<]+)/gy;
 
+/** What XML 1.0 has no place for, not even by reference. */
+// oxlint-disable-next-line no-control-regex -- control characters are what is looked for here
+const forbiddenCharacters = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/;
+
 /**
- * Reads a small XML document as S3's request bodies are: elements and text, no document type.
+ * Reads a small XML document as S3's request bodies are: elements and text, no document type. As with S3, keys that hold
+ * control characters but tab and line ends can't be named in one.
  *
  * @throws S3Error MalformedXML
  */
 export function readXml(document: string): ReadElement {
   const stack: OpenElement[] = [{ name: '', text: '', children: [] }];
   const source = document.replace(/^\uFEFF/, '').replace(/\r\n?/g, '\n');
+  if (forbiddenCharacters.test(source)) throw new S3Error('MalformedXML');
   tokenPattern.lastIndex = 0;
   while (tokenPattern.lastIndex < source.length) {
     const token = tokenPattern.exec(source);
@@ -79,7 +85,8 @@ function decodeReferences(characters: string): string {
       : /^#[0-9]+$/.test(name)
         ? Number.parseInt(name.slice(1), 10)
         : Number.NaN;
-    if (!(code >= 0 && code <= 0x10ffff)) throw new S3Error('MalformedXML');
-    return String.fromCodePoint(code);
+    const character = code >= 0 && code <= 0x10ffff ? String.fromCodePoint(code) : '\0';
+    if (forbiddenCharacters.test(character) || !character.isWellFormed()) throw new S3Error('MalformedXML');
+    return character;
   });
 }

@@ -55,6 +55,9 @@ test.each([
   ['not XML at all', 'x-amz-checksum-crc32', 'MalformedXML'],
   [deletion(''), 'x-amz-checksum-crc32', 'MalformedXML'],
   [deletion('<Object><Key></Key></Object>'), 'x-amz-checksum-crc32', 'MalformedXML'],
+  [deletion('<Object><Key>a\u0001</Key></Object>'), 'x-amz-checksum-crc32', 'MalformedXML'],
+  [deletion('<Object><Key>a&#x1;</Key></Object>'), 'x-amz-checksum-crc32', 'MalformedXML'],
+  [deletion('<Object><Key>a&#xD800;</Key></Object>'), 'x-amz-checksum-crc32', 'MalformedXML'],
   [deletion('<Object><Key>k</Key></Object>'), null, 'InvalidRequest'],
 ])('the list %j with the checksum %s is %s', async (body, checksum, code) => {
   const value = Buffer.alloc(4);
