@@ -97,6 +97,16 @@ export function readLimit(request: HttpRequest, fallback: number, most: number):
   });
 }
 
+/** The answer to a start: where to ask how the run fares. */
+export function startedRun(request: HttpRequest, runId: string): HttpResponseInit {
+  const location = addressOf(request, `/api/runs/${runId}`);
+  return json(
+    202,
+    { runId, status: location, objects: `${location}/objects` },
+    { location, 'retry-after': '2' },
+  );
+}
+
 /** Absolute address of a path of this API, as the caller sees it. */
 export function addressOf(request: HttpRequest, apiPath: string): string {
   return new URL(apiPath, request.url).href;

@@ -3,7 +3,7 @@ import * as df from 'durable-functions';
 
 import type { CatalogEntry } from '../../shared/usecases/load-catalog.ts';
 import { orchestrationsOf } from '../durable-orchestrations.ts';
-import { addressOf, answering, json, readJson } from './http-answer.ts';
+import { addressOf, answering, json, readJson, startedRun } from './http-answer.ts';
 
 const catalog = () => import('../../shared/usecases/load-catalog.ts');
 
@@ -70,11 +70,6 @@ app.http('startRun', {
       options,
       idempotencyKey,
     });
-    const location = addressOf(request, `/api/runs/${runId}`);
-    return json(
-      202,
-      { runId, status: location, objects: `${location}/objects` },
-      { location, 'retry-after': '2' },
-    );
+    return startedRun(request, runId);
   }),
 });

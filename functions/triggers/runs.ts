@@ -1,9 +1,11 @@
 import { app, type HttpRequest, type HttpResponseInit } from '@azure/functions';
+import * as df from 'durable-functions';
 
 import type { RunState } from '../../shared/domain/run-summary.ts';
 import { LoaderError } from '../../shared/errors/loader-error.ts';
 import type { ObjectFilter } from '../../shared/usecases/read-run.ts';
-import { addressOf, answering, json, readLimit } from './http-answer.ts';
+import { orchestrationsOf } from '../durable-orchestrations.ts';
+import { addressOf, answering, json, readJson, readLimit, startedRun } from './http-answer.ts';
 
 const reading = () => import('../../shared/usecases/read-run.ts');
 const suspending = () => import('../../shared/usecases/suspend-run.ts');
@@ -82,6 +84,20 @@ app.http('resumeRun', {
     const runId = request.params['id'] ?? '';
     const { resumeRun } = await suspending();
     return ordered(request, runId, await resumeRun(loader, runId));
+  }),
+});
+
+app.http('rerun', {
+  methods: ['POST'],
+  authLevel: 'function',
+  route: 'runs/{id}/rerun',
+  extraInputs: [df.input.durableClient()],
+  handler: answering(async (loader, request, context) => {
+    const { parseRerun, startRerun } = await import('../../shared/usecases/rerun.ts');
+    const rerun = { runId: request.params['id'] ?? '', ...parseRerun(await readJson(request)) };
+    const idempotencyKey = request.headers.get('idempotency-key');
+    const { runId } = await startRerun(loader, orchestrationsOf(context), { rerun, idempotencyKey });
+    return startedRun(request, runId);
   }),
 });
 

@@ -8,6 +8,8 @@ export interface ChangePolicy {
   readonly changed: 'skip' | 'reload';
   /** Whether objects that failed in an earlier run are tried again. */
   readonly retryFailed: boolean;
+  /** Of reruns: whether an object without a report may be posted although that may make a second set of rows. */
+  readonly acceptDoubles?: boolean;
 }
 
 /** Why an object is loaded. */
@@ -108,7 +110,11 @@ export function decidePost(entry: LedgerEntry | null, situation: PostSituation):
     case 'unknown': {
       if (situation.reason !== 'recheck' || entry.runId === situation.runId) return { post: 'no' };
       // ADX may have ingested every message that it never reported: one more is sent by itself, others on request.
-      if (entry.repostedUnproven && !situation.policy.retryFailed) return { post: 'no' };
+      const { retryFailed, acceptDoubles } = situation.policy;
+      if (entry.repostedUnproven && !(acceptDoubles ?? retryFailed)) return { post: 'no' };
+      // Without an end of its URL an earlier message may yet be carried out: only a person may decide to send another.
+      if (entry.urlExpiresAt === null && acceptDoubles === true)
+        return { post: 'again', provenNotIngested: false };
       return isBehindFence(entry, situation) ? { post: 'again', provenNotIngested: false } : { post: 'no' };
     }
   }

@@ -1,8 +1,20 @@
 import type { ErrorCode } from '../errors/loader-error.ts';
 import type { FinalRunState, OutcomeDigest, PlanTotals, RunState } from './run-summary.ts';
 
-/** What started a run. `settle` runs only settle what earlier runs left unknown. */
-export type RunTrigger = 'manual' | 'schedule' | 'events' | 'settle';
+/** What started a run. `settle` runs only settle what earlier runs left unknown, `rerun`s are about objects of one earlier run. */
+export type RunTrigger = 'manual' | 'schedule' | 'events' | 'settle' | 'rerun';
+
+/** Which objects of an earlier run of the load a rerun is about. */
+export interface RerunOptions {
+  readonly runId: string;
+  /** By how they ended in that run; `notIngested`: failed, unknown, deferred and not started ones. */
+  readonly objects: 'failed' | 'notIngested';
+  /**
+   * Objects of which nobody knows whether their rows are in are posted once more, also where their URL never expires or
+   * they were posted without proof before: their rows may then be in the table twice.
+   */
+  readonly acceptDoubles: boolean;
+}
 
 /** What a start may narrow, beside what the definition says. */
 export interface RunOptions {
@@ -11,6 +23,8 @@ export interface RunOptions {
   readonly modifiedAfter: string | null;
   readonly modifiedBefore: string | null;
   readonly retryFailed: boolean;
+  /** Reruns only. */
+  readonly rerun?: RerunOptions;
 }
 
 export const NO_OPTIONS: RunOptions = {

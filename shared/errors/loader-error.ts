@@ -66,6 +66,11 @@ export const ERROR_KINDS = {
     'The run is suspended',
     'Let it go on with POST /api/runs/{id}/resume, or end it with POST /api/runs/{id}/cancel.',
   ),
+  loadChanged: user(
+    409,
+    'The bucket or the destination of the load has changed since that run',
+    'Start a new run with POST /api/loads/{name}/runs: it loads what the new destination does not have.',
+  ),
   idempotencyMismatch: user(
     422,
     'The Idempotency-Key was used for another request',

@@ -1,8 +1,8 @@
 import { isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
 import { LEDGER_PARTITIONS } from '../domain/ledger-key.ts';
 import { decidePlan } from '../domain/plan-decision.ts';
-import type { Stored } from '../domain/run-record.ts';
-import { EMPTY_PLAN, type PlanTotals } from '../domain/run-summary.ts';
+import type { RerunOptions, Stored } from '../domain/run-record.ts';
+import { EMPTY_PLAN, OBJECT_STATES, type PlanTotals } from '../domain/run-summary.ts';
 import type { S3Object } from '../domain/s3-object.ts';
 import { compileSelection, type SkipReason } from '../domain/selection.ts';
 import type { PlannedObject } from '../domain/shard-layout.ts';
@@ -11,12 +11,15 @@ import type { PendingObject, Unsettled } from '../ports/load-state.ts';
 import type { Source } from '../ports/source.ts';
 import { allOf } from './bounded.ts';
 import type { Loader } from './loader.ts';
+import { listObjects } from './read-run.ts';
 import {
   ledgerOf,
   pendingListOf,
+  policyOf,
   type RunFacts,
   type RunSnapshot,
   readOpenObjects,
+  readSnapshot,
 } from './run-documents.ts';
 
 /** One page of what a run is about, compared with the ledger. */
@@ -99,10 +102,13 @@ async function openKeys(
 async function findKeys(loader: Loader, task: FindTask, after: string | null): Promise<FoundPage> {
   const { snapshot } = task;
   const source = await loader.source(snapshot.definition.source);
+  const { trigger, options } = snapshot.request;
   const batch =
-    snapshot.request.trigger === 'events'
-      ? await announced(loader, source, task, after)
-      : await listed(loader, source, task, after);
+    options.rerun !== undefined
+      ? await ofEarlierRun(loader, source, { snapshot, rerun: options.rerun, after })
+      : trigger === 'events'
+        ? await announced(loader, source, task, after)
+        : await listed(loader, source, task, after);
   const skipped = new Map<SkipReason, number>();
   if (batch.gone > 0) skipped.set('gone', batch.gone);
   if (batch.unreadable > 0) skipped.set('unreadable', batch.unreadable);
@@ -117,7 +123,7 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
 
   const entries = await readEntries(loader, snapshot, selected);
   const lookedAtAgain = await openKeys(loader, snapshot, task.facts.unsettled);
-  const policy = { changed: snapshot.definition.changed, retryFailed: snapshot.request.options.retryFailed };
+  const policy = policyOf(snapshot);
   const objects: PlannedObject[] = [];
   for (const object of selected) {
     const entry = entries.get(object.key)?.value ?? null;
@@ -151,7 +157,7 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
       selectedBytes: sumBytes(objects),
       skipped: Object.fromEntries(skipped),
     },
-    next: batch.isLast ? null : `k:${batch.lastKey}`,
+    next: batch.isLast ? null : `k:${batch.position}`,
     pending: batch.pending,
   };
 }
@@ -185,7 +191,8 @@ interface KeyBatch {
   readonly objects: readonly S3Object[];
   readonly gone: number;
   readonly unreadable: number;
-  readonly lastKey: string | null;
+  /** Where the next batch begins: behind this key or, in a rerun, from this object of the earlier run on. */
+  readonly position: string | null;
   readonly isLast: boolean;
   readonly pending: readonly PendingObject[];
 }
@@ -206,7 +213,7 @@ async function listed(
     for (const object of part.objects) objects.push(object);
     isLast = part.isLast;
   }
-  return { objects, gone: 0, unreadable: 0, lastKey: objects.at(-1)?.key ?? after, isLast, pending: [] };
+  return { objects, gone: 0, unreadable: 0, position: objects.at(-1)?.key ?? after, isLast, pending: [] };
 }
 
 /** Objects that events announced, as they are now: an event may be older than the object. */
@@ -217,24 +224,10 @@ async function announced(
   afterKey: string | null,
 ): Promise<KeyBatch> {
   const pending = await loader.loads.readPending(pendingListOf(snapshot), { afterKey, limit: PENDING_KEYS });
-  const heads = await allOf(pending, HEADS_AT_ONCE, async ({ key }) => {
-    try {
-      return await source.head(key);
-    } catch (thrown) {
-      return toLoaderError(thrown);
-    }
-  });
-  const errors = heads.filter((head) => head instanceof LoaderError);
-  // One object that can't be looked at must not keep the others. But S3 says no more than 403, and it says that too when
-  // the credentials have ended meanwhile: then the listing fails, and nothing is taken from the list.
-  if (errors.length > 0)
-    await source.listPage({ prefix: snapshot.definition.source.prefix, startAfter: null });
-  const objects = heads.filter((head): head is S3Object => head !== null && !(head instanceof LoaderError));
+  const heads = await headAll(source, snapshot, pending);
   return {
-    objects,
-    gone: heads.filter((head) => head === null).length,
-    unreadable: errors.length,
-    lastKey: pending.at(-1)?.key ?? afterKey,
+    ...countHeads(heads),
+    position: pending.at(-1)?.key ?? afterKey,
     isLast: pending.length < PENDING_KEYS,
     // What may be readable in a while stays in the list.
     pending: pending.filter((_, index) => {
@@ -244,9 +237,83 @@ async function announced(
   };
 }
 
+/** Objects of an earlier run by how they ended there, as they are now. */
+async function ofEarlierRun(
+  loader: Loader,
+  source: Source,
+  {
+    snapshot,
+    rerun,
+    after,
+  }: { readonly snapshot: RunSnapshot; readonly rerun: RerunOptions; readonly after: string | null },
+): Promise<KeyBatch> {
+  await expectSameLedger(loader, rerun.runId, snapshot);
+  const { objects, next } = await listObjects(loader, rerun.runId, {
+    state: rerun.objects === 'failed' ? 'failed' : NOT_INGESTED,
+    limit: PENDING_KEYS,
+    after,
+    until: new Date(loader.now().getTime() + LISTING_MS),
+  });
+  const heads = await headAll(source, snapshot, objects);
+  const passing = heads.find((head) => head instanceof LoaderError && !head.permanent);
+  if (passing instanceof LoaderError) throw passing;
+  return { ...countHeads(heads), position: next, isLast: next === null, pending: [] };
+}
+
+/** Every state of an ended run's objects but `ingested`. */
+const NOT_INGESTED = OBJECT_STATES.filter((state) => state !== 'ingested');
+
+/**
+ * What an earlier run says of its objects is about the ledger that it wrote.
+ *
+ * @throws {LoaderError} `loadChanged`.
+ */
+export async function expectSameLedger(
+  loader: Loader,
+  runId: string,
+  { generation }: Pick<RunSnapshot, 'generation'>,
+): Promise<void> {
+  const earlier = await readSnapshot(loader, runId);
+  if (earlier.generation === generation) return;
+  throw new LoaderError(
+    'loadChanged',
+    `The bucket or the destination of the load "${earlier.request.load}" is another one than that of the run "${runId}"`,
+  );
+}
+
+type Head = S3Object | LoaderError | null;
+
+/** Looks at each key. One that can't be looked at does not keep the others. */
+async function headAll(
+  source: Source,
+  { definition }: RunSnapshot,
+  wanted: readonly { readonly key: string }[],
+): Promise<readonly Head[]> {
+  const heads = await allOf(wanted, HEADS_AT_ONCE, async ({ key }): Promise<Head> => {
+    try {
+      return await source.head(key);
+    } catch (thrown) {
+      return toLoaderError(thrown);
+    }
+  });
+  // S3 says no more than 403, and it says that too when the credentials have ended meanwhile: then the listing fails, and
+  // nothing is taken for what it is not.
+  if (heads.some((head) => head instanceof LoaderError))
+    await source.listPage({ prefix: definition.source.prefix, startAfter: null });
+  return heads;
+}
+
+function countHeads(heads: readonly Head[]): Pick<KeyBatch, 'objects' | 'gone' | 'unreadable'> {
+  return {
+    objects: heads.filter((head): head is S3Object => head !== null && !(head instanceof LoaderError)),
+    gone: heads.filter((head) => head === null).length,
+    unreadable: heads.filter((head) => head instanceof LoaderError).length,
+  };
+}
+
 /**
  * A range query per partition for many keys of a listing, between which the ledger holds no more than the listing does.
- * Announced keys may be anywhere, so only they are looked up.
+ * Announced keys, and those of an earlier run, may be anywhere, so only they are looked up.
  */
 async function readEntries(
   loader: Loader,
@@ -258,7 +325,8 @@ async function readEntries(
   const last = objects.at(-1);
   if (first === undefined || last === undefined) return new Map();
   const keys = () => objects.map(({ key }) => key);
-  if (snapshot.request.trigger === 'events' || objects.length <= LEDGER_PARTITIONS)
-    return loader.ledger.readKeys(name, keys());
+  const { trigger, options } = snapshot.request;
+  const isListing = trigger !== 'events' && options.rerun === undefined;
+  if (!isListing || objects.length <= LEDGER_PARTITIONS) return loader.ledger.readKeys(name, keys());
   return loader.ledger.readRange(name, first.key, last.key);
 }

@@ -12,7 +12,7 @@ import { allOf } from './bounded.ts';
 import type { Loader } from './loader.ts';
 import { change, pauseMs } from './part-commit.ts';
 import { settleRechecked, type ToPost, type UnitWork, withoutRewritten } from './recheck.ts';
-import { ledgerOf, readSnapshot, readUnit } from './run-documents.ts';
+import { ledgerOf, policyOf, readSnapshot, readUnit } from './run-documents.ts';
 
 /** After so many definite refusals by every queue an object has failed; pauses 1 and 3 s. */
 const POST_ROUNDS = 3;
@@ -137,10 +137,7 @@ async function ingestGroup(loader: Loader, work: UnitWork, group: readonly Plann
       version: object.version,
       now: loader.now(),
       downloadGraceMs: loader.timing.downloadGraceMs,
-      policy: {
-        changed: work.snapshot.definition.changed,
-        retryFailed: work.snapshot.request.options.retryFailed,
-      },
+      policy: policyOf(work.snapshot),
     });
     if (decision.post === 'no') return [];
     return [{ object, before, unproven: decision.post === 'again' && !decision.provenNotIngested }];

@@ -123,7 +123,8 @@ async function learnFacts(loader: Loader, { request, definition }: RunSnapshot):
     mapping,
     format: definition.format.type,
   });
-  const unsettled = await loader.loads.listUnsettled(request.load);
+  // A rerun is about objects of one run and no others.
+  const unsettled = request.options.rerun === undefined ? await loader.loads.listUnsettled(request.load) : [];
   return writeFacts(loader, request.runId, { v: 1, batchingWindowMs, unsettled });
 }
 

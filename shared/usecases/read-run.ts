@@ -126,19 +126,24 @@ export interface ObjectList {
   readonly next: string | null;
 }
 
+export interface ObjectQuery {
+  readonly state: ObjectFilter | readonly ObjectFilter[] | null;
+  readonly limit: number;
+  readonly after: string | null;
+  /** When to stop looking, between two shards; a page may then be short. Default: never. */
+  readonly until?: Date;
+}
+
 /**
  * Outcomes of the objects that a run planned, in the order of its shards. Of settled shards they are read from where
  * they were written once, of the others from manifest and ledger as they are now.
  *
  * @throws {LoaderError} `runNotFound`; `invalidRequest` for a cursor that is not one of ours.
  */
-export async function listObjects(
-  loader: Loader,
-  runId: string,
-  options: { readonly state: ObjectFilter | null; readonly limit: number; readonly after: string | null },
-): Promise<ObjectList> {
+export async function listObjects(loader: Loader, runId: string, options: ObjectQuery): Promise<ObjectList> {
   const view = await needRun(loader, runId);
   let position = parseCursor(options.after);
+  const wanted = options.state === null ? null : new Set([options.state].flat());
   const found: ListedOutcome[] = [];
   for (;;) {
     const shard = await nextShard(loader, view, position);
@@ -150,11 +155,13 @@ export async function listObjects(
       index += 1
     ) {
       const outcome = outcomes[index]!;
-      if (options.state !== null && outcome.state !== options.state) continue;
+      if (wanted !== null && !wanted.has(outcome.state)) continue;
       if (found.length === options.limit) return { objects: found, next: `${shard.shard}.${index}` };
       found.push(outcome);
     }
     position = { shard: shard.shard, index: Number.POSITIVE_INFINITY };
+    if (options.until !== undefined && loader.now() >= options.until)
+      return { objects: found, next: `${shard.shard}.${outcomes.length}` };
   }
 }
 

@@ -1,5 +1,6 @@
 import type { LoadDefinition } from '../contracts/load-definition.ts';
 import { dropByTag, type TagWindow } from '../domain/drop-by-tag.ts';
+import type { ChangePolicy } from '../domain/plan-decision.ts';
 import type { RunRequest } from '../domain/run-record.ts';
 import type { ObjectOutcome, PlanTotals, RunSummary } from '../domain/run-summary.ts';
 import { latestDue } from '../domain/schedule.ts';
@@ -22,6 +23,14 @@ export interface RunSnapshot {
 /** The ledger that a run works on. */
 export function ledgerOf({ request: { load }, generation }: RunSnapshot): LedgerName {
   return { load, generation };
+}
+
+/** What a run does with objects that the ledger knows. */
+export function policyOf({ definition: { changed }, request: { options } }: RunSnapshot): ChangePolicy {
+  const { retryFailed, rerun } = options;
+  return rerun === undefined
+    ? { changed, retryFailed }
+    : { changed, retryFailed: true, acceptDoubles: rerun.acceptDoubles };
 }
 
 /** The pending list of a run's load. */
@@ -108,7 +117,7 @@ export function takeSnapshot(
 /** `run`, unless runs come so often that a tag for each of them would splinter the table. */
 function defaultTagWindow({ schedule, events }: LoadDefinition, request: RunRequest): TagWindow {
   if (request.trigger === 'events' || (events && request.trigger === 'settle')) return 'day';
-  if (request.trigger === 'manual' || schedule === null) return 'run';
+  if (request.trigger === 'manual' || request.trigger === 'rerun' || schedule === null) return 'run';
   const created = new Date(request.createdAt);
   const latest = latestDue(schedule, new Date(0), created);
   const before = latest === null ? null : latestDue(schedule, new Date(0), new Date(latest.getTime() - 1000));

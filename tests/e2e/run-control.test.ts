@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import type { RunStatus } from '../../shared/usecases/read-run.ts';
@@ -29,14 +30,14 @@ async function prepare(load: string, count: number): Promise<string> {
   await under.upload(jsonObjects(load, count));
   await under.putLoad(load, {
     destination: { table },
-    concurrency: { lanes: 1, objectsPerActivity: 25, maxInFlight: 100 },
+    concurrency: { lanes: 1, objectsPerActivity: 25, maxInFlight: 50 },
   });
   return table;
 }
 
 describe('suspend and resume', () => {
   test('a run that is suspended posts nothing more, also on another host, and goes on when it is resumed', async () => {
-    const table = await prepare('suspended', 200);
+    const table = await prepare('suspended', 100);
     const runId = await under.app.startRun('suspended');
     await waitFor(runId, ({ progress }) => progress.objectsPosted > 0);
     const suspended = await post(`/api/runs/${runId}/suspend`);
@@ -58,7 +59,7 @@ describe('suspend and resume', () => {
       status: 202,
       body: { state: 'suspended' },
     });
-    expect(done).toBeLessThan(200);
+    expect(done).toBeLessThan(100);
     expect(await under.kusto.countRows(table)).toBe(done);
     expect(await post('/api/loads/suspended/runs')).toMatchObject({
       status: 409,
@@ -72,9 +73,9 @@ describe('suspend and resume', () => {
     expect((await post(`/api/runs/${runId}/resume`)).status).toBe(202);
     expect((await under.waitForEnd(runId)).summary).toMatchObject({
       state: 'completed',
-      objects: { ingested: 200, failed: 0, unknown: 0 },
+      objects: { ingested: 100, failed: 0, unknown: 0 },
     });
-    expect(await under.kusto.countRows(table)).toBe(200);
+    expect(await under.kusto.countRows(table)).toBe(100);
     for (const order of ['suspend', 'resume'])
       expect(await post(`/api/runs/${runId}/${order}`)).toMatchObject({
         status: 409,
@@ -97,6 +98,65 @@ describe('suspend and resume', () => {
     expect(await post('/api/runs/no-such-run/suspend')).toMatchObject({
       status: 404,
       body: { code: 'runNotFound' },
+    });
+  });
+});
+
+describe('rerun', () => {
+  test('takes exactly what failed, once, when the cause is mended', async () => {
+    await under.createTable('T_again');
+    const broken = { key: 'again/broken.json.gz', body: Buffer.from('this is not gzip') };
+    await under.upload([...jsonObjects('again', 10), broken]);
+    await under.putLoad('again', { destination: { table: 'T_again' } });
+    const { runId, summary } = await under.run('again');
+    expect(summary!.objects).toMatchObject({ ingested: 10, failed: 1 });
+
+    await under.upload([
+      { key: broken.key, body: gzipSync(`${JSON.stringify({ line: broken.key, n: 10 })}\n`) },
+      ...jsonObjects('again/later', 1),
+    ]);
+    const order = { objects: 'failed' };
+    const started = await post(`/api/runs/${runId}/rerun`, order, { 'idempotency-key': 'once' });
+    expect(started.status).toBe(202);
+    expect(started.headers.get('location')).toBe(`${under.stack.host.url}/api/runs/${started.body.runId}`);
+    expect(await post(`/api/runs/${runId}/rerun`)).toMatchObject({
+      status: 409,
+      body: { code: 'loadBusy', runId: started.body.runId },
+    });
+    expect((await under.waitForEnd(started.body.runId)).summary).toMatchObject({
+      state: 'completed',
+      trigger: 'rerun',
+      plan: { listed: 1 },
+      objects: { ingested: 1 },
+    });
+    expect((await post(`/api/runs/${runId}/rerun`, order, { 'idempotency-key': 'once' })).body.runId).toBe(
+      started.body.runId,
+    );
+
+    const second = await post(`/api/runs/${runId}/rerun`, { objects: 'notIngested' });
+    expect((await under.waitForEnd(second.body.runId)).summary).toMatchObject({
+      state: 'completed',
+      plan: { listed: 1, selected: 0, skipped: { unchanged: 1 } },
+    });
+    expect(await under.kusto.countRows('T_again')).toBe(11);
+  });
+
+  test('is refused for what it can not do', async () => {
+    await under.createTable('T_moved');
+    await under.putLoad('moved', { destination: { table: 'T_moved' } });
+    const { runId } = await under.run('moved');
+    expect(await post(`/api/runs/${runId}/rerun`, { objects: 'all' })).toMatchObject({
+      status: 400,
+      body: { code: 'invalidRequest', problems: [{ field: 'objects' }] },
+    });
+    expect(await post('/api/runs/no-such-run/rerun')).toMatchObject({
+      status: 404,
+      body: { code: 'runNotFound' },
+    });
+    await under.putLoad('moved', { destination: { table: 'T_again' } });
+    expect(await post(`/api/runs/${runId}/rerun`)).toMatchObject({
+      status: 409,
+      body: { code: 'loadChanged' },
     });
   });
 });

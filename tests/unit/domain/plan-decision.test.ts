@@ -181,6 +181,40 @@ describe('decidePost', () => {
     expect(said(entry, { reason: 'recheck', policy })).toBe('again, unproven');
   });
 
+  test('posts an open object again whose URL works for ever only for a rerun that accepts doubles, and once a run', () => {
+    for (const state of STATES.filter(isUnsettled)) {
+      const entry = ledgerEntry({ state, version: 'e:1', runId: 'run-1', urlExpiresAt: null });
+      const say = (acceptDoubles: boolean, changes: Partial<PostSituation> = {}) =>
+        said(entry, {
+          reason: 'recheck',
+          policy: { changed: 'skip', retryFailed: true, acceptDoubles },
+          ...changes,
+        });
+      expect(say(true)).toBe('again, unproven');
+      expect(say(false)).toBe('no');
+      expect(say(true, { runId: 'run-1' })).toBe('no');
+      expect(say(true, { version: 'e:2' })).toBe('no');
+      expect(say(true, { reason: 'retry' })).toBe('no');
+    }
+  });
+
+  test('a rerun that does not accept doubles sends no third message', () => {
+    const entry = ledgerEntry({
+      state: 'unknown',
+      version: 'e:1',
+      runId: 'run-1',
+      urlExpiresAt: PASSED,
+      repostedUnproven: true,
+    });
+    const policyOf = (acceptDoubles: boolean) =>
+      ({ changed: 'skip', retryFailed: true, acceptDoubles }) as const;
+    expect(said(entry, { reason: 'recheck', policy: policyOf(false) })).toBe('no');
+    expect(said(entry, { reason: 'recheck', policy: policyOf(true) })).toBe('again, unproven');
+    // Within the fence, doubles are never needed.
+    const within = { ...entry, urlExpiresAt: STANDING };
+    expect(said(within, { reason: 'recheck', policy: policyOf(true) })).toBe('no');
+  });
+
   test('never posts an open object again whose URL works for ever', () => {
     for (const state of STATES.filter(isUnsettled)) {
       const entry = ledgerEntry({ state, version: 'e:1', runId: 'run-1', urlExpiresAt: null });
