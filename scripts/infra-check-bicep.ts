@@ -76,10 +76,11 @@ export function startBicep(bicep: string, env: Readonly<Record<string, string>>)
   return {
     compile: async (file) => {
       const { contents, diagnostics } = await connection.sendRequest<{
-        readonly contents: string | null;
+        /** Left out when it does not compile. */
+        readonly contents?: string | null;
         readonly diagnostics: readonly BicepDiagnostic[];
       }>('bicep/compile', { path: file });
-      if (contents === null) throw new Error(`${file} does not compile: ${JSON.stringify(diagnostics)}`);
+      if (contents == null) throw new Error(`${file} does not compile: ${JSON.stringify(diagnostics)}`);
       return { template: contents, diagnostics };
     },
     predict: async (file, scope) => {

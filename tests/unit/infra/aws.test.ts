@@ -166,10 +166,10 @@ const rulesFor = (keys: readonly string[], change: readonly Rule[] = []): readon
 ];
 const SET_UP = path.join('infra', 'aws', 'set-up.ts');
 
-// The stand-ins are scripts with a shebang.
-describe.skipIf(process.platform === 'win32')('npm run aws', () => {
+// The stand-ins are shell scripts.
+describe.skipIf(process.platform === 'win32')('npm run aws', { timeout: 60_000 }, () => {
   test('deploys the stack and hands the new key to the vault, unseen', async () => {
-    const { code, output, calls, lines } = await runWithFakeTools(
+    const { code, output, files, lines } = await runWithFakeTools(
       SET_UP,
       ['deploy', '--bucket', 'my-bucket', '--prefix', 'in/', '--credentials', 'Partner_EU'],
       { rules: rulesFor([]) },
@@ -181,7 +181,7 @@ describe.skipIf(process.platform === 'win32')('npm run aws', () => {
       expect.stringContaining('--vault-name kv-1 --name s3-partner-eu-secret-access-key --file '),
       'az functionapp restart --name func-1 --resource-group rg-test',
     ]);
-    expect(calls.flatMap(({ file }) => file ?? [])).toEqual(['AKIANEW', SECRET]);
+    expect(files).toEqual(['AKIANEW', SECRET]);
     expect([output, ...lines].join('\n')).not.toContain(SECRET);
   });
 
@@ -277,13 +277,13 @@ const hookRules = (found: readonly object[], change: readonly Rule[] = []): read
   { call: 'azd env set' },
 ];
 
-describe.skipIf(process.platform === 'win32')('the hook for the audience of AWS', () => {
+describe.skipIf(process.platform === 'win32')('the hook for the audience of AWS', { timeout: 60_000 }, () => {
   test('does nothing unless it is switched on', async () => {
-    const { code, output, calls } = await runWithFakeTools(HOOK, ['register'], {
+    const { code, output, lines } = await runWithFakeTools(HOOK, ['register'], {
       rules: [],
       env: { AZURE_ENV_NAME: 'test' },
     });
-    expect([code, output, calls]).toEqual([0, '', []]);
+    expect([code, output, lines]).toEqual([0, '', []]);
   });
 
   test('registers the application, its URI and its service principal, and tells azd', async () => {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -16,40 +16,45 @@ export interface Rule {
   readonly stderr?: string;
 }
 
-export interface Call {
-  readonly words: readonly string[];
-  /** Content of the file that `--file` names. */
-  readonly file: string | null;
-}
-
 export interface ScriptRun {
   readonly code: number | null;
   readonly output: string;
-  readonly calls: readonly Call[];
-  /** `calls`, one line each. */
+  /** How the tools were called, in order. */
   readonly lines: readonly string[];
+  /** Content of the files that were named by `--file`. */
+  readonly files: readonly string[];
 }
 
-const TOOL = `#!${process.execPath}
-import { appendFileSync, readFileSync } from 'node:fs';
-import path from 'node:path';
-const words = [path.basename(process.argv[1]), ...process.argv.slice(2)];
-const at = words.indexOf('--file');
-const file = at < 0 ? null : readFileSync(words[at + 1], 'utf8');
-const folder = path.dirname(process.argv[1]);
-appendFileSync(path.join(folder, 'calls.jsonl'), JSON.stringify({ words, file }) + '\\n');
-const rules = JSON.parse(readFileSync(path.join(folder, 'rules.json'), 'utf8'));
-const rule = rules.find(({ call }) => (words.join(' ') + ' ').startsWith(call + ' '));
-if (rule === undefined) {
-  console.error('no rule for ' + words.join(' '));
-  process.exit(9);
-}
-process.stdout.write(rule.stdout ?? '');
-if (rule.stderr !== undefined) {
-  process.stderr.write(rule.stderr);
-  process.exit(1);
-}
+const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
+
+/** A shell script, for it starts in no time: writes down how it was called, and answers by the rules. */
+function toolOf(name: string, folder: string, rules: readonly Rule[]): string {
+  const cases = rules
+    .filter(({ call }) => call.startsWith(`${name} `))
+    .map(({ call, stdout = '', stderr }) => {
+      const answer = `printf '%s' ${quote(stdout)}`;
+      const failure = stderr === undefined ? '' : `; printf '%s' ${quote(stderr)} >&2; exit 1`;
+      return `  ${quote(`${call} `)}*) ${answer}${failure}; exit 0;;`;
+    });
+  return `#!/bin/sh
+words="${name} $*"
+file=
+while [ $# -gt 0 ]; do
+  if [ "$1" = --file ]; then file="$2"; fi
+  shift
+done
+printf '%s\\n' "$words" >> ${quote(path.join(folder, 'calls'))}
+if [ -n "$file" ]; then
+  /bin/cat "$file" >> ${quote(path.join(folder, 'files'))}
+  printf '\\n' >> ${quote(path.join(folder, 'files'))}
+fi
+case "$words " in
+${cases.join('\n')}
+esac
+printf '%s' "no rule for $words" >&2
+exit 9
 `;
+}
 
 /** Runs a script of the repository with stand-ins for `aws`, `az` and `azd`, which answer by these rules only. */
 export async function runWithFakeTools(
@@ -59,13 +64,8 @@ export async function runWithFakeTools(
 ): Promise<ScriptRun> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'fake-tools-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  await writeFile(path.join(folder, 'package.json'), '{"type":"module"}');
-  await writeFile(path.join(folder, 'rules.json'), JSON.stringify(rules));
-  await writeFile(path.join(folder, 'calls.jsonl'), '');
-  for (const tool of ['aws', 'az', 'azd']) {
-    await writeFile(path.join(folder, tool), TOOL);
-    await chmod(path.join(folder, tool), 0o755);
-  }
+  for (const tool of ['aws', 'az', 'azd'])
+    await writeFile(path.join(folder, tool), toolOf(tool, folder, rules), { mode: 0o755 });
   const child = spawn(process.execPath, [path.join(ROOT, script), ...args], {
     env: { ...env, PATH: folder, TMPDIR: folder },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -74,9 +74,9 @@ export async function runWithFakeTools(
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (bytes: Buffer) => (output += bytes.toString()));
   const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
-  const calls = (await readFile(path.join(folder, 'calls.jsonl'), 'utf8'))
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as Call);
-  return { code, output, calls, lines: calls.map(({ words }) => words.join(' ')) };
+  const linesOf = async (name: string) =>
+    (await readFile(path.join(folder, name), 'utf8').catch(() => ''))
+      .split('\n')
+      .filter((line) => line !== '');
+  return { code, output, lines: await linesOf('calls'), files: await linesOf('files') };
 }

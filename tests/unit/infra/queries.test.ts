@@ -115,7 +115,7 @@ const poisonedByTheHost: Line = {
 };
 const alert = (name: string, given: Parameters<typeof ask>[1]) => ask(alerts.get(name)!, given);
 
-describe('the alert', () => {
+describe('the alert', { timeout: 60_000 }, () => {
   test('failed-runs says of which run, and how many objects', async () => {
     expect(await alert('failed-runs', { lines: everyEvent })).toEqual([
       expect.objectContaining({ runId: RUN.runId, state: 'completedWithFailures', ingested: 3, failed: 1 }),
@@ -203,7 +203,7 @@ describe('the alert', () => {
   });
 });
 
-describe('the workbook', () => {
+describe('the workbook', { timeout: 60_000 }, () => {
   test.each([...charts.keys()])('%s has something to show of what is logged', async (name) => {
     const unended = linesOf((logger) =>
       events.runStarted(logger, { runId: 'under way', trigger: 'schedule' }),

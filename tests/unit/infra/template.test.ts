@@ -45,6 +45,25 @@ describe.skipIf(BICEP === null)('the Bicep templates (need the Bicep CLI)', () =
       expect(text, file).not.toMatch(/\bbr(\/\w+)?:|\bts(\/\w+)?:|^extension /m);
   });
 
+  test('use one version of each API, none a preview where there is another', () => {
+    const versions = new Map<string, Set<string>>();
+    for (const [, deployment] of deployments())
+      for (const { type, apiVersion } of deployment)
+        versions.set(type, (versions.get(type) ?? new Set()).add(apiVersion));
+    const several = [...versions].filter(([, found]) => found.size > 1);
+    expect(several).toEqual([]);
+    const previews = [...versions].filter(([, found]) =>
+      [...found].some((version) => version.includes('preview')),
+    );
+    expect(previews.map(([type]) => type)).toEqual([DIAGNOSTICS]);
+    // Flex Consumption's settings, and the scheduler's list of addresses, are in these and newer ones.
+    const isAtLeast = (type: string, least: string) =>
+      [...versions.get(type)!].every((version) => version >= least);
+    expect(isAtLeast(SITE, '2023-12-01')).toBe(true);
+    expect(isAtLeast('Microsoft.Web/serverfarms', '2023-12-01')).toBe(true);
+    expect(isAtLeast('Microsoft.DurableTask/schedulers', '2025-11-01')).toBe(true);
+  });
+
   describe('storage', () => {
     test('takes identities only, over TLS 1.2, and shows nothing to the public', () => {
       expect(
