@@ -1,7 +1,7 @@
 import type { Problem } from '../errors/loader-error.ts';
 
 /** Deepest nesting of what people send; a definition has four levels. */
-export const MAX_JSON_DEPTH = 20;
+const MAX_JSON_DEPTH = 20;
 /** Longest text in it; an S3 key has at most 1,024 bytes. */
 const MAX_TEXT_CHARACTERS = 8 * 1024;
 /** More problems than these tell nobody more. */

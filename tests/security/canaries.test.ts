@@ -121,7 +121,7 @@ beforeAll(async () => {
   await runWithRefusedPosts();
   await runLoads();
   await sendEvents();
-}, 120_000);
+}, 180_000);
 
 afterAll(async () => {
   await under?.stop();
