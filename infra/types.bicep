@@ -25,7 +25,7 @@ meets a cold start of Durable; billed all the time. 0: an idle app costs next to
 }
 
 @export()
-@description('Settings of the loader with durations such as `30s`, `10m`, `6h`; left out: the default of the app.')
+@description('Settings of the loader, as docs/REFERENCE.md has them; left out: the default of the app.')
 @sealed()
 type loaderSettings = {
   LOADER_URL_LIFETIME: string?
@@ -33,6 +33,7 @@ type loaderSettings = {
   LOADER_SETTLE_DEADLINE: string?
   LOADER_STALE_AFTER: string?
   LOADER_LOADS_FOLDER: string?
+  LOADER_ALLOWED_ENDPOINTS: string?
 }
 
 @export()

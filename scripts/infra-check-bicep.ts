@@ -24,6 +24,9 @@ export function requireBicep(): string {
   return bicep;
 }
 
+/** How long Bicep may take to end by itself. */
+const STOP_TIMEOUT_MS = 10_000;
+
 export interface BicepAnswer {
   readonly stdout: string;
   /** Diagnostics: warnings and errors, one a line. */
@@ -91,10 +94,13 @@ export function startBicep(bicep: string, env: Readonly<Record<string, string>>)
       return snapshot;
     },
     stop: async () => {
-      connection.dispose();
+      // It ends by itself at the end of its input; a signal at that moment makes it print a stack.
+      connection.end();
       child.stdin.end();
-      child.kill();
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
       await ended;
+      clearTimeout(timer);
+      connection.dispose();
     },
   };
 }

@@ -186,6 +186,19 @@ export function describeApp({ compiled, deployments, inEach }: CompiledView): vo
       }
     });
 
+    test('can be given all that the app reads and that is not decided here', () => {
+      const { properties = {} } = definitionOf(compiled().template, 'loaderSettings');
+      const reference = readFileSync(path.join(ROOT, 'docs', 'REFERENCE.md'), 'utf8');
+      const documented = [...reference.matchAll(/^\| `(LOADER_\w+)` \|/gm)].map(([, name]) => name!);
+      const decided = [
+        ...Object.keys(settingsOf(compiled().azd)),
+        // Of tests only.
+        ...['LOADER_TICK_SCHEDULE', 'LOADER_TIME_SCALE'],
+      ];
+      const open = documented.filter((name) => !decided.includes(name));
+      expect(Object.keys(properties).sort()).toEqual(open.sort());
+    });
+
     test('are what the app takes: it signs in as the identity, at all three endpoints of the storage', () => {
       for (const [, deployment] of deployments()) {
         const account = single(deployment, STORAGE).name;

@@ -4,9 +4,10 @@ import os from 'node:os';
 import path from 'node:path';
 
 import { rolldown } from 'rolldown';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 
+import { startFunctionsHost } from '../../../dev/functions-host/index.ts';
 import config from '../../../rolldown.config.ts';
 import { makePackage, type PackageReport } from '../../../scripts/make-package.ts';
 import { ROOT } from './compiled.ts';
@@ -95,6 +96,18 @@ describe('the package', () => {
       type: 'module',
       main: 'dist/main.js',
     });
+  });
+
+  test('starts where nothing is installed', async () => {
+    const host = await startFunctionsHost({
+      // In a folder for temporary files: there is no node_modules above it.
+      appFolder: path.join(folder, 'first', 'out'),
+      stateFile: path.join(folder, 'host.db'),
+      env: { FUNCTIONS_WORKER_RUNTIME: 'node', AzureWebJobsStorage: 'UseDevelopmentStorage=true' },
+    });
+    onTestFinished(() => host.stop());
+    const health = await fetch(`${host.url}/api/health`);
+    expect([health.status, await health.json()]).toEqual([200, { status: 'ok' }]);
   });
 
   test('is the same as files and as zip, and small', async () => {
