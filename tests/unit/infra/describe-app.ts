@@ -160,7 +160,6 @@ export function describeApp({ compiled, deployments, inEach }: CompiledView): vo
     const BY_THE_HOST = [
       'APPLICATIONINSIGHTS_AUTHENTICATION_STRING',
       'APPLICATIONINSIGHTS_CONNECTION_STRING',
-      'AzureFunctionsJobHost__logging__applicationInsights__samplingSettings__excludedTypes',
       'AzureWebJobsStorage__credential',
     ];
     /** Of the platform, of tests, or secrets: never set on Flex Consumption by these templates. */
