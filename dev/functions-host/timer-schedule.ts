@@ -30,12 +30,7 @@ export function readSchedule(text: string, functionName: string): TimerSchedule 
   if (fields.length !== 6)
     throw new Error(`${where}: "${resolved}" must have 5 or 6 fields, or be an interval.`);
   const numeric = fields.map((field, index) => toNumeric(field, { index, where, schedule: resolved }));
-  const cron = new Cron(numeric.join(' '), {
-    mode: '6-part',
-    domAndDow: true,
-    timezone: process.env.WEBSITE_TIME_ZONE ?? 'UTC',
-    paused: true,
-  });
+  const cron = readCron(numeric.join(' '), `${where}: "${resolved}"`);
   return {
     isInterval: false,
     nextAfter(ms) {
@@ -44,6 +39,16 @@ export function readSchedule(text: string, functionName: string): TimerSchedule 
       return next.getTime();
     },
   };
+}
+
+function readCron(pattern: string, what: string): Cron {
+  const timezone = process.env.WEBSITE_TIME_ZONE ?? 'UTC';
+  try {
+    return new Cron(pattern, { mode: '6-part', domAndDow: true, timezone, paused: true });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`${what} can't be followed in the time zone ${timezone}: ${reason}`, { cause });
+  }
 }
 
 function toNumeric(field: string, params: { index: number; where: string; schedule: string }): string {
@@ -59,5 +64,6 @@ function toNumeric(field: string, params: { index: number; where: string; schedu
   if (!isFine || numbers.some((each) => Number(each) > most)) {
     throw new Error(`${params.where}: "${field}" of "${params.schedule}" is no NCRONTAB field.`);
   }
-  return text;
+  // A number with a step goes on to the end of the field, as NCRONTAB has it.
+  return text.replace(/(^|,)(\d+)\//g, `$1$2-${most}/`);
 }
