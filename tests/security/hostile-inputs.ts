@@ -43,7 +43,7 @@ const HOSTILE_TEXTS = [
   '1e999',
   '9'.repeat(400),
   'a'.repeat(300),
-  'x'.repeat(70_000),
+  'x'.repeat(10_000),
 ] as const;
 
 export const hostileText = fc.oneof(
@@ -131,6 +131,8 @@ const mutatedDefinition = fc
   })
   .map((changes) => {
     const definition = structuredClone(GOOD_DEFINITION) as Record<string, unknown>;
+    // To read a schedule takes eight times as long as all the rest: it is there where it is what is changed.
+    if (!changes.some(([path]) => path[0] === 'schedule')) definition['schedule'] = null;
     for (const [path, name, value] of changes) {
       let at: unknown = definition;
       for (const step of path.slice(0, -1)) at = (at as Record<string, unknown> | undefined)?.[step];
@@ -147,7 +149,7 @@ const mutatedDefinition = fc
   });
 
 const nested = (open: string, close: string) =>
-  fc.integer({ min: 5, max: 30_000 }).map((depth) => open.repeat(depth) + close.repeat(depth));
+  fc.integer({ min: 5, max: 6_000 }).map((depth) => open.repeat(depth) + close.repeat(depth));
 
 /** Bodies of requests, as bytes: definitions, what is left of them, and what is no JSON at all. */
 export const hostileBody: fc.Arbitrary<Buffer> = fc.oneof(
@@ -174,6 +176,8 @@ export const hostileBody: fc.Arbitrary<Buffer> = fc.oneof(
       return bytes.subarray(0, at % (bytes.length + 1));
     }),
   },
+  // Above the limit of a body.
+  { weight: 1, arbitrary: fc.constant(Buffer.alloc(256 * 1024 + 1, ' ')) },
   { weight: 1, arbitrary: fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes)) },
   {
     weight: 1,
