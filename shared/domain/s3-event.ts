@@ -4,6 +4,9 @@ export interface CreatedObject {
   readonly key: string;
 }
 
+/** Wrappers around an event: SNS's text in EventBridge's array is two, and nobody sends more than a few. */
+const MAX_WRAPPERS = 10;
+
 /** Thrown text of `parseS3Event`: why a message can't be read. */
 export class UnreadableEvent extends Error {}
 
@@ -18,13 +21,18 @@ type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
  * @throws {UnreadableEvent} when the message is none of these.
  */
 export function parseS3Event(message: unknown): readonly CreatedObject[] {
+  return parseWrapped(message, 0);
+}
+
+function parseWrapped(message: unknown, wrappers: number): readonly CreatedObject[] {
+  if (wrappers > MAX_WRAPPERS) throw new UnreadableEvent(`It has more than ${MAX_WRAPPERS} wrappers`);
   const json = typeof message === 'string' ? parseText(message) : (message as Json);
-  if (Array.isArray(json)) return json.flatMap(parseS3Event);
+  if (Array.isArray(json)) return json.flatMap((each) => parseWrapped(each, wrappers + 1));
   const event = asRecord(json, 'The message');
   if (Array.isArray(event['Records']))
     return event['Records'].flatMap((record) => fromRecord(asRecord(record, 'Records[]')));
   if (typeof event['Message'] === 'string' && ('TopicArn' in event || 'Type' in event))
-    return parseS3Event(event['Message']);
+    return parseWrapped(event['Message'], wrappers + 1);
   if (event['Event'] === 's3:TestEvent') return [];
   if (event['source'] === 'aws.s3') return fromEventBridge(event);
   throw new UnreadableEvent(

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { parseDefinition } from '../config/parse-definition.ts';
-import type { LoadDefinition } from '../contracts/load-definition.ts';
+import { LOAD_NAME, type LoadDefinition } from '../contracts/load-definition.ts';
 import { LoaderError } from '../errors/loader-error.ts';
 import { allOf } from './bounded.ts';
 import type { Loader } from './loader.ts';
@@ -24,7 +24,9 @@ const pathOf = (name: string) => `loads/${name}.json`;
 
 type Stored = { readonly entry: CatalogEntry; readonly etag: string };
 
+/** A text that can't be the name of a load is never part of a path. */
 async function read({ documents }: Loader, name: string): Promise<Stored | null> {
+  if (!LOAD_NAME.test(name)) return null;
   const document = await documents.get(pathOf(name));
   return document === null ? null : { entry: JSON.parse(document.body) as CatalogEntry, etag: document.etag };
 }

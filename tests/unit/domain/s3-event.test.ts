@@ -98,6 +98,7 @@ describe('parseS3Event', () => {
     ['a number', 7, 'not an object'],
     ['nothing', undefined, 'not an object'],
     ['null', null, 'not an object'],
+    ['arrays in arrays without end', `${'['.repeat(6000)}${']'.repeat(6000)}`, 'wrappers'],
     ['another object', { hello: 1 }, 'neither'],
     [
       'SNS asking to confirm',
