@@ -56,6 +56,9 @@ function createNoOpIngestion(batchingWindowMs: number): Ingestion {
         ]),
       ),
     countRowsByTag: async () => null,
+    listExtents: async () => [],
+    dropExtents: async () => undefined,
+    listDependents: async () => [],
   };
 }
 

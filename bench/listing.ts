@@ -28,6 +28,7 @@ const SEEDED_AT_ONCE = 10_000;
 /** The parts that plan are called directly. */
 const NO_ORCHESTRATIONS: Orchestrations = {
   startRun: async () => true,
+  startUndo: async () => true,
   status: async () => 'active',
   terminate: async () => undefined,
 };
@@ -149,6 +150,7 @@ function ingested({ key, version, sizeBytes }: S3Object, at: string): LedgerEntr
     urlExpiresAt: at,
     errorCode: null,
     errorMessage: null,
+    tag: null,
     repostedUnproven: false,
   };
 }

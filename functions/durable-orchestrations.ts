@@ -19,19 +19,22 @@ export function orchestrationsOf(context: InvocationContext): Orchestrations {
     }
   }
 
+  async function start(orchestrator: string, instanceId: string, input: unknown): Promise<boolean> {
+    if ((await status(instanceId)) !== 'absent') return false;
+    try {
+      await client.startNew(orchestrator, { instanceId, input });
+      return true;
+    } catch (error) {
+      // Somebody else has started it in between.
+      if ((await status(instanceId)) !== 'absent') return false;
+      throw error;
+    }
+  }
+
   return {
     status,
-    startRun: async (instanceId, input) => {
-      if ((await status(instanceId)) !== 'absent') return false;
-      try {
-        await client.startNew(ORCHESTRATORS.loadRun, { instanceId, input });
-        return true;
-      } catch (error) {
-        // Somebody else has started it in between.
-        if ((await status(instanceId)) !== 'absent') return false;
-        throw error;
-      }
-    },
+    startRun: (instanceId, input) => start(ORCHESTRATORS.loadRun, instanceId, input),
+    startUndo: (instanceId, input) => start(ORCHESTRATORS.undo, instanceId, input),
     terminate: async (instanceId, reason) => {
       if ((await status(instanceId)) !== 'active') return;
       try {

@@ -5,6 +5,7 @@ import './orchestrators/orchestrators.ts';
 import './triggers/event-queue.ts';
 import './triggers/health.ts';
 import './triggers/loads.ts';
+import './triggers/operations.ts';
 import './triggers/runs.ts';
 import './triggers/tick.ts';
 

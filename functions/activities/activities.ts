@@ -10,6 +10,7 @@ import {
   type SettleShardInput,
   type TakePostedInput,
   type TakeShardInput,
+  type UndoInput,
 } from '../../shared/contracts/durable.ts';
 import type { Loader } from '../../shared/usecases/loader.ts';
 import { orchestrationsOf } from '../durable-orchestrations.ts';
@@ -45,6 +46,20 @@ activity(ACTIVITIES.takePosted, async (loader, input: TakePostedInput) =>
 );
 activity(ACTIVITIES.settleShard, async (loader, input: SettleShardInput) =>
   (await import('../../shared/usecases/settle-shard.ts')).settleShard(loader, input),
+);
+
+activity(
+  ACTIVITIES.advanceUndo,
+  async (loader, input: UndoInput, context) => {
+    const [{ advanceUndo }, { startWaiting }] = await Promise.all([
+      import('../../shared/usecases/advance-undo.ts'),
+      import('../../shared/usecases/tick.ts'),
+    ]);
+    const { answer, freed } = await advanceUndo(loader, input);
+    if (freed !== null) await startWaiting(loader, orchestrationsOf(context), freed);
+    return answer;
+  },
+  { extraInputs: [df.input.durableClient()] },
 );
 
 activity(

@@ -7,9 +7,11 @@ import { loadShard } from './load-shard.ts';
 import { planner } from './planner.ts';
 import { settler } from './settler.ts';
 import { endingQuietly } from './steps.ts';
+import { undo } from './undo.ts';
 
 df.app.orchestration(ORCHESTRATORS.loadRun, loadRun);
 df.app.orchestration(ORCHESTRATORS.planner, endingQuietly(planner));
 df.app.orchestration(ORCHESTRATORS.lane, endingQuietly(lane));
 df.app.orchestration(ORCHESTRATORS.loadShard, loadShard);
 df.app.orchestration(ORCHESTRATORS.settler, endingQuietly(settler));
+df.app.orchestration(ORCHESTRATORS.undo, endingQuietly(undo));

@@ -12,6 +12,7 @@ export const ORCHESTRATORS = {
   lane: 'lane',
   loadShard: 'loadShard',
   settler: 'settler',
+  undo: 'undo',
 } as const;
 
 export const ACTIVITIES = {
@@ -21,6 +22,7 @@ export const ACTIVITIES = {
   takePosted: 'takePosted',
   settleShard: 'settleShard',
   finishRun: 'finishRun',
+  advanceUndo: 'advanceUndo',
 } as const;
 
 /** Version of all payloads of this file. */
@@ -116,6 +118,17 @@ export interface SettleShardInput extends RunRef {
 export type SettleShardOutput =
   | { readonly ok: true; readonly settled: boolean }
   | { readonly ok: false; readonly code: string };
+
+/** One instance of an undo; an activity that finds a newer attempt stops. */
+export interface UndoInput {
+  readonly v: typeof PAYLOAD_VERSION;
+  readonly operationId: string;
+  readonly attempt: number;
+}
+
+export type AdvanceUndoOutput =
+  | { readonly kind: 'wait'; readonly waitMs: number }
+  | { readonly kind: 'stop' };
 
 /** Bound of what an orchestration returns, as of all that crosses the durable boundary. */
 const MOST_OUTPUT_BYTES = 16 * 1024;

@@ -59,6 +59,8 @@ export interface LedgerEntry {
   readonly errorCode: ErrorCode | null;
   /** What ADX or S3 said, without secrets, cut at 500 characters. */
   readonly errorMessage: string | null;
+  /** The drop-by tag that the latest message carries; `null`, and absent in rows of older versions: not known. */
+  readonly tag: string | null;
   /** `true` when a message was posted again without proof that the earlier one was not ingested. */
   readonly repostedUnproven: boolean;
 }

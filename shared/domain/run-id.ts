@@ -35,6 +35,22 @@ export function partInstanceId({ runId, epoch, part }: RunEpoch & { readonly par
   return `${runInstanceId({ runId, epoch })}-${part}`;
 }
 
+/** Id of an undo of a load, at most 90 characters. */
+export function undoOperationId(load: string, startedAt: Date, suffix: string): string {
+  return `undo-${manualRunId(load, startedAt, suffix)}`;
+}
+
+/** Instance id of the `attempt`-th orchestration that carries an undo out. */
+export function undoInstanceId({
+  operationId,
+  attempt,
+}: {
+  readonly operationId: string;
+  readonly attempt: number;
+}): string {
+  return `${operationId}-a${attempt}`;
+}
+
 /** Instance id of the `attempt`-th orchestration that works through a shard. */
 export function shardInstanceId(
   input: RunEpoch & { readonly shard: string; readonly attempt: number },

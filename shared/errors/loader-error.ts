@@ -48,8 +48,8 @@ export const ERROR_KINDS = {
   runNotFound: user(404, 'There is no run of this id', 'List the runs with GET /api/runs.'),
   loadBusy: user(
     409,
-    'The load is running already',
-    'Wait for the run named in `runId`, or cancel it with POST /api/runs/{runId}/cancel.',
+    'The load is being run or undone already',
+    'Wait for the run named in `runId`, or cancel it with POST /api/runs/{runId}/cancel; wait for the undo named in `operationId`.',
   ),
   runEnded: user(
     409,
@@ -70,6 +70,26 @@ export const ERROR_KINDS = {
     409,
     'The bucket or the destination of the load has changed since that run',
     'Start a new run with POST /api/loads/{name}/runs: it loads what the new destination does not have.',
+  ),
+  operationNotFound: user(
+    404,
+    'There is no operation of this id',
+    'Use the address that the request which began it was answered with.',
+  ),
+  undoUnsettled: user(
+    409,
+    'The fate of objects of the unit is open',
+    'Wait until the load has settled them, at the latest behind their fence, or settle them with a rerun; then undo again.',
+  ),
+  undoInexact: user(
+    409,
+    'The rows of the unit can not be told exactly',
+    'Nothing was changed. Read the message; drop the rows by hand where that is wanted.',
+  ),
+  undoNotPermitted: user(
+    403,
+    'Dropping rows needs Table Admin, which the app does not have',
+    'Run the command in the message as an admin of the database, then undo again: .add table T admins (...).',
   ),
   idempotencyMismatch: user(
     422,

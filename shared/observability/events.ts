@@ -75,6 +75,29 @@ export const events = {
     logger.log('warn', 'run taken over', { event: 'runTakenOver', runId, epoch }),
   runGivenUp: (logger: Logger, { runId, epoch }: RunFields) =>
     logger.log('error', 'run given up', { event: 'runGivenUp', runId, epoch }),
+  undoEnded: (
+    logger: Logger,
+    input: {
+      readonly operationId: string;
+      readonly state: string;
+      readonly objects: number;
+      readonly rows: number;
+    },
+  ) => logger.log('info', 'undo ended', { event: 'undoEnded', ...input }),
+  undoStepFailed: (
+    logger: Logger,
+    {
+      operationId,
+      step,
+      error,
+    }: { readonly operationId: string; readonly step: string; readonly error: LoaderError },
+  ) =>
+    logger.log('warn', 'a step of an undo failed', {
+      event: 'undoStepFailed',
+      operationId,
+      step,
+      code: error.code,
+    }),
   loadsSeeded: (logger: Logger, { names }: { readonly names: readonly string[] }) =>
     logger.log('info', 'loads read from files', { event: 'loadsSeeded', names: names.join(', ') }),
   loadFileInvalid: (

@@ -33,6 +33,20 @@ export interface TableFacts {
   readonly batchingWindowMs: number;
 }
 
+/** A part of a table that came with a tag. */
+export interface TaggedExtent {
+  readonly id: string;
+  readonly rows: number;
+  /** All its tags. */
+  readonly tags: readonly string[];
+}
+
+export interface TagQuestion {
+  readonly database: string;
+  readonly table: string;
+  readonly tag: string;
+}
+
 /**
  * Queued ingestion into one ADX cluster, and what is needed to follow it.
  *
@@ -61,9 +75,15 @@ export interface Ingestion {
   readStatuses(sourceIds: readonly string[]): Promise<ReadonlyMap<string, IngestionStatus | null>>;
 
   /** Rows in the extents that carry the tag; `null` when the identity may not see it. */
-  countRowsByTag(input: {
-    readonly database: string;
-    readonly table: string;
-    readonly tag: string;
-  }): Promise<number | null>;
+  countRowsByTag(input: TagQuestion): Promise<number | null>;
+  /** Extents that carry exactly this tag. */
+  listExtents(input: TagQuestion): Promise<readonly TaggedExtent[]>;
+  /**
+   * Drops those of the extents that are there and carry the tag; all other extents stay, also later ones of the tag.
+   *
+   * @throws {LoaderError} `undoNotPermitted` with the command that grants it.
+   */
+  dropExtents(input: TagQuestion & { readonly extentIds: readonly string[] }): Promise<void>;
+  /** Names what takes its rows from the table, so that dropping rows does not reach it: update policies, materialized views. */
+  listDependents(input: Omit<TagQuestion, 'tag'>): Promise<readonly string[]>;
 }

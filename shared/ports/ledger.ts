@@ -29,6 +29,16 @@ export interface Ledger {
   readKeys(name: LedgerName, keys: readonly string[]): Promise<ReadonlyMap<string, Stored<LedgerEntry>>>;
 
   /**
+   * A page of the entries of one of the `LEDGER_PARTITIONS`, in no particular order: for going over a whole ledger.
+   *
+   * @param after - `next` of the page before, `null` for the first.
+   */
+  readPartition(
+    name: LedgerName,
+    partition: number,
+    after: string | null,
+  ): Promise<{ readonly entries: readonly Stored<LedgerEntry>[]; readonly next: string | null }>;
+  /**
    * Writes in transactions, one per partition and 100 entries. Whether one entry is written does not depend on
    * another: when a precondition fails, the rest of its transaction is written all the same.
    *

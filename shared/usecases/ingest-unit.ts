@@ -262,6 +262,7 @@ async function prepare(
     urlExpiresAt: expiresAt?.toISOString() ?? null,
     errorCode: null,
     errorMessage: null,
+    tag: work.snapshot.tag,
     repostedUnproven: unproven,
   };
   return { object, before, url, entry };

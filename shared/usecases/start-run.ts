@@ -98,12 +98,14 @@ export async function startRun(
   const request: RunRequest = { runId, load, trigger, options, createdAt: createdAt.toISOString() };
   const lock = await loader.loads.acquireLock({ load, request, acquiredAt: createdAt.toISOString() });
   if (!lock.acquired) {
-    const busy = lock.heldBy.request.runId;
+    const holder = lock.heldBy.request;
+    const busy = holder.runId;
     // Its twin holds the lock, and starts the run or has the next tick start it.
     if (busy === runId) return { runId, isNew: false };
     if (idempotencyKey !== null) await loader.loads.dropIdempotencyKey(load, idempotencyKey);
-    throw new LoaderError('loadBusy', `The load "${load}" is being run by ${busy}`, {
-      facts: { runId: busy },
+    const isUndo = 'operation' in holder;
+    throw new LoaderError('loadBusy', `The load "${load}" is being ${isUndo ? 'undone' : 'run'} by ${busy}`, {
+      facts: isUndo ? { operationId: busy } : { runId: busy },
     });
   }
   await beginRun(loader, orchestrations, request);

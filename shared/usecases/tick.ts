@@ -1,6 +1,12 @@
 import { PAYLOAD_VERSION } from '../contracts/durable.ts';
 import { partInstanceId, runInstanceId, scheduledRunId, shardInstanceId } from '../domain/run-id.ts';
-import { type PartRow, type RunView, type Stored, silentPartSince } from '../domain/run-record.ts';
+import {
+  type PartRow,
+  type RunRequest,
+  type RunView,
+  type Stored,
+  silentPartSince,
+} from '../domain/run-record.ts';
 import { latestDue } from '../domain/schedule.ts';
 import { LoaderError, toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
@@ -15,6 +21,7 @@ import { change, newPart } from './part-commit.ts';
 import { readSnapshot } from './run-documents.ts';
 import { settleShard } from './settle-shard.ts';
 import { beginRun, settlersFor, startInstance, startRun } from './start-run.ts';
+import { lookAfterUndo } from './undo-run.ts';
 
 /** A start that is under way right now is not completed by the tick. */
 const START_GRACE_MS = 30_000;
@@ -28,7 +35,12 @@ const MOST_EPOCHS = 5;
  */
 export async function tick(loader: Loader, orchestrations: Orchestrations): Promise<void> {
   await allOf(await loader.loads.listLocks(), 8, (lock) =>
-    guarded(loader, lock.load, () => lookAfterRun(loader, orchestrations, lock)),
+    guarded(loader, lock.load, () => {
+      const { request } = lock;
+      return 'operation' in request
+        ? lookAfterUndo(loader, orchestrations, { ...lock, request })
+        : lookAfterRun(loader, orchestrations, { ...lock, request });
+    }),
   );
   await allOf(await listLoads(loader), 8, (entry) =>
     guarded(loader, entry.definition.name, () => startWhatIsDue(loader, orchestrations, entry)),
@@ -43,7 +55,10 @@ async function guarded(loader: Loader, load: string, work: () => Promise<void>):
   }
 }
 
-async function lookAfterRun(loader: Loader, orchestrations: Orchestrations, lock: Lock): Promise<void> {
+/** A lock that a run holds. */
+type RunLock = Omit<Lock, 'request'> & { readonly request: RunRequest };
+
+async function lookAfterRun(loader: Loader, orchestrations: Orchestrations, lock: RunLock): Promise<void> {
   const { request } = lock;
   const view = await loader.runs.readRun(request.runId);
   const isYoung = loader.now().getTime() - Date.parse(lock.acquiredAt) < START_GRACE_MS / loader.timeScale;
@@ -68,7 +83,7 @@ async function lookAfterRun(loader: Loader, orchestrations: Orchestrations, lock
 async function completeStart(
   loader: Loader,
   orchestrations: Orchestrations,
-  { load, request }: Lock,
+  { load, request }: RunLock,
 ): Promise<void> {
   try {
     await beginRun(loader, orchestrations, request);

@@ -160,3 +160,77 @@ describe('rerun', () => {
     });
   });
 });
+
+describe('undo', () => {
+  async function undo(runId: string) {
+    const [started, twin] = await Promise.all([
+      post(`/api/runs/${runId}/undo`),
+      post(`/api/runs/${runId}/undo`),
+    ]);
+    expect(started).toMatchObject({ status: 202, body: { runId } });
+    const { operationId } = started.body;
+    expect(twin).toMatchObject({ status: 202, body: { operationId } });
+    const path = `/api/operations/${operationId}`;
+    expect(started.headers.get('location')).toBe(`${under.stack.host.url}${path}`);
+    for (;;) {
+      const { body } = await under.app.request('GET', path);
+      if (body.state !== 'running') return body;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
+  test('takes the rows of a run out, so that the next one loads its objects again', async () => {
+    await under.createTable('T_undone');
+    await under.upload(jsonObjects('undone/first', 30));
+    await under.putLoad('undone', { destination: { table: 'T_undone' } });
+    const first = await under.run('undone');
+    await under.upload(jsonObjects('undone/second', 5));
+    await under.run('undone');
+    expect(await under.kusto.countRows('T_undone')).toBe(35);
+
+    expect(await undo(first.runId)).toMatchObject({
+      kind: 'undo',
+      state: 'succeeded',
+      load: 'undone',
+      tag: first.summary!.tag,
+      runs: [first.runId],
+      objects: 30,
+      rows: 30,
+      problem: null,
+    });
+    const [left] = await under.kusto.query(
+      'T_undone | summarize rows = count(), of = countif(line has "second")',
+    );
+    expect(left).toEqual({ rows: 5, of: 5 });
+
+    expect((await under.run('undone')).summary).toMatchObject({
+      objects: { ingested: 30 },
+      plan: { skipped: { unchanged: 5 } },
+    });
+    const [all] = await under.kusto.query('T_undone | summarize rows = count(), objects = dcount(line)');
+    expect(all).toEqual({ rows: 35, objects: 35 });
+    expect(await undo(first.runId)).toMatchObject({ state: 'succeeded', objects: 0, rows: 0 });
+    expect(await under.kusto.countRows('T_undone')).toBe(35);
+  });
+
+  test('is refused for what there is not, and while the load is run', async () => {
+    const table = await prepare('undone-busy', 100);
+    const runId = await under.app.startRun('undone-busy');
+    await post(`/api/runs/${runId}/suspend`);
+    expect(await post(`/api/runs/${runId}/undo`)).toMatchObject({
+      status: 409,
+      body: { code: 'loadBusy', runId },
+    });
+    await post(`/api/runs/${runId}/cancel`);
+    await under.waitForEnd(runId);
+    expect(await under.kusto.countRows(table)).toBeLessThan(100);
+    expect(await post('/api/runs/no-such-run/undo')).toMatchObject({
+      status: 404,
+      body: { code: 'runNotFound' },
+    });
+    expect(await under.app.request('GET', '/api/operations/no-such-operation')).toMatchObject({
+      status: 404,
+      body: { code: 'operationNotFound' },
+    });
+  });
+});

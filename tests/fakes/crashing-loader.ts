@@ -9,7 +9,7 @@ export interface CrashingLoader extends MortalHost {
 }
 
 /** What the code of a dying host sees; it can change nothing any more. */
-export class Crash extends Error {}
+class Crash extends Error {}
 
 /** Methods that change something, by port. */
 const SIDE_EFFECTS = {
@@ -64,7 +64,17 @@ export function crashAt(loader: Loader, number: number, moment: CrashMoment): Cr
       ledger: guard(loader.ledger, SIDE_EFFECTS.ledger),
       runs: guard(loader.runs, SIDE_EFFECTS.runs),
       loads: guard(loader.loads, SIDE_EFFECTS.loads),
-      ingestion: async (cluster) => guard(await loader.ingestion(cluster), ['post']),
+      ingestion: async (cluster) => guard(await loader.ingestion(cluster), ['post', 'dropExtents']),
     },
   };
+}
+
+/** Does something on a host that may die of it; what was cut off is for whoever comes next. */
+export async function surviving(host: CrashingLoader, act: () => Promise<unknown>): Promise<void> {
+  try {
+    await act();
+  } catch (thrown) {
+    if (!(thrown instanceof Crash)) throw thrown;
+  }
+  host.restart();
 }

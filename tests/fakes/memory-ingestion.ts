@@ -23,7 +23,14 @@ export interface MemoryTable {
   readonly mappings?: readonly string[];
 }
 
-type Method = 'describeTable' | 'warmUp' | 'readStatuses' | 'countRowsByTag';
+type Method =
+  | 'describeTable'
+  | 'warmUp'
+  | 'readStatuses'
+  | 'countRowsByTag'
+  | 'listExtents'
+  | 'dropExtents'
+  | 'listDependents';
 
 /** An `Ingestion` without a cluster, with controls for tests. */
 export interface MemoryIngestion extends Ingestion {
@@ -41,6 +48,12 @@ export interface MemoryIngestion extends Ingestion {
   removeStatus(sourceId: string): void;
   /** What `countRowsByTag` answers for the tag; without it the answer is 0. */
   setRowCount(tag: string, rows: number | null): void;
+  /** Messages whose rows are in the table now: ingested and not dropped. Each is one extent of one row. */
+  readonly rows: readonly IngestionRequest[];
+  /** What `listDependents` answers from now on. Default nothing. */
+  setDependents(names: readonly string[]): void;
+  /** A tag that the extent of a message carries from now on instead of its own, or in addition. */
+  setTags(sourceId: string, tags: readonly string[]): void;
   /** The next `times` calls of the method throw the error. */
   failNext(method: Method, error: LoaderError, times?: number): void;
   /** How often each method was called, failed calls included; `readStatuses` counts calls, not ids. */
@@ -68,12 +81,21 @@ export function createMemoryIngestion(options: MemoryIngestionOptions = {}): Mem
     warmUp: 0,
     readStatuses: 0,
     countRowsByTag: 0,
+    listExtents: 0,
+    dropExtents: 0,
+    listDependents: 0,
   };
+  const dropped = new Set<string>();
+  const retagged = new Map<string, readonly string[]>();
+  let dependents: readonly string[] = [];
   const failures: Record<Method, LoaderError[]> = {
     describeTable: [],
     warmUp: [],
     readStatuses: [],
     countRowsByTag: [],
+    listExtents: [],
+    dropExtents: [],
+    listDependents: [],
   };
   const usedIds = new Set<string>();
   let decide: (request: IngestionRequest, attempt: number) => PostEnding = () => 'accepted';
@@ -113,6 +135,17 @@ export function createMemoryIngestion(options: MemoryIngestionOptions = {}): Mem
     },
     removeStatus(sourceId) {
       statuses.delete(sourceId);
+    },
+    get rows() {
+      return messages.filter(
+        ({ sourceId }) => statuses.get(sourceId)?.status === 'Succeeded' && !dropped.has(sourceId),
+      );
+    },
+    setDependents(names) {
+      dependents = names;
+    },
+    setTags(sourceId, tags) {
+      retagged.set(sourceId, tags);
     },
     setRowCount(tag, rows) {
       rowCounts.set(tag, rows);
@@ -166,6 +199,24 @@ export function createMemoryIngestion(options: MemoryIngestionOptions = {}): Mem
       count('countRowsByTag');
       const rows = rowCounts.get(tag);
       return rows === undefined ? 0 : rows;
+    },
+    async listExtents({ table, tag }) {
+      count('listExtents');
+      return fake.rows
+        .filter((message) => message.table === table)
+        .map(({ sourceId, tags }) => ({ id: sourceId, rows: 1, tags: retagged.get(sourceId) ?? tags }))
+        .filter((extent) => extent.tags.includes(tag));
+    },
+    async dropExtents({ table, tag, extentIds }) {
+      count('dropExtents');
+      for (const { sourceId, tags, table: of } of fake.rows) {
+        const isIt = of === table && (retagged.get(sourceId) ?? tags).includes(tag);
+        if (isIt && extentIds.includes(sourceId)) dropped.add(sourceId);
+      }
+    },
+    async listDependents() {
+      count('listDependents');
+      return dependents;
     },
   };
   return fake;

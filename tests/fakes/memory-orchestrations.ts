@@ -1,5 +1,5 @@
 import { finishedShard } from '../../functions/orchestrators/load-shard.ts';
-import type { FinishedShard, LoadRunInput } from '../../shared/contracts/durable.ts';
+import type { FinishedShard, LoadRunInput, UndoInput } from '../../shared/contracts/durable.ts';
 import type { RunSummary } from '../../shared/domain/run-summary.ts';
 import type { Orchestrations } from '../../shared/ports/orchestrations.ts';
 import { finishRun } from '../../shared/usecases/finish-run.ts';
@@ -14,22 +14,31 @@ import type { TestClock } from './test-loader.ts';
 export interface MemoryOrchestrations extends Orchestrations {
   /** Inputs of the runs that were started and not yet driven, by instance id. */
   readonly started: Map<string, LoadRunInput>;
+  /** Inputs of the undos that were started, by instance id. */
+  readonly undos: Map<string, UndoInput>;
   readonly terminated: readonly string[];
 }
 
 /** Notes what was started; `drive` carries it out. */
 export function createMemoryOrchestrations(): MemoryOrchestrations {
   const started = new Map<string, LoadRunInput>();
+  const undos = new Map<string, UndoInput>();
   const terminated: string[] = [];
   return {
     started,
+    undos,
     terminated,
+    startUndo: async (instanceId, input) => {
+      if (undos.has(instanceId)) return false;
+      undos.set(instanceId, input);
+      return true;
+    },
     startRun: async (instanceId, input) => {
       if (started.has(instanceId)) return false;
       started.set(instanceId, input);
       return true;
     },
-    status: async (instanceId) => (started.has(instanceId) ? 'active' : 'absent'),
+    status: async (instanceId) => (started.has(instanceId) || undos.has(instanceId) ? 'active' : 'absent'),
     terminate: async (instanceId) => void terminated.push(instanceId),
   };
 }

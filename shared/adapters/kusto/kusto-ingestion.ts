@@ -9,6 +9,7 @@ import { encodeMessage, MAX_MESSAGE_CHARACTERS, makeIngestionMessage } from './i
 import { createIngestionResources, type IngestionResources } from './ingestion-resources.ts';
 import { createQueuePoster } from './queue-poster.ts';
 import { createStatusTable } from './status-table.ts';
+import { dropTaggedExtents, listTableDependents, listTaggedExtents } from './table-extents.ts';
 import { countRows, readTableFacts } from './table-facts.ts';
 
 export interface KustoIngestionOptions {
@@ -140,6 +141,27 @@ export function createKustoIngestion(options: KustoIngestionOptions): Ingestion 
         return await countRows(engine, input);
       } catch (error) {
         throw clusterErrorOf(error, cluster, `count the rows of table "${input.table}"`);
+      }
+    },
+    async listExtents(input) {
+      try {
+        return await listTaggedExtents(engine, input);
+      } catch (error) {
+        throw clusterErrorOf(error, cluster, `list the extents of table "${input.table}"`);
+      }
+    },
+    async dropExtents(input) {
+      try {
+        await dropTaggedExtents(engine, input);
+      } catch (error) {
+        throw clusterErrorOf(error, cluster, `drop extents of table "${input.table}"`);
+      }
+    },
+    async listDependents(input) {
+      try {
+        return await listTableDependents(engine, input);
+      } catch (error) {
+        throw clusterErrorOf(error, cluster, `ask what depends on table "${input.table}"`);
       }
     },
   };

@@ -1,6 +1,6 @@
 import { parseTimeSpanMs } from '../../domain/duration.ts';
 import { LoaderError } from '../../errors/loader-error.ts';
-import type { TableFacts } from '../../ports/ingestion.ts';
+import type { TableFacts, TagQuestion } from '../../ports/ingestion.ts';
 import type { ClusterClient, Row } from './cluster-client.ts';
 import { readClusterFailure } from './cluster-error.ts';
 import { mappingKindOf, quoteEntity, quoteText } from './kusto-names.ts';
@@ -120,10 +120,7 @@ async function readOrNull(
 }
 
 /** Rows of the extents that carry exactly this tag; `null` when the identity may not see them. */
-export async function countRows(
-  client: ClusterClient,
-  input: { readonly database: string; readonly table: string; readonly tag: string },
-): Promise<number | null> {
+export async function countRows(client: ClusterClient, input: TagQuestion): Promise<number | null> {
   const { database, table, tag } = input;
   const extents = `.show table ${quoteEntity(table)} extents where tags has ${quoteText(tag)}`;
   try {

@@ -4,7 +4,7 @@ import type { Stored } from '../../domain/run-record.ts';
 import type { Ledger, LedgerName, LedgerWrite } from '../../ports/ledger.ts';
 import { decodeFields, encodeFields, type FieldKinds } from './entity-fields.ts';
 import type { EntityOperation, EntityTable, StoredEntity } from './entity-table.ts';
-import { TRANSACTION_OPERATIONS } from './entity-table.ts';
+import { PAGE_ENTITIES, readAll, TRANSACTION_OPERATIONS } from './entity-table.ts';
 import { chunk, mapLimited, REQUESTS_AT_ONCE } from './map-limited.ts';
 import { objectRowKey, objectRowKeyRange } from './object-row-key.ts';
 import { transactOnce } from './transact-once.ts';
@@ -25,6 +25,7 @@ const ENTRY: FieldKinds<LedgerEntry> = {
   urlExpiresAt: 'plain',
   errorCode: 'plain',
   errorMessage: 'plain',
+  tag: 'plain',
   repostedUnproven: 'plain',
 };
 
@@ -100,6 +101,18 @@ export function ledgerTable(table: EntityTable): Ledger {
         }
       });
       return entries;
+    },
+
+    readPartition: async (name, partition, after) => {
+      const rows = await readAll(table, {
+        partitionKey: partitionKeyOf(name, partition),
+        limit: PAGE_ENTITIES,
+        ...(after === null ? {} : { after }),
+      });
+      return {
+        entries: rows.map(readEntry),
+        next: rows.length < PAGE_ENTITIES ? null : (rows.at(-1)?.rowKey ?? null),
+      };
     },
 
     readKeys: async (name, keys) => {

@@ -95,5 +95,13 @@ export function testIngestion(name: string, start: () => Promise<IngestionUnderT
     test('a tag that no extent carries counts no rows', async () => {
       expect(await part.ingestion.countRowsByTag({ ...table, tag: "drop-by:it's/none" })).toBe(0);
     });
+
+    test('a tag that no extent carries has none to list, and dropping what is not there is no error', async () => {
+      const question = { ...table, tag: "drop-by:it's/none" };
+      expect(await part.ingestion.listExtents(question)).toEqual([]);
+      await part.ingestion.dropExtents({ ...question, extentIds: [] });
+      await part.ingestion.dropExtents({ ...question, extentIds: ['00000000-0000-0000-0000-000000000000'] });
+      expect(await part.ingestion.listDependents(table)).toEqual([]);
+    });
   });
 }

@@ -25,7 +25,9 @@ function scriptTable(cluster: ScriptedCluster): void {
   cluster.on(/^\.show (table|database) .* mapping /, { rows: [] });
   cluster.on(/^\.show table \['Events'\] ingestion csv mapping 'events'$/, { rows: [{ Name: 'events' }] });
   cluster.on(/policy ingestionbatching$/, { rows: [{ Policy: policy('00:00:10') }] });
-  cluster.on(/extents where tags has/, { rows: [{ Rows: 0 }] });
+  cluster.on(/extents where tags has .*summarize/, { rows: [{ Rows: 0 }] });
+  cluster.on(/extents where tags has .*project/, { rows: [] });
+  cluster.on(/^\.drop extents/, { rows: [] });
   cluster.on(/^\.show tables/, { rows: [{ TableName: 'Events' }, { TableName: 'Other' }] });
 }
 

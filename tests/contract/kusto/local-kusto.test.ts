@@ -99,7 +99,19 @@ if (!existsSync(module) && process.env['CI'] === undefined) {
           status: 'Failed',
           errorCode: 'Download_SourceNotFound',
         });
-      expect(await ingestion.countRowsByTag({ database: 'db', table: 'Events', tag })).toBe(2);
+      const question = { database: 'db', table: 'Events', tag };
+      expect(await ingestion.countRowsByTag(question)).toBe(2);
+
+      const extents = await ingestion.listExtents(question);
+      expect(extents).toMatchObject([{ rows: 2, tags: [tag] }]);
+      const extentIds = extents.map(({ id }) => id);
+      // Ids alone do not do: the extent must carry the tag.
+      await ingestion.dropExtents({ ...question, tag: 'drop-by:other', extentIds });
+      expect(await ingestion.countRowsByTag(question)).toBe(2);
+      await ingestion.dropExtents({ ...question, extentIds });
+      expect(await ingestion.listExtents(question)).toEqual([]);
+      expect(await ingestion.countRowsByTag(question)).toBe(0);
+      await ingestion.dropExtents({ ...question, extentIds });
     });
   });
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { State } from '../../../shared/adapters/state/state.ts';
-import { partitionOf } from '../../../shared/domain/ledger-key.ts';
+import { LEDGER_PARTITIONS, partitionOf } from '../../../shared/domain/ledger-key.ts';
 import type { LedgerName } from '../../../shared/ports/ledger.ts';
 import { AWKWARD_KEYS, anyKey, entryOf } from './samples.ts';
 import { countRequests, type MakeState } from './state-under-test.ts';
@@ -34,6 +34,7 @@ export function ledgerSuite(makeState: MakeState): void {
         settledAt: '2026-11-24T03:59:00.000Z',
         errorCode: 'formatMismatch',
         errorMessage: `a 'quoted' message ${'ä'.repeat(480)}`,
+        tag: "drop-by:it's/daily.1/2026-11-24",
         repostedUnproven: true,
         sizeBytes: 0,
         attempts: 2_147_483_648,
@@ -46,6 +47,33 @@ export function ledgerSuite(makeState: MakeState): void {
       expect([...read.keys()].toSorted()).toEqual(['full', 'plain']);
       expect(read.get('full')).toEqual({ value: full, etag });
       expect(read.get('plain')!.value).toEqual(entryOf('plain'));
+    });
+
+    test('all of it can be gone over, partition by partition and page by page, each entry once', async () => {
+      const name = newLedger();
+      const crowd = Array.from({ length: 200_000 }, (_, at) => `crowd/${at}`)
+        .filter((key) => partitionOf(key) === 7)
+        .slice(0, 1_003);
+      const keys = [...crowd, ...AWKWARD_KEYS];
+      await state.ledger.write(name, inserts(keys));
+      await state.ledger.write(newLedger(), inserts(['of another ledger']));
+      const found: string[] = [];
+      let pages = 0;
+      for (let partition = 0; partition < LEDGER_PARTITIONS; partition += 1) {
+        let after: string | null = null;
+        do {
+          const page: Awaited<ReturnType<State['ledger']['readPartition']>> =
+            await state.ledger.readPartition(name, partition, after);
+          for (const { value } of page.entries) {
+            expect(partitionOf(value.key)).toBe(partition);
+            found.push(value.key);
+          }
+          pages += 1;
+          after = page.next;
+        } while (after !== null);
+      }
+      expect(found.toSorted()).toEqual(keys.toSorted());
+      expect(pages).toBe(LEDGER_PARTITIONS + 1);
     });
 
     test('keeps keys of every kind apart', async () => {

@@ -23,6 +23,7 @@ export function entryOf(key: string, changes: Partial<LedgerEntry> = {}): Ledger
     urlExpiresAt: '2026-11-24T09:52:18.000Z',
     errorCode: null,
     errorMessage: null,
+    tag: null,
     repostedUnproven: false,
     ...changes,
   };

@@ -27,6 +27,7 @@ export function ledgerEntry(changes: Partial<LedgerEntry> = {}): LedgerEntry {
     urlExpiresAt: '2026-03-01T06:00:00.000Z',
     errorCode: null,
     errorMessage: null,
+    tag: null,
     repostedUnproven: false,
     ...changes,
   };

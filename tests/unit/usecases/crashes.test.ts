@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
 import { startRun } from '../../../shared/usecases/start-run.ts';
 import { tick } from '../../../shared/usecases/tick.ts';
-import { Crash, type CrashingLoader, type CrashMoment, crashAt } from '../../fakes/crashing-loader.ts';
+import { type CrashingLoader, type CrashMoment, crashAt, surviving } from '../../fakes/crashing-loader.ts';
 import {
   createMemoryOrchestrations,
   drive,
@@ -16,16 +16,6 @@ const OBJECTS = 60;
 const MINUTE = 60_000;
 const BEHIND_THE_FENCE = 8 * 3_600_000;
 const MOST_SIDE_EFFECTS = 500;
-
-/** Does something on a host that may die of it; what was cut off is for whoever comes next. */
-async function surviving(host: CrashingLoader, act: () => Promise<unknown>): Promise<void> {
-  try {
-    await act();
-  } catch (thrown) {
-    if (!(thrown instanceof Crash)) throw thrown;
-  }
-  host.restart();
-}
 
 /** Ten ticks, a minute apart, and all runs that they find or start; `twice` runs each activity twice at the same time. */
 async function tickAndRun(

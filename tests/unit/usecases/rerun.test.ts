@@ -8,7 +8,7 @@ import { deleteLoad, putLoad } from '../../../shared/usecases/load-catalog.ts';
 import { parseRerun, startRerun } from '../../../shared/usecases/rerun.ts';
 import { startRun } from '../../../shared/usecases/start-run.ts';
 import { tick } from '../../../shared/usecases/tick.ts';
-import { Crash, type CrashMoment, crashAt } from '../../fakes/crashing-loader.ts';
+import { type CrashMoment, crashAt, surviving } from '../../fakes/crashing-loader.ts';
 import {
   createMemoryOrchestrations,
   type DriveOptions,
@@ -361,22 +361,14 @@ describe.each<[CrashMoment, boolean]>([
       const first = await runLoad(test_, orchestrations, rejecting(...FAILED));
       test_.clock.advance(1000);
       const host = crashAt(test_.loader, number, moment);
-      const surviving = async (act: () => Promise<unknown>) => {
-        try {
-          await act();
-        } catch (thrown) {
-          if (!(thrown instanceof Crash)) throw thrown;
-        }
-        host.restart();
-      };
       const rerunOptions = { runId: first.runId, objects: 'notIngested', acceptDoubles: false } as const;
       const order = () =>
         startRerun(host.loader, orchestrations, { rerun: rerunOptions, idempotencyKey: null });
-      await surviving(order);
+      await surviving(host, order);
       if ((await test_.loader.loads.readLock('flights')) === null) await order();
       for (let minute = 0; minute < 10; minute += 1) {
         test_.clock.advance(60_000);
-        await surviving(() => tick(host.loader, orchestrations));
+        await surviving(host, () => tick(host.loader, orchestrations));
         for (const [, input] of orchestrations.started) {
           const view = await test_.loader.runs.readRun(input.runId);
           if (view === null || view.run.value.finalState !== null) continue;

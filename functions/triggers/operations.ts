@@ -1,0 +1,30 @@
+import { app } from '@azure/functions';
+import * as df from 'durable-functions';
+
+import { orchestrationsOf } from '../durable-orchestrations.ts';
+import { addressOf, answering, json } from './http-answer.ts';
+
+app.http('undoRun', {
+  methods: ['POST'],
+  authLevel: 'function',
+  route: 'runs/{id}/undo',
+  extraInputs: [df.input.durableClient()],
+  handler: answering(async (loader, request, context) => {
+    const { startUndo } = await import('../../shared/usecases/undo-run.ts');
+    const runId = request.params['id'] ?? '';
+    const { operationId, tag } = await startUndo(loader, orchestrationsOf(context), runId);
+    const location = addressOf(request, `/api/operations/${operationId}`);
+    return json(202, { operationId, runId, tag, status: location }, { location, 'retry-after': '2' });
+  }),
+});
+
+app.http('getOperation', {
+  methods: ['GET'],
+  authLevel: 'function',
+  route: 'operations/{id}',
+  handler: answering(async (loader, request) => {
+    const { readOperation } = await import('../../shared/usecases/undo-documents.ts');
+    const operation = await readOperation(loader, request.params['id'] ?? '');
+    return json(200, operation, operation.state === 'running' ? { 'retry-after': '2' } : {});
+  }),
+});

@@ -1,0 +1,96 @@
+import { LoaderError } from '../../errors/loader-error.ts';
+import type { TaggedExtent, TagQuestion } from '../../ports/ingestion.ts';
+import type { ClusterClient, Row } from './cluster-client.ts';
+import { readClusterFailure } from './cluster-error.ts';
+import { quoteEntity, quoteText } from './kusto-names.ts';
+
+/** Extents that one command names; an id has 36 characters. */
+const IDS_PER_COMMAND = 200;
+
+const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** Extents of the table that carry exactly this tag. */
+export async function listTaggedExtents(
+  client: ClusterClient,
+  { database, table, tag }: TagQuestion,
+): Promise<readonly TaggedExtent[]> {
+  const rows = await client.execute(
+    database,
+    `.show table ${quoteEntity(table)} extents where tags has ${quoteText(tag)} | project ExtentId, RowCount, Tags`,
+  );
+  return rows.map((row) => ({
+    id: String(row['ExtentId']),
+    rows: Number(row['RowCount']),
+    tags: String(row['Tags'] ?? '')
+      .split(/[\s,]+/)
+      .filter((text) => text !== ''),
+  }));
+}
+
+/**
+ * Drops the named extents that carry the tag. Sent twice, the second command finds nothing; sent late, it does not touch
+ * what was ingested since.
+ */
+export async function dropTaggedExtents(
+  client: ClusterClient,
+  { database, table, tag, extentIds }: TagQuestion & { readonly extentIds: readonly string[] },
+): Promise<void> {
+  const ids = extentIds.filter((id) => GUID.test(id));
+  for (let at = 0; at < ids.length; at += IDS_PER_COMMAND) {
+    const some = ids.slice(at, at + IDS_PER_COMMAND).join(', ');
+    const shown = `.show table ${quoteEntity(table)} extents (${some}) where tags has ${quoteText(tag)}`;
+    try {
+      await client.execute(database, `.drop extents <| ${shown}`);
+    } catch (error) {
+      if (readClusterFailure(error).status !== 403) throw error;
+      const grant = `.add table ${quoteEntity(table)} admins ('aadapp=<client id of the app>;<tenant id>')`;
+      throw new LoaderError(
+        'undoNotPermitted',
+        `The app may not drop rows of table "${table}" in database "${database}". An admin grants it by: ${grant}`,
+        { cause: error },
+      );
+    }
+  }
+}
+
+/**
+ * Update policies whose source the table is, and materialized views over it. A cluster that does not know a command has no
+ * such things.
+ */
+export async function listTableDependents(
+  client: ClusterClient,
+  { database, table }: Omit<TagQuestion, 'tag'>,
+): Promise<readonly string[]> {
+  const [policies, views] = await Promise.all([
+    readIfKnown(client, database, '.show table * policy update'),
+    readIfKnown(client, database, '.show materialized-views'),
+  ]);
+  return [
+    ...policies
+      .filter((row) => isSource(row['Policy'], table))
+      .map((row) => `the update policy of ${String(row['EntityName'])}`),
+    ...views
+      .filter((row) => row['SourceTable'] === table)
+      .map((row) => `the materialized view ${String(row['Name'])}`),
+  ];
+}
+
+async function readIfKnown(client: ClusterClient, database: string, text: string): Promise<readonly Row[]> {
+  try {
+    return await client.execute(database, text);
+  } catch (error) {
+    if (readClusterFailure(error).status === 400) return [];
+    throw error;
+  }
+}
+
+/** The policy is a list; what can't be read may be about any table. */
+function isSource(policy: unknown, table: string): boolean {
+  if (typeof policy !== 'string' || policy === '' || policy === 'null') return false;
+  try {
+    const rules = JSON.parse(policy) as readonly { readonly Source?: string }[];
+    return rules.some(({ Source }) => Source === table);
+  } catch {
+    return true;
+  }
+}

@@ -1,0 +1,467 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+
+import { partitionOf } from '../../../shared/domain/ledger-key.ts';
+import { LoaderError } from '../../../shared/errors/loader-error.ts';
+import { advanceUndo } from '../../../shared/usecases/advance-undo.ts';
+import { putLoad } from '../../../shared/usecases/load-catalog.ts';
+import { startRun } from '../../../shared/usecases/start-run.ts';
+import { tick } from '../../../shared/usecases/tick.ts';
+import { readOperation } from '../../../shared/usecases/undo-documents.ts';
+import { startUndo } from '../../../shared/usecases/undo-run.ts';
+import { type CrashMoment, crashAt, surviving } from '../../fakes/crashing-loader.ts';
+import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
+import { driveRun, putObjects, runLoad } from '../../fakes/run-load.ts';
+import { type DriveUndoOptions, driveUndo, undoRun } from '../../fakes/run-undo.ts';
+import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
+
+const MOST_SIDE_EFFECTS = 200;
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const BEHIND_THE_FENCE = 8 * HOUR;
+const SILENT = { whenIdle: () => undefined };
+
+let test_: TestLoader;
+let orchestrations: MemoryOrchestrations;
+
+beforeEach(async () => {
+  test_ = createTestLoader();
+  orchestrations = createMemoryOrchestrations();
+  await putLoad(test_.loader, 'flights', definitionOf());
+});
+
+const undo = (runId: string, options?: DriveUndoOptions) =>
+  undoRun(test_.loader, test_.clock, orchestrations, runId, options);
+
+const run = () => runLoad(test_, orchestrations);
+
+const keyOf = ({ url }: { readonly url: string }) => new URL(url).pathname.slice(1);
+const keysInTable = () => test_.ingestion.rows.map(keyOf).sort();
+const allKeys = (count: number) =>
+  Array.from({ length: count }, (_, index) => `in/${String(index).padStart(3, '0')}`);
+
+async function entryOf(key: string) {
+  const entries = await test_.loader.ledger.readKeys({ load: 'flights', generation: 1 }, [key]);
+  return entries.get(key)!;
+}
+
+async function refusal(promise: Promise<unknown>): Promise<LoaderError> {
+  const thrown = await promise.then(
+    () => null,
+    (error: unknown) => error,
+  );
+  if (thrown instanceof LoaderError) return thrown;
+  throw new Error(`Not refused: ${String(thrown)}`);
+}
+
+describe('an undo', () => {
+  test('drops the rows of the run, marks its objects, and lets the next run load them again', async () => {
+    putObjects(test_, 5);
+    const first = await run();
+    test_.source.put({ key: 'in/later' });
+    const second = await run();
+    expect(keysInTable()).toEqual([...allKeys(5), 'in/later']);
+
+    const operation = await undo(first.runId);
+    expect(operation).toMatchObject({
+      state: 'succeeded',
+      tag: first.tag,
+      runs: [first.runId],
+      objects: 5,
+      rows: 5,
+      problem: null,
+    });
+    expect(keysInTable()).toEqual(['in/later']);
+    expect((await entryOf('in/000')).value).toMatchObject({ state: 'undone', attemptSeq: 1 });
+    expect((await entryOf('in/later')).value).toMatchObject({ state: 'ingested', tag: second.tag });
+    expect(await test_.loader.loads.readLock('flights')).toBeNull();
+
+    expect(await run()).toMatchObject({ objects: { ingested: 5 }, plan: { skipped: { unchanged: 1 } } });
+    expect(keysInTable()).toEqual([...allKeys(5), 'in/later']);
+    expect((await entryOf('in/000')).value).toMatchObject({ state: 'ingested', attemptSeq: 2 });
+    expect(new Set(test_.ingestion.messages.map(({ sourceId }) => sourceId)).size).toBe(11);
+
+    // Another undo of the first run finds nothing of it.
+    expect(await undo(first.runId)).toMatchObject({ state: 'succeeded', objects: 0, rows: 0 });
+    expect(keysInTable()).toEqual([...allKeys(5), 'in/later']);
+  });
+
+  test('is about the unit: runs that share a tag are undone together, and named', async () => {
+    await putLoad(test_.loader, 'flights', definitionOf({ tagWindow: 'day' }));
+    putObjects(test_, 3);
+    const first = await run();
+    test_.source.put({ key: 'in/later' });
+    const second = await run();
+    test_.clock.advance(24 * HOUR);
+    test_.source.put({ key: 'in/tomorrow' });
+    await run();
+    const operation = await undo(first.runId);
+    expect(operation).toMatchObject({ state: 'succeeded', tagWindow: 'day', objects: 4, rows: 4 });
+    expect([...operation.runs!].sort()).toEqual([first.runId, second.runId].sort());
+    expect(keysInTable()).toEqual(['in/tomorrow']);
+  });
+
+  test('goes by the tag that a message carried, not by the run that settled it', async () => {
+    putObjects(test_, 2);
+    const first = await runLoad(test_, orchestrations, SILENT);
+    expect(first.objects.unknown).toBe(2);
+    test_.source.put({ key: 'in/later' });
+    test_.ingestion.settleAll();
+    const second = await run();
+    expect(second.objects.ingested).toBe(3);
+    expect((await entryOf('in/000')).value).toMatchObject({ runId: second.runId, tag: first.tag });
+
+    expect(await undo(second.runId)).toMatchObject({ state: 'succeeded', objects: 1, rows: 1 });
+    expect(keysInTable()).toEqual(allKeys(2));
+    expect(await undo(first.runId)).toMatchObject({ state: 'succeeded', objects: 2, rows: 2 });
+    expect(keysInTable()).toEqual([]);
+    expect(await run()).toMatchObject({ objects: { ingested: 3 } });
+    expect(keysInTable()).toEqual([...allKeys(2), 'in/later']);
+  });
+
+  test('waits for a cluster that is away', async () => {
+    putObjects(test_, 2);
+    const first = await run();
+    test_.ingestion.failNext('listExtents', new LoaderError('clusterUnavailable', '503'), 5);
+    expect(await undo(first.runId)).toMatchObject({ state: 'succeeded', objects: 2 });
+    expect(keysInTable()).toEqual([]);
+  });
+
+  test('drops again what a merge of extents has hidden from the first drop', async () => {
+    putObjects(test_, 2);
+    const first = await run();
+    const { listExtents } = test_.ingestion;
+    let lists = 0;
+    test_.loader.ingestion = async () => ({
+      ...test_.ingestion,
+      listExtents: async (input) => {
+        const extents = await listExtents(input);
+        lists += 1;
+        // The second time, one of them stands under the id of an extent that is no more.
+        return lists === 2
+          ? extents.map((extent, index) => (index === 0 ? { ...extent, id: 'gone' } : extent))
+          : extents;
+      },
+    });
+    expect(await undo(first.runId)).toMatchObject({ state: 'succeeded' });
+    expect(keysInTable()).toEqual([]);
+  });
+
+  test('is done once, however many activities of it run, now or much later', async () => {
+    await putLoad(test_.loader, 'flights', definitionOf({ tagWindow: 'day' }));
+    putObjects(test_, 30);
+    const first = await run();
+    const lateDrops: (() => Promise<void>)[] = [];
+    const { dropExtents } = test_.ingestion;
+    test_.loader.ingestion = async () => ({
+      ...test_.ingestion,
+      get rows() {
+        return test_.ingestion.rows;
+      },
+      dropExtents: async (input) => {
+        lateDrops.push(() => dropExtents(input));
+        await dropExtents(input);
+      },
+    });
+    const operation = await undo(first.runId, { twice: true });
+    expect(operation).toMatchObject({ state: 'succeeded', objects: 30, rows: 30 });
+    // The next run of the day loads under the same tag; what the cluster or an activity of the undo does late must not touch it.
+    const next = await run();
+    expect(next).toMatchObject({ tag: first.tag, objects: { ingested: 30 } });
+    for (const late of lateDrops) await late();
+    await advanceUndo(test_.loader, { v: 1, operationId: operation.operationId, attempt: 1 });
+    expect(keysInTable()).toEqual(allKeys(30));
+    expect(await run()).toMatchObject({ plan: { skipped: { unchanged: 30 } } });
+  });
+});
+
+test('an activity of an undo that was away while it ended drops nothing of a later run of the window', async () => {
+  await putLoad(test_.loader, 'flights', definitionOf({ tagWindow: 'day' }));
+  putObjects(test_, 10);
+  const first = await run();
+  await startUndo(test_.loader, orchestrations, first.runId);
+  const input = [...orchestrations.undos.values()].at(-1)!;
+  // One activity is away from its n-th question for extents on; its twin carries the undo out, and the load is run again.
+  for (let away = 1; away <= 3; away += 1) {
+    let lists = 0;
+    let goOn = () => {};
+    const isBack = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const late = advanceUndo(
+      {
+        ...test_.loader,
+        ingestion: async () => ({
+          ...test_.ingestion,
+          listExtents: async (question) => {
+            lists += 1;
+            if (lists === away) await isBack;
+            return test_.ingestion.listExtents(question);
+          },
+        }),
+      },
+      { ...input, operationId: [...orchestrations.undos.values()].at(-1)!.operationId },
+    );
+    await driveUndo(test_.loader, test_.clock, orchestrations);
+    expect(keysInTable()).toEqual([]);
+    expect(await run()).toMatchObject({ tag: first.tag, objects: { ingested: 10 } });
+    goOn();
+    await late;
+    expect(keysInTable()).toEqual(allKeys(10));
+    expect(await run()).toMatchObject({ plan: { skipped: { unchanged: 10 } } });
+    if (away < 3) {
+      test_.clock.advance(1000);
+      await startUndo(test_.loader, orchestrations, first.runId);
+    }
+  }
+});
+
+test('an activity of an undo that was away while it ended marks nothing that a later run of the window has loaded', async () => {
+  await putLoad(test_.loader, 'flights', definitionOf({ tagWindow: 'day' }));
+  putObjects(test_, 10);
+  const first = await run();
+  await startUndo(test_.loader, orchestrations, first.runId);
+  const input = [...orchestrations.undos.values()].at(-1)!;
+  let goOn = () => {};
+  const isBack = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  let reads = 0;
+  const late = advanceUndo(
+    {
+      ...test_.loader,
+      ledger: {
+        ...test_.loader.ledger,
+        readPartition: async (name, partition, after) => {
+          if (partition === partitionOf('in/000')) reads += 1;
+          // The first is for the check, the second for the marks.
+          if (reads === 2) await isBack;
+          return test_.loader.ledger.readPartition(name, partition, after);
+        },
+      },
+    },
+    input,
+  );
+  while (reads < 2) await new Promise((resolve) => setImmediate(resolve));
+  await driveUndo(test_.loader, test_.clock, orchestrations);
+  await run();
+  goOn();
+  await late;
+  expect((await entryOf('in/000')).value.state).toBe('ingested');
+  expect(await run()).toMatchObject({ plan: { skipped: { unchanged: 10 } } });
+  expect(keysInTable()).toEqual(allKeys(10));
+});
+
+describe('an undo is refused, and changes nothing', () => {
+  async function expectRefused(runId: string, code: string, message: RegExp): Promise<void> {
+    const before = keysInTable();
+    const operation = await undo(runId);
+    expect(operation).toMatchObject({ state: 'failed', step: 'check', problem: { code } });
+    expect(operation.problem!.message).toMatch(message);
+    expect(operation.problem!.remedy).not.toBe('');
+    expect(keysInTable()).toEqual(before);
+    expect(await test_.loader.loads.readLock('flights')).toBeNull();
+  }
+
+  test('while the fate of an object of the unit is open', async () => {
+    putObjects(test_, 3);
+    const first = await runLoad(test_, orchestrations, {
+      whenIdle: () =>
+        void test_.ingestion.messages
+          .slice(1)
+          .map(({ sourceId }) => test_.ingestion.setStatus(sourceId, { status: 'Succeeded' })),
+    });
+    expect(first.objects).toMatchObject({ ingested: 2, unknown: 1 });
+    await expectRefused(first.runId, 'undoUnsettled', /in\/\d+/);
+    test_.ingestion.settleAll();
+    await run();
+    expect(await undo(first.runId)).toMatchObject({ state: 'succeeded', objects: 3 });
+  });
+
+  test('when rows went on into other tables', async () => {
+    putObjects(test_, 1);
+    const first = await run();
+    test_.ingestion.setDependents(['the update policy of Derived', 'the materialized view Latest']);
+    await expectRefused(first.runId, 'undoInexact', /update policy of Derived.*view Latest/);
+  });
+
+  test('when the tag was removed from the extents', async () => {
+    putObjects(test_, 1);
+    const first = await run();
+    test_.ingestion.setTags(test_.ingestion.messages[0]!.sourceId, []);
+    await expectRefused(first.runId, 'undoInexact', /no extent carries it/);
+  });
+
+  test('when extents also carry the tag of another unit', async () => {
+    putObjects(test_, 1);
+    const first = await run();
+    test_.ingestion.setTags(test_.ingestion.messages[0]!.sourceId, [first.tag, 'drop-by:other/unit']);
+    await expectRefused(first.runId, 'undoInexact', /drop-by:other\/unit/);
+  });
+
+  test('when an object may also be in the table under another tag', async () => {
+    putObjects(test_, 1);
+    await runLoad(test_, orchestrations, SILENT);
+    test_.clock.advance(BEHIND_THE_FENCE);
+    const reposting = await run();
+    expect(reposting.repostedUnproven).toEqual(['in/000']);
+    await expectRefused(reposting.runId, 'undoInexact', /posted twice/);
+  });
+
+  test('when a version of the app loaded it that noted no tags', async () => {
+    putObjects(test_, 1);
+    const first = await run();
+    const { value, etag } = await entryOf('in/000');
+    await test_.loader.ledger.write({ load: 'flights', generation: 1 }, [
+      { entry: { ...value, tag: null }, etag },
+    ]);
+    await expectRefused(first.runId, 'undoInexact', /under which tag "in\/000" was loaded/);
+  });
+
+  test('without Table Admin: at once, with the command that grants it', async () => {
+    putObjects(test_, 1);
+    const first = await run();
+    test_.ingestion.failNext('dropExtents', new LoaderError('undoNotPermitted', '.add table T admins'));
+    expect((await refusal(startUndo(test_.loader, orchestrations, first.runId))).code).toBe(
+      'undoNotPermitted',
+    );
+    expect(orchestrations.undos.size).toBe(0);
+    expect(await test_.loader.loads.readLock('flights')).toBeNull();
+    expect(keysInTable()).toEqual(['in/000']);
+  });
+
+  test('for a run that there is not, or that has not ended, or while another one loads', async () => {
+    putObjects(test_, 1);
+    expect((await refusal(startUndo(test_.loader, orchestrations, 'none'))).code).toBe('runNotFound');
+    const first = await run();
+    test_.clock.advance(1000);
+    const { runId } = await startRun(test_.loader, orchestrations, { load: 'flights', trigger: 'manual' });
+    const busy = { code: 'loadBusy', facts: { runId } };
+    expect(await refusal(startUndo(test_.loader, orchestrations, runId))).toMatchObject(busy);
+    expect(await refusal(startUndo(test_.loader, orchestrations, first.runId))).toMatchObject(busy);
+    expect((await refusal(readOperation(test_.loader, 'undo-none'))).code).toBe('operationNotFound');
+  });
+});
+
+describe('the lock of a load that is being undone', () => {
+  test('keeps runs and other undos away, and gives the same undo to those who ask for it', async () => {
+    putObjects(test_, 2);
+    const first = await run();
+    test_.source.put({ key: 'in/later' });
+    const second = await run();
+    const { operationId } = await startUndo(test_.loader, orchestrations, first.runId);
+    expect(await startUndo(test_.loader, orchestrations, first.runId)).toMatchObject({ operationId });
+    const busy = { code: 'loadBusy', facts: { operationId } };
+    expect(await refusal(startUndo(test_.loader, orchestrations, second.runId))).toMatchObject(busy);
+    expect(
+      await refusal(startRun(test_.loader, orchestrations, { load: 'flights', trigger: 'manual' })),
+    ).toMatchObject(busy);
+    test_.clock.advance(MINUTE);
+    await tick(test_.loader, orchestrations);
+    expect(orchestrations.started.size).toBe(2);
+    expect(await driveUndo(test_.loader, test_.clock, orchestrations)).toMatchObject({ state: 'succeeded' });
+    expect(await run()).toMatchObject({ objects: { ingested: 2 } });
+  });
+
+  test('is handed to a second attempt when the first stands still; the first one can do nothing any more', async () => {
+    putObjects(test_, 2);
+    const first = await run();
+    const { operationId } = await startUndo(test_.loader, orchestrations, first.runId);
+    test_.clock.advance(11 * MINUTE);
+    await tick(test_.loader, orchestrations);
+    expect([...orchestrations.undos.keys()]).toEqual([`${operationId}-a1`, `${operationId}-a2`]);
+    expect(orchestrations.terminated).toEqual([`${operationId}-a1`]);
+    await advanceUndo(test_.loader, { v: 1, operationId, attempt: 1 });
+    expect(await readOperation(test_.loader, operationId)).toMatchObject({ state: 'running', step: 'check' });
+    expect(await driveUndo(test_.loader, test_.clock, orchestrations)).toMatchObject({
+      state: 'succeeded',
+      objects: 2,
+    });
+  });
+});
+
+test('an undo that was broken off after it had begun to drop is taken up again, and takes no later rows for its own', async () => {
+  await putLoad(test_.loader, 'flights', definitionOf({ tagWindow: 'day' }));
+  putObjects(test_, 3);
+  const first = await run();
+  const { dropExtents } = test_.ingestion;
+  let drops = 0;
+  test_.loader.ingestion = async () => ({
+    ...test_.ingestion,
+    dropExtents: async (input) => {
+      drops += 1;
+      // The probe is the first. Half of the extents are dropped when the right is taken away.
+      if (drops === 2) {
+        await dropExtents({ ...input, extentIds: input.extentIds.slice(0, 2) });
+        throw new LoaderError('undoNotPermitted', 'taken away');
+      }
+      await dropExtents(input);
+    },
+  });
+  const broken = await undo(first.runId);
+  expect(broken).toMatchObject({ state: 'failed', step: 'drop', problem: { code: 'undoNotPermitted' } });
+  expect(await test_.loader.loads.readLock('flights')).toBeNull();
+  test_.source.put({ key: 'in/later' });
+  await run();
+  const again = await undo(first.runId);
+  expect(again).toMatchObject({ operationId: broken.operationId, state: 'succeeded', objects: 4, rows: 2 });
+  expect(keysInTable()).toEqual([]);
+  expect(await run()).toMatchObject({ objects: { ingested: 4 } });
+  expect(keysInTable()).toEqual([...allKeys(3), 'in/later']);
+});
+
+describe.each<[CrashMoment, boolean]>([
+  ['before', false],
+  ['after', false],
+  ['before', true],
+  ['after', true],
+])('a host that dies %s a side effect of an undo (activities twice: %s)', (moment, twice) => {
+  test('leaves ledger and table as one', async () => {
+    let crashes = 0;
+    for (let number = 0; number < MOST_SIDE_EFFECTS; number += 2) {
+      test_ = createTestLoader();
+      orchestrations = createMemoryOrchestrations();
+      await putLoad(test_.loader, 'flights', definitionOf());
+      putObjects(test_, 20);
+      const first = await run();
+      test_.clock.advance(1000);
+      const host = crashAt(test_.loader, number, moment);
+      const order = () => startUndo(host.loader, orchestrations, first.runId);
+      await surviving(host, order);
+      if ((await test_.loader.loads.readLock('flights')) === null) await order();
+      for (let minute = 0; minute < 3; minute += 1) {
+        if (orchestrations.undos.size > 0)
+          await driveUndo(host.loader, test_.clock, orchestrations, { twice, host });
+        test_.clock.advance(MINUTE);
+        await surviving(host, () => tick(host.loader, orchestrations));
+      }
+      const operation = await driveUndo(host.loader, test_.clock, orchestrations, { twice, host });
+      if (host.deaths() === 0) break;
+      crashes += 1;
+      expect({ number, ...operation }).toMatchObject({ number, state: 'succeeded', objects: 20 });
+      expect(keysInTable()).toEqual([]);
+      expect(await test_.loader.loads.readLock('flights')).toBeNull();
+      const next = await run();
+      expect({ number, ingested: next.objects.ingested }).toEqual({ number, ingested: 20 });
+      expect(keysInTable()).toEqual(allKeys(20));
+    }
+    expect(crashes).toBeGreaterThan(8);
+    expect(crashes).toBeLessThan(MOST_SIDE_EFFECTS / 2);
+  }, 60_000);
+});
+
+test('a run that was waiting starts when the undo has ended', async () => {
+  putObjects(test_, 1);
+  const first = await run();
+  await startUndo(test_.loader, orchestrations, first.runId);
+  const input = [...orchestrations.undos.values()].at(-1)!;
+  let freed: string | null = null;
+  for (let turn = 0; turn < 50 && freed === null; turn += 1) {
+    const step = await advanceUndo(test_.loader, input);
+    freed = step.freed;
+    if (step.answer.kind === 'wait') test_.clock.advance(step.answer.waitMs);
+  }
+  expect(freed).toBe('flights');
+  test_.clock.advance(1000);
+  const { runId } = await startRun(test_.loader, orchestrations, { load: 'flights', trigger: 'manual' });
+  expect(await driveRun(test_, orchestrations, runId)).toMatchObject({ objects: { ingested: 1 } });
+});
