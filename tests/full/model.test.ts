@@ -1,0 +1,69 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { explore } from '../model/explore.ts';
+import {
+  ALL_POSTS,
+  planBesideEvent,
+  recheckBesideReport,
+  takenOverDuring,
+  twinOf,
+  twoIngestUnits,
+} from '../model/scenarios.ts';
+import type { Activity } from '../model/scripts.ts';
+import { beginExecution, type Scenario } from '../model/stage.ts';
+
+/** The scenarios of tests/model with deeper bounds: minutes each. */
+beforeEach(() => {
+  vi.stubGlobal('setTimeout', (work: () => void) => queueMicrotask(work));
+});
+afterEach(() => {
+  vi.unstubAllGlobals();
+});
+
+const TIMEOUT_MS = 30 * 60_000;
+
+async function expectNoViolation(scenario: Scenario): Promise<void> {
+  const recovered = new Set<string>();
+  const found = await explore(() => beginExecution(scenario, recovered));
+  expect(found.violation).toBeNull();
+  expect(found.schedules).toBeGreaterThan(1000);
+}
+
+const POSTS = ['accepted', 'ambiguousArrived'] as const;
+
+test(
+  'two ingestUnits, both of which may die',
+  () => expectNoViolation(twoIngestUnits(ALL_POSTS, 2)),
+  TIMEOUT_MS,
+);
+
+test(
+  'a recheck beside a late report, with every way a post can end',
+  () => expectNoViolation(recheckBesideReport(['accepted', 'ambiguousLost', 'ambiguousArrived'], 1)),
+  TIMEOUT_MS,
+);
+
+test.each<Activity>(['ingestUnit', 'settleShard'])(
+  '%s lives on through the end of its run and the whole next run',
+  (activity) =>
+    expectNoViolation(
+      twinOf(activity, {
+        posts: POSTS,
+        deaths: 0,
+        words: ['reports success', 'does nothing'],
+        withNextRun: true,
+      }),
+    ),
+  TIMEOUT_MS,
+);
+
+test.each<Activity>(['planPage', 'takeShard', 'ingestUnit', 'takePosted', 'settleShard', 'finishRun'])(
+  '%s of an old epoch beside the takeover and the whole new epoch',
+  (activity) => expectNoViolation(takenOverDuring(activity, POSTS, 0)),
+  TIMEOUT_MS,
+);
+
+test(
+  'two planPages beside an event for a newer version of the object',
+  () => expectNoViolation(planBesideEvent(2, 0)),
+  TIMEOUT_MS,
+);

@@ -1,0 +1,151 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { RunView } from '../../shared/domain/run-record.ts';
+import type { RunWrite } from '../../shared/ports/run-store.ts';
+import { explore } from './explore.ts';
+import {
+  planBesideEvent,
+  recheckBesideReport,
+  takenOverDuring,
+  twinOf,
+  twoIngestUnits,
+} from './scenarios.ts';
+import { beginExecution, type Mutation, type Scenario } from './stage.ts';
+
+/** A model that finds nothing may be one that sees nothing: without a guard it must find what the guard is for. */
+
+const MINUTE = 60_000;
+
+beforeEach(() => {
+  vi.stubGlobal('setTimeout', (work: () => void) => queueMicrotask(work));
+});
+afterEach(() => {
+  vi.unstubAllGlobals();
+});
+
+/** The ledger writes whatever it is asked to, whoever wrote in between. */
+const withoutIntent: Mutation = (loader) => ({
+  ...loader,
+  ledger: {
+    ...loader.ledger,
+    write: async (name, writes) => {
+      const keys = writes.map(({ entry }) => entry.key);
+      const now = await loader.ledger.readKeys(name, keys);
+      return loader.ledger.write(
+        name,
+        writes.map(({ entry }) => ({ entry, etag: now.get(entry.key)?.etag ?? null })),
+      );
+    },
+  },
+});
+
+/** An open object may be posted again at once. */
+const withoutFence: Mutation = (loader) => ({
+  ...loader,
+  timing: { ...loader.timing, downloadGraceMs: -loader.timing.urlLifetimeMs },
+});
+
+/** A client that sends again when it gets no answer. */
+const withoutOneTry: Mutation = (loader, world) => ({
+  ...loader,
+  ingestion: async (cluster) => {
+    const ingestion = await loader.ingestion(cluster);
+    return {
+      ...ingestion,
+      post: async (request) => {
+        const result = await ingestion.post(request);
+        const isIn = world.messages.some(({ sourceId }) => sourceId === request.sourceId);
+        if (result.result === 'ambiguous' && isIn) world.sendAgain(request.sourceId);
+        return result;
+      },
+    };
+  },
+});
+
+/** Rows of runs are written whatever has become of them: a takeover stops nobody. */
+const withoutEpoch: Mutation = (loader) => ({
+  ...loader,
+  runs: {
+    ...loader.runs,
+    commit: async (runId, writes) => {
+      const view = await loader.runs.readRun(runId);
+      return loader.runs.commit(
+        runId,
+        writes.map((write) => ({ ...write, etag: etagIn(view, write) })),
+      );
+    },
+  },
+});
+
+function etagIn(view: RunView | null, { value }: RunWrite): string | null {
+  if (view === null) return null;
+  switch (value.row) {
+    case 'run':
+      return view.run.etag;
+    case 'control':
+      return view.control.etag;
+    case 'part':
+      return (
+        view.parts.find((one) => one.value.part === value.part && one.value.epoch === value.epoch)?.etag ??
+        null
+      );
+    case 'shard':
+      return view.shards.find((one) => one.value.shard === value.shard)?.etag ?? null;
+  }
+}
+
+/** A lane does not remember what its turn holds. */
+const withoutTurnMemory: Mutation = (loader) => ({
+  ...loader,
+  runs: {
+    ...loader.runs,
+    readRun: async (runId) => {
+      const view = await loader.runs.readRun(runId);
+      return (
+        view && {
+          ...view,
+          parts: view.parts.map((part) =>
+            part.value.part.startsWith('lane-') ? { ...part, value: { ...part.value, holds: null } } : part,
+          ),
+        }
+      );
+    },
+  },
+});
+
+/** A plan page is whatever was written last. */
+const withoutPageMemory: Mutation = (loader) => ({
+  ...loader,
+  documents: {
+    ...loader.documents,
+    put: (path, body, when) => loader.documents.put(path, body, path.includes('/pages/') ? 'always' : when),
+    get: (path) => (path.includes('/pages/') ? Promise.resolve(null) : loader.documents.get(path)),
+  },
+});
+
+const ONE_TWIN = { posts: ['accepted'], deaths: 0, words: ['reports success'], withNextRun: false } as const;
+
+test.each<[string, Mutation, Scenario, RegExp]>([
+  ['the conditional intent', withoutIntent, twoIngestUnits(['accepted', 'refused'], 0), /./],
+  ['the fence', withoutFence, recheckBesideReport(['accepted'], 0, MINUTE), /live message/],
+  ['one try', withoutOneTry, twoIngestUnits(['ambiguousArrived'], 0), /one live message/],
+  ['the epoch', withoutEpoch, takenOverDuring('takeShard', ['accepted'], 0), /old epoch/],
+  ['the memory of takeShard', withoutTurnMemory, twinOf('takeShard', ONE_TWIN), /same answer/],
+  ['the memory of planPage', withoutPageMemory, planBesideEvent(2, 0), /./],
+])(
+  'without %s the model finds a violation',
+  async (_, mutation, scenario, message) => {
+    const recovered = new Set<string>();
+    const { violation } = await explore(() => beginExecution(scenario, recovered, mutation));
+    expect(violation?.message).toMatch(message);
+  },
+  120_000,
+);
+
+test('nothing is posted again before the fence', async () => {
+  const recovered = new Set<string>();
+  const found = await explore(() =>
+    beginExecution(recheckBesideReport(['accepted', 'ambiguousArrived'], 1, MINUTE), recovered),
+  );
+  expect(found.violation).toBeNull();
+  expect(found.schedules).toBeGreaterThan(1000);
+}, 120_000);

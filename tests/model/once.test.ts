@@ -1,0 +1,99 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { explore } from './explore.ts';
+import {
+  ALL_POSTS,
+  planBesideEvent,
+  recheckBesideReport,
+  takenOverDuring,
+  twinOf,
+  twoIngestUnits,
+} from './scenarios.ts';
+import type { Activity } from './scripts.ts';
+import { beginExecution, type Scenario } from './stage.ts';
+
+/**
+ * The use cases as they are, over ports in memory, in every order of their calls within the bounds of each scenario.
+ * Deeper bounds: tests/full/model.test.ts.
+ */
+beforeEach(() => {
+  // A pause is no step: what others do meanwhile, they do before the next call as well.
+  vi.stubGlobal('setTimeout', (work: () => void) => queueMicrotask(work));
+});
+afterEach(() => {
+  vi.unstubAllGlobals();
+});
+
+/** Explores a scenario to its end; fewer schedules than `least` mean that the scenario does not do what it says. */
+async function expectNoViolation(scenario: Scenario, least: number): Promise<void> {
+  const recovered = new Set<string>();
+  const found = await explore(() => beginExecution(scenario, recovered));
+  expect(found.violation).toBeNull();
+  const { schedules, states, ends, executions } = found;
+  console.log(
+    `${schedules} schedules, ${states} states, ${ends} ends, ${recovered.size} recoveries, ${executions} executions`,
+  );
+  expect(found.schedules).toBeGreaterThanOrEqual(least);
+  expect(recovered.size).toBeGreaterThan(0);
+}
+
+const TIMEOUT_MS = 120_000;
+
+describe('two executions of one activity at the same time', () => {
+  test(
+    'ingestUnit: one message at most, however posts end and whichever dies',
+    () => expectNoViolation(twoIngestUnits(ALL_POSTS, 1), 20_000),
+    TIMEOUT_MS,
+  );
+
+  test(
+    'ingestUnit looking again behind the fence, beside a late report of the first message',
+    () => expectNoViolation(recheckBesideReport(['accepted', 'ambiguousArrived'], 0), 10_000),
+    TIMEOUT_MS,
+  );
+
+  test(
+    'planPage, which may die and is done again, beside an event for a newer version of the object',
+    () => expectNoViolation(planBesideEvent(1, 1), 30),
+    TIMEOUT_MS,
+  );
+});
+
+describe('an activity that lives on while its run goes on without it', () => {
+  const bounds = { posts: ['accepted'], words: ['reports success'], withNextRun: false } as const;
+
+  test.each<[Activity, number]>([
+    ['takeShard', 500],
+    ['takePosted', 1000],
+    ['finishRun', 50_000],
+  ])(
+    '%s',
+    (activity, least) => expectNoViolation(twinOf(activity, { ...bounds, deaths: 1 }), least),
+    TIMEOUT_MS,
+  );
+
+  test(
+    'planPage',
+    () => {
+      const rest = { deaths: 0, breaksOffAt: 'ingestUnit', learnsFacts: false } as const;
+      return expectNoViolation(twinOf('planPage', { ...bounds, ...rest }), 10_000);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'takeShard of an epoch that is over',
+    () => expectNoViolation(takenOverDuring('takeShard', ['accepted'], 0), 1000),
+    TIMEOUT_MS,
+  );
+});
+
+test('schedules that meet in a state and are carried on once are as many as when each is carried out by itself', async () => {
+  const scenario = twoIngestUnits(['accepted'], 0);
+  const merged = await explore(() => beginExecution(scenario, new Set()));
+  const ends = new Set<string>();
+  const single = await explore(() => beginExecution(scenario, ends), { merge: false });
+  expect(single.executions).toBe(merged.schedules);
+  expect(single.executions).toBeGreaterThan(merged.executions);
+  expect(merged.ends).toBeGreaterThanOrEqual(ends.size);
+  expect([single.violation, merged.violation]).toEqual([null, null]);
+}, 120_000);
