@@ -14,6 +14,8 @@ import type { CommandText } from './command-text.ts';
 import { makeTable } from './make-table.ts';
 import type { MappingOwner } from './mapping-commands.ts';
 
+const POLICY_COLUMNS = 'PolicyName, EntityName, Policy, ChildEntities, EntityType';
+
 type PolicyName = 'ingestionbatching' | 'streamingingestion';
 
 const policyTitles: Readonly<Record<PolicyName, string>> = {
@@ -32,6 +34,17 @@ export function showPolicy(owner: MappingOwner, text: CommandText): ResultTable 
   const name = readPolicyName(text);
   text.end();
   return makePolicyTable(owner, name);
+}
+
+/** No table has one: they can't be set here. */
+export function showUpdatePolicies(text: CommandText, { store, database }: CommandContext): ResultTable {
+  text.end();
+  return makeTable(
+    POLICY_COLUMNS,
+    store.catalog
+      .tablesOf(database)
+      .map(({ database: of, name }) => ['UpdatePolicy', `[${of}].[${name}]`, 'null', '', 'Table']),
+  );
 }
 
 /** `.alter` sets every field (a missing one falls back to its default), `.alter-merge` keeps what is not named. */
@@ -100,7 +113,7 @@ function makePolicyTable(owner: MappingOwner, name: PolicyName): ResultTable {
   const entity =
     'table' in owner ? `[${owner.table.database}].[${owner.table.name}]` : `[${owner.database.name}]`;
   const policy = ownerOf(owner).policies[name];
-  return makeTable('PolicyName, EntityName, Policy, ChildEntities, EntityType', [
+  return makeTable(POLICY_COLUMNS, [
     [
       policyTitles[name],
       entity,

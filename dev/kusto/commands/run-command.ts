@@ -7,7 +7,7 @@ import { dropExtents, findExtents, ingestInline, setFromQuery, showExtents } fro
 import { ingestInto } from './ingest-into.ts';
 import { makeTable } from './make-table.ts';
 import { createMapping, dropMapping, type MappingOwner, showMappings } from './mapping-commands.ts';
-import { alterPolicy, deletePolicy, showPolicy } from './policy-commands.ts';
+import { alterPolicy, deletePolicy, showPolicy, showUpdatePolicies } from './policy-commands.ts';
 import { cancelQueuedOperation, ingestFromStorageQueued, showQueuedOperations } from './queued-ingestion.ts';
 import {
   clearTable,
@@ -17,6 +17,7 @@ import {
   showDatabaseSchema,
   showDatabases,
   showDetails,
+  showMaterializedViews,
   showSchema,
   showTables,
 } from './table-commands.ts';
@@ -195,6 +196,8 @@ async function show(text: CommandText, context: CommandContext, command: string)
   if (text.take('cluster extents'))
     return showExtents(findExtents([...catalog.tables.values()], text, context));
   if (text.take('schema as json')) return showDatabaseSchema(context.database, 'json', context);
+  if (text.take('materialized-views')) return showMaterializedViews(text);
+  if (text.take('table * policy update')) return showUpdatePolicies(text, context);
   if (text.take('database')) return showDatabase(text, context, command);
   if (text.take('table')) return showTable(text, context, command);
   throw makeNotSupported(describe(command));

@@ -104,6 +104,15 @@ export async function clearTable(text: CommandText, context: CommandContext): Pr
   return makeTable('Status', [['Succeeded']]);
 }
 
+/** There are none: they can't be created here. */
+export function showMaterializedViews(text: CommandText): ResultTable {
+  text.end();
+  return makeTable(
+    'Name, SourceTable, Query, MaterializedTo:datetime, LastRun:datetime, LastRunResult, IsHealthy:bool, IsEnabled:bool, Folder, DocString, AutoUpdateSchema:bool, EffectiveDateTime:datetime, Lookback:timespan, LookbackColumn',
+    [],
+  );
+}
+
 export function showTables(text: CommandText, context: CommandContext): ResultTable {
   text.end();
   const { catalog } = context.store;

@@ -1,6 +1,6 @@
 import { LoaderError } from '../../errors/loader-error.ts';
 import type { TaggedExtent, TagQuestion } from '../../ports/ingestion.ts';
-import type { ClusterClient, Row } from './cluster-client.ts';
+import type { ClusterClient } from './cluster-client.ts';
 import { readClusterFailure } from './cluster-error.ts';
 import { quoteEntity, quoteText } from './kusto-names.ts';
 
@@ -53,17 +53,14 @@ export async function dropTaggedExtents(
   }
 }
 
-/**
- * Update policies whose source the table is, and materialized views over it. A cluster that does not know a command has no
- * such things.
- */
+/** Update policies whose source the table is, and materialized views over it; a Database Viewer may see both. */
 export async function listTableDependents(
   client: ClusterClient,
   { database, table }: Omit<TagQuestion, 'tag'>,
 ): Promise<readonly string[]> {
   const [policies, views] = await Promise.all([
-    readIfKnown(client, database, '.show table * policy update'),
-    readIfKnown(client, database, '.show materialized-views'),
+    client.execute(database, '.show table * policy update'),
+    client.execute(database, '.show materialized-views'),
   ]);
   return [
     ...policies
@@ -73,15 +70,6 @@ export async function listTableDependents(
       .filter((row) => row['SourceTable'] === table)
       .map((row) => `the materialized view ${String(row['Name'])}`),
   ];
-}
-
-async function readIfKnown(client: ClusterClient, database: string, text: string): Promise<readonly Row[]> {
-  try {
-    return await client.execute(database, text);
-  } catch (error) {
-    if (readClusterFailure(error).status === 400) return [];
-    throw error;
-  }
 }
 
 /** The policy is a list; what can't be read may be about any table. */

@@ -46,6 +46,14 @@ test('tables: create, merge, show, drop; names keep their case and their blanks'
   expect(await rows('.show tables | where TableName startswith "f" | count')).toEqual([[1]]);
 });
 
+test('there are no update policies and no materialized views, and the endpoint says so', async () => {
+  await rows('.create table ["no policy"] (a:long)');
+  expect(await rows('.show table * policy update | where EntityName == "[local].[no policy]"')).toEqual([
+    ['UpdatePolicy', '[local].[no policy]', 'null', '', 'Table'],
+  ]);
+  expect(await rows('.show materialized-views')).toEqual([]);
+});
+
 test('mappings: create, replace, show, drop', async () => {
   await rows('.create table M (a:long)');
   const mapping = `[{"Column":"a","Properties":{"Path":"$.a"}}]`;
