@@ -127,6 +127,9 @@ async function ingestGroup(loader: Loader, work: UnitWork, group: readonly Plann
           work.ledger,
           known.map(({ key }) => key),
         );
+  // Only now: as long as this run has not ended no other has begun, and one that writes later changes the ETags that were
+  // read. An activity that slept through its run's end would else post over what the next run has loaded.
+  if (known.length > 0 && (await readOrder(loader, work.input)) === 'stop') return;
   const open = await settleRechecked(loader, work, group, entries);
 
   let round: readonly ToPost[] = open.flatMap((object) => {

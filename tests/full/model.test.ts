@@ -4,6 +4,7 @@ import {
   ALL_POSTS,
   planBesideEvent,
   recheckBesideReport,
+  retriedThenRewritten,
   takenOverDuring,
   twinOf,
   twoIngestUnits,
@@ -65,5 +66,11 @@ test.each<Activity>(['planPage', 'takeShard', 'ingestUnit', 'takePosted', 'settl
 test(
   'two planPages beside an event for a newer version of the object',
   () => expectNoViolation(planBesideEvent(2, 0)),
+  TIMEOUT_MS,
+);
+
+test(
+  'an activity of a run that retried lives on while the key is overwritten and the next run loads the new version',
+  () => expectNoViolation(retriedThenRewritten(['accepted'], 0)),
   TIMEOUT_MS,
 );

@@ -1,4 +1,5 @@
 import type { RunRef } from '../../shared/contracts/durable.ts';
+import { NO_OPTIONS } from '../../shared/domain/run-record.ts';
 import { ingestUnit } from '../../shared/usecases/ingest-unit.ts';
 import { planPage } from '../../shared/usecases/plan-page.ts';
 import { readSnapshot, writeFacts } from '../../shared/usecases/run-documents.ts';
@@ -70,6 +71,41 @@ export function twinOf(
           const request = { load: 'flights', trigger: 'manual' } as const;
           const { runId } = await startRun(next.loader, next.orchestrations, request);
           await runInstance(stage, next, { ...ref, runId }, { words: ['reports success'] });
+        });
+      });
+    },
+  };
+}
+
+/**
+ * A run retries an object that an earlier one failed to load, and its activity has a twin. The key is overwritten then, and
+ * the next run loads the new version.
+ */
+export function retriedThenRewritten(posts: Endings, deaths: number): Scenario {
+  return {
+    posts,
+    deaths,
+    definition: { changed: 'reload' },
+    async begin(stage) {
+      const { world, loader } = stage;
+      const ref = await startFirst(stage);
+      const request = { load: 'flights', trigger: 'manual' } as const;
+      stage.spawn('first runs', { epoch: 1, isStepwise: false }, async (play) => {
+        await runInstance(stage, play, ref, { words: ['reports failure'] });
+        await wait(stage, play, MINUTE);
+        const options = { ...NO_OPTIONS, retryFailed: true };
+        const { runId } = await startRun(loader, world.orchestrations, { ...request, options });
+        await runInstance(
+          stage,
+          play,
+          { ...ref, runId },
+          { words: ['reports success'], twinOf: 'ingestUnit' },
+        );
+        world.source.put({ key: 'in/1', sizeBytes: 222 });
+        await wait(stage, play, MINUTE);
+        stage.spawn('next run', { epoch: 1, posts: ['accepted'] }, async (next) => {
+          const started = await startRun(next.loader, next.orchestrations, request);
+          await runInstance(stage, next, { ...ref, runId: started.runId }, { words: ['reports success'] });
         });
       });
     },
