@@ -28,6 +28,8 @@ function scriptTable(cluster: ScriptedCluster): void {
   cluster.on(/extents where tags has .*summarize/, { rows: [{ Rows: 0 }] });
   cluster.on(/extents where tags has .*project/, { rows: [] });
   cluster.on(/^\.drop extents/, { rows: [] });
+  cluster.on(/^\.show table \* policy update$/, { rows: [] });
+  cluster.on(/^\.show materialized-views$/, { rows: [] });
   cluster.on(/^\.show tables/, { rows: [{ TableName: 'Events' }, { TableName: 'Other' }] });
 }
 
