@@ -165,6 +165,8 @@ async function measure(
       env: {
         FUNCTIONS_WORKER_RUNTIME: 'node',
         NODE_OPTIONS: HEAP_LIMIT,
+        // A worker in Azure compiles its code itself.
+        NODE_DISABLE_COMPILE_CACHE: '1',
         BENCH_CPU_FILE: cpuFile,
         // They need a storage account, or would run into the measurement.
         'AzureWebJobs.receiveEvents.Disabled': 'true',
