@@ -37,6 +37,7 @@ export function createBenchLoader({ state, source, timeScale }: BenchLoaderOptio
     logger: { log: () => undefined },
     now: () => new Date(),
     randomSuffix: () => randomBytes(2).toString('hex'),
+    random: Math.random,
     startedAt: new Date(),
     source,
     ingestion: async () => ingestion,

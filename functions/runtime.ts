@@ -65,6 +65,7 @@ async function build(logger: Logger): Promise<Omit<Loader, 'logger'>> {
     loads: state.loads,
     now: () => new Date(),
     randomSuffix: () => randomBytes(2).toString('hex'),
+    random: Math.random,
     startedAt: STARTED_AT,
     source: (definition) =>
       once(sources, sourceIdentity(definition), async () =>

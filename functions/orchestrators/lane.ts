@@ -2,15 +2,11 @@ import type { OrchestrationContext } from 'durable-functions';
 
 import {
   ACTIVITIES,
-  type FinishedShard,
   type LaneInput,
-  type LoadShardInput,
-  ORCHESTRATORS,
   type TakeShardInput,
   type TakeShardOutput,
 } from '../../shared/contracts/durable.ts';
-import { shardInstanceId } from '../../shared/domain/run-id.ts';
-import { callActivity, type Orchestration, sleep, TURNS_PER_EXECUTION } from './steps.ts';
+import { callActivity, loadHeldShard, type Orchestration, sleep, TURNS_PER_EXECUTION } from './steps.ts';
 
 /** Works through shards one after the other; what a lane is doing is told to `takeShard` with its next turn. */
 export function* lane(context: OrchestrationContext): Orchestration<void> {
@@ -34,17 +30,9 @@ export function* lane(context: OrchestrationContext): Orchestration<void> {
       case 'wait':
         yield* sleep(context, answer.waitMs);
         break;
-      case 'shard': {
-        const { shard, units, attempt } = answer;
-        const shardInput: LoadShardInput = { v, runId, epoch, shard, units };
-        const instance = shardInstanceId({ runId, epoch, shard, attempt });
-        finished = (yield context.df.callSubOrchestrator(
-          ORCHESTRATORS.loadShard,
-          shardInput,
-          instance,
-        )) as FinishedShard;
+      case 'shard':
+        finished = yield* loadHeldShard(context, { v, runId, epoch }, answer);
         break;
-      }
     }
   }
   context.df.continueAsNew({ v, runId, epoch, lane, turn, finished } satisfies LaneInput);

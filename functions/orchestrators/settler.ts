@@ -8,16 +8,24 @@ import {
   type TakePostedInput,
   type TakePostedOutput,
 } from '../../shared/contracts/durable.ts';
-import { callActivity, type Orchestration, sleep, TURNS_PER_EXECUTION } from './steps.ts';
+import { callActivity, loadHeldShard, type Orchestration, sleep, TURNS_PER_EXECUTION } from './steps.ts';
 
 /** Looks at posted shards, the one that is due soonest first, until all lanes have ended and all shards are settled. */
 export function* settler(context: OrchestrationContext): Orchestration<void> {
-  const { v, runId, epoch, settler, turn: firstTurn } = context.df.getInput<SettlerInput>()!;
-  let turn = firstTurn;
+  const input = context.df.getInput<SettlerInput>()!;
+  const { v, runId, epoch, settler } = input;
+  let { turn, finished = null } = input;
   for (let count = 0; count < TURNS_PER_EXECUTION; count += 1) {
-    const input: TakePostedInput = { v, runId, epoch, settler, turn };
-    const answer = yield* callActivity<TakePostedOutput>(context, ACTIVITIES.takePosted, input);
+    const answer: TakePostedOutput = yield* callActivity<TakePostedOutput>(context, ACTIVITIES.takePosted, {
+      v,
+      runId,
+      epoch,
+      settler,
+      turn,
+      finished,
+    } satisfies TakePostedInput);
     turn += 1;
+    finished = null;
     switch (answer.kind) {
       case 'stop':
         return;
@@ -29,7 +37,10 @@ export function* settler(context: OrchestrationContext): Orchestration<void> {
         yield* callActivity<SettleShardOutput>(context, ACTIVITIES.settleShard, shardInput);
         break;
       }
+      case 'load':
+        finished = yield* loadHeldShard(context, { v, runId, epoch }, answer);
+        break;
     }
   }
-  context.df.continueAsNew({ v, runId, epoch, settler, turn } satisfies SettlerInput);
+  context.df.continueAsNew({ v, runId, epoch, settler, turn, finished } satisfies SettlerInput);
 }

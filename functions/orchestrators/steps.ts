@@ -1,5 +1,13 @@
 import * as df from 'durable-functions';
 
+import {
+  type FinishedShard,
+  type LoadShardInput,
+  ORCHESTRATORS,
+  type RunRef,
+} from '../../shared/contracts/durable.ts';
+import { shardInstanceId } from '../../shared/domain/run-id.ts';
+
 /** What an orchestrator is: it yields tasks of the Durable runtime and nothing else. */
 export type Orchestration<Output = unknown> = Generator<df.Task, Output, unknown>;
 
@@ -27,6 +35,17 @@ export function* callActivity<Output>(
   input: unknown,
 ): Orchestration<Output> {
   return (yield context.df.callActivityWithRetry(name, hostRetries(), input)) as Output;
+}
+
+/** Has a shard worked through by an orchestration of its own, whose history stays short. */
+export function* loadHeldShard(
+  context: df.OrchestrationContext,
+  { v, runId, epoch }: RunRef,
+  { shard, units, attempt }: { readonly shard: string; readonly units: number; readonly attempt: number },
+): Orchestration<FinishedShard> {
+  const input: LoadShardInput = { v, runId, epoch, shard, units };
+  const instance = shardInstanceId({ runId, epoch, shard, attempt });
+  return (yield context.df.callSubOrchestrator(ORCHESTRATORS.loadShard, input, instance)) as FinishedShard;
 }
 
 /** Sleeps by a durable timer. */

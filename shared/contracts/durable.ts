@@ -54,6 +54,8 @@ export interface LaneInput extends RunRef {
 export interface SettlerInput extends RunRef {
   readonly settler: number;
   readonly turn: number;
+  /** The retry shard of the turn before; absent in histories of older versions. */
+  readonly finished?: FinishedShard | null;
 }
 
 export interface LoadShardInput extends RunRef {
@@ -103,10 +105,13 @@ export type IngestUnitOutput = { readonly ok: true } | { readonly ok: false; rea
 export interface TakePostedInput extends RunRef {
   readonly settler: number;
   readonly turn: number;
+  readonly finished?: FinishedShard | null;
 }
 
 export type TakePostedOutput =
   | { readonly kind: 'settle'; readonly shard: string }
+  /** Objects that are posted once more: the settler works through the shard as a lane does. */
+  | { readonly kind: 'load'; readonly shard: string; readonly units: number; readonly attempt: number }
   | { readonly kind: 'wait'; readonly waitMs: number }
   | { readonly kind: 'stop' };
 

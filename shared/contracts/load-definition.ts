@@ -95,6 +95,15 @@ const SourceSchema = v.pipe(
       v.pipe(v.boolean(), v.description('Address the bucket in the path instead of the host name.')),
       false,
     ),
+    writtenOnce: v.optional(
+      v.pipe(
+        v.boolean(),
+        v.description(
+          'Keys are never rewritten. Otherwise the loader looks at each object once more after it was loaded, to tell which version its rows are of.',
+        ),
+      ),
+      false,
+    ),
     credentials: v.optional(
       v.pipe(
         v.string(),
@@ -204,6 +213,25 @@ const ConcurrencySchema = v.strictObject({
   postsInFlight: v.optional(count(1, 64, 'Messages that one activity posts at the same time.'), 16),
 });
 
+const RetrySchema = v.strictObject({
+  attempts: v.optional(
+    count(
+      1,
+      10,
+      'How often a run posts an object whose ingestion failed although nothing is wrong with it: throttling, an outage, a presigned URL that ended too soon.',
+    ),
+    3,
+  ),
+  firstDelaySeconds: v.optional(
+    count(
+      1,
+      900,
+      'Pause before the second attempt; each further one is four times as long, at most 15 minutes.',
+    ),
+    30,
+  ),
+});
+
 const ScheduleSchema = v.pipe(
   v.strictObject({
     cron: text('Five fields, or six with seconds in front.'),
@@ -248,6 +276,7 @@ export const LoadDefinitionSchema = v.pipe(
       'skip',
     ),
     onError: v.optional(OnErrorSchema, { policy: 'continue' }),
+    retry: v.optional(RetrySchema, {}),
     concurrency: v.optional(ConcurrencySchema, {}),
     schedule: v.optional(v.nullable(ScheduleSchema), null),
     events: v.optional(

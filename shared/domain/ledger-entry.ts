@@ -16,8 +16,8 @@ export type LedgerState = 'intent' | 'queued' | 'ingested' | 'failed' | 'unknown
 export const LEDGER_TRANSITIONS: Readonly<Record<LedgerState, readonly LedgerState[]>> = {
   intent: ['queued', 'ingested', 'failed', 'unknown', 'intent'],
   queued: ['ingested', 'failed', 'unknown', 'intent'],
-  ingested: ['undone', 'intent'],
-  failed: ['intent', 'ingested'],
+  ingested: ['undone', 'intent', 'ingested'],
+  failed: ['intent', 'ingested', 'failed'],
   unknown: ['ingested', 'failed', 'intent'],
   undone: ['intent'],
 };

@@ -1,7 +1,7 @@
 import { ERROR_KINDS, type ErrorCode } from '../errors/loader-error.ts';
-import { isBehindFence, type LedgerEntry } from './ledger-entry.ts';
+import { isBehindFence, type LedgerEntry, type LedgerState } from './ledger-entry.ts';
 import type { ControlRow, Stored } from './run-record.ts';
-import type { ObjectOutcome } from './run-summary.ts';
+import type { ObjectOutcome, ObjectState } from './run-summary.ts';
 import type { PlannedObject } from './shard-layout.ts';
 
 /** One object of a shard with what the ledger says of it now. */
@@ -29,18 +29,10 @@ export function outcomeOf({ object, stored }: ShardItem, situation: OutcomeSitua
     entry !== null && object.reason === 'recheck' && (entry.state === 'ingested' || entry.state === 'failed');
   if (entry === null || (entry.runId !== runId && !settledElsewhere))
     return { ...base, ...withoutPost(object, entry, situation) };
-  const state = {
-    ingested: 'ingested',
-    failed: 'failed',
-    unknown: 'unknown',
-    intent: 'unknown',
-    queued: 'unknown',
-    undone: 'notStarted',
-  } as const;
   return {
     ...base,
     version: entry.version,
-    state: state[entry.state],
+    state: stateOf(entry),
     code: entry.errorCode,
     message: entry.errorMessage,
     sourceId: entry.sourceId,
@@ -49,6 +41,21 @@ export function outcomeOf({ object, stored }: ShardItem, situation: OutcomeSitua
     settledAt: entry.settledAt,
     repostedUnproven: entry.repostedUnproven,
   };
+}
+
+const STATES = {
+  ingested: 'ingested',
+  failed: 'failed',
+  unknown: 'unknown',
+  intent: 'unknown',
+  queued: 'unknown',
+  undone: 'notStarted',
+} as const satisfies Record<LedgerState, ObjectState>;
+
+function stateOf({ state, errorCode }: LedgerEntry): ObjectState {
+  if (state !== 'ingested' && state !== 'failed') return STATES[state];
+  if (errorCode === 'objectChanged' || errorCode === 'objectReplaced') return 'changed';
+  return errorCode === 'objectGone' ? 'gone' : STATES[state];
 }
 
 /** The run has not posted the object: it was stopped, could not, or an earlier run's message is still open. */

@@ -12,8 +12,8 @@ export interface ChangePolicy {
   readonly acceptDoubles?: boolean;
 }
 
-/** Why an object is loaded. */
-export type LoadReason = 'new' | 'changed' | 'retry' | 'recheck';
+/** Why an object is loaded. `again`: it failed in this very run, and is posted once more. */
+export type LoadReason = 'new' | 'changed' | 'retry' | 'recheck' | 'again';
 
 export type PlanDecision =
   | { readonly plan: 'load'; readonly reason: LoadReason }
@@ -28,6 +28,7 @@ const TRIED_AGAIN: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'urlExpired',
   'objectGone',
   'objectChanged',
+  'objectReplaced',
 ]);
 
 /** After so many attempts a URL that always ends too soon is somebody's to look at. */
@@ -75,6 +76,8 @@ export type PostDecision =
 export interface PostSituation {
   readonly runId: string;
   readonly reason: LoadReason;
+  /** With `again`: the attempt that failed. */
+  readonly failedSeq?: number;
   readonly version: string;
   readonly now: Date;
   readonly downloadGraceMs: number;
@@ -87,6 +90,12 @@ export interface PostSituation {
  */
 export function decidePost(entry: LedgerEntry | null, situation: PostSituation): PostDecision {
   if (entry === null) return { post: 'first' };
+  if (situation.reason === 'again') {
+    const isIt = entry.state === 'failed' && entry.attemptSeq === situation.failedSeq;
+    return isIt && entry.runId === situation.runId
+      ? { post: 'again', provenNotIngested: !entry.repostedUnproven }
+      : { post: 'no' };
+  }
   // What was open when the run began has been settled since, or is another version now: nothing is left to be done.
   if (situation.reason === 'recheck' && (!isUnsettled(entry.state) || entry.version !== situation.version))
     return { post: 'no' };
@@ -94,8 +103,9 @@ export function decidePost(entry: LedgerEntry | null, situation: PostSituation):
     case 'undone':
       return { post: 'again', provenNotIngested: true };
     case 'ingested':
+      // The rows of a key that was rewritten while it was loaded may be those of the version that is to be loaded now.
       return entry.version !== situation.version && situation.policy.changed === 'reload'
-        ? { post: 'again', provenNotIngested: true }
+        ? { post: 'again', provenNotIngested: entry.errorCode !== 'objectChanged' }
         : { post: 'no' };
     case 'failed':
       // A failure of this run stays one: trying again within the run is the settler's decision, not a twin's.

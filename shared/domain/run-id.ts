@@ -1,3 +1,5 @@
+import { retryNumber } from './retry-shard.ts';
+
 /**
  * Ids of runs and of the Durable instances that carry them out.
  *
@@ -51,9 +53,14 @@ export function undoInstanceId({
   return `${operationId}-a${attempt}`;
 }
 
-/** Instance id of the `attempt`-th orchestration that works through a shard. */
+/**
+ * Instance id of the `attempt`-th orchestration that works through a shard. The letter tells the retries of a shard from
+ * the shard itself: `s0003-001a1`, and `s0003-001b1` for `0003-001r1`.
+ */
 export function shardInstanceId(
   input: RunEpoch & { readonly shard: string; readonly attempt: number },
 ): string {
-  return `${runInstanceId(input)}-s${input.shard}a${input.attempt}`;
+  const retry = retryNumber(input.shard);
+  const planned = retry === 0 ? input.shard : input.shard.slice(0, -`r${retry}`.length);
+  return `${runInstanceId(input)}-s${planned}${String.fromCharCode(97 + retry)}${input.attempt}`;
 }

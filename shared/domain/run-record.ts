@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../errors/loader-error.ts';
+import { retryNumber } from './retry-shard.ts';
 import type { FinalRunState, OutcomeDigest, PlanTotals, RunState } from './run-summary.ts';
 
 /** What started a run. `settle` runs only settle what earlier runs left unknown, `rerun`s are about objects of one earlier run. */
@@ -131,12 +132,50 @@ export interface ShardRow {
   readonly unsettledObjects: number;
 }
 
+/** A shard that waits to be worked through. */
+export function newShard(
+  {
+    shard,
+    units,
+    objects,
+    bytes,
+    manifest,
+  }: Pick<ShardRow, 'shard' | 'units' | 'objects' | 'bytes' | 'manifest'>,
+  epoch: number,
+): ShardRow {
+  return {
+    row: 'shard',
+    shard,
+    state: 'planned',
+    units,
+    objects,
+    bytes,
+    manifest,
+    heldBy: null,
+    epoch,
+    turn: 0,
+    attempt: 0,
+    postedAt: null,
+    lookAt: null,
+    looks: 0,
+    code: null,
+    settledObjects: 0,
+    settledBytes: 0,
+    unsettledObjects: 0,
+  };
+}
+
 /** The code of a shard whose objects were not all posted because the run was suspended: a lane takes it again. */
 export const CUT_SHORT = 'runSuspended' satisfies ErrorCode;
 
 /** A posted shard that holds objects which wait for the run to be resumed. */
 export function isCutShort({ state, code }: Pick<ShardRow, 'state' | 'code'>): boolean {
   return state === 'posted' && code === CUT_SHORT;
+}
+
+/** A shard of objects that the run posts once more: settlers work through it, lanes leave it alone. */
+function isRetryShard({ shard }: Pick<ShardRow, 'shard'>): boolean {
+  return retryNumber(shard) > 0;
 }
 
 /** A row with the ETag that a conditional write needs. */
@@ -203,7 +242,8 @@ export function chooseForLane(view: RunView, lane: string, maxInFlight: number, 
       : { choice: 'shard', shard: mine };
   const free = view.shards.find(
     ({ value }) =>
-      value.state === 'planned' || isCutShort(value) || (value.state === 'claimed' && value.epoch < epoch),
+      !isRetryShard(value) &&
+      (value.state === 'planned' || isCutShort(value) || (value.state === 'claimed' && value.epoch < epoch)),
   );
   const planner = partOf(view, 'planner');
   if (free === undefined)
@@ -226,25 +266,53 @@ export function chooseForLane(view: RunView, lane: string, maxInFlight: number, 
 /** What a settler is told by `takePosted`. */
 export type SettlerChoice =
   | { readonly choice: 'settle'; readonly shard: Stored<ShardRow> }
+  /** A retry shard whose objects are to be posted. */
+  | { readonly choice: 'load'; readonly shard: Stored<ShardRow> }
   | { readonly choice: 'wait'; readonly until: Date | null }
   | { readonly choice: 'stop' };
 
-/** The posted shard that is due soonest, whoever looked at it before. */
+/** The posted shard, or the retry shard, that is due soonest, whoever looked at it before. */
 export function chooseForSettler(view: RunView, settler: string, now: Date): SettlerChoice {
   const { epoch } = view.run.value;
   const lanes = view.parts.filter(({ value }) => value.epoch === epoch && value.part.startsWith('lane-'));
   const lanesEnded = lanes.length > 0 && lanes.every(({ value }) => value.endedAt !== null);
-  const posted = view.shards
+  const open = view.shards
     // When the lanes have ended, nobody will post a claimed shard any more: it is settled as it is.
-    .filter(({ value }) => value.state === 'posted' || (lanesEnded && value.state === 'claimed'))
+    .filter(
+      ({ value }) =>
+        value.state === 'posted' || isRetryShard(value) || (lanesEnded && value.state === 'claimed'),
+    )
     .sort((a, b) => lookTime(a.value) - lookTime(b.value));
-  if (posted.length === 0) return lanesEnded ? { choice: 'stop' } : { choice: 'wait', until: null };
-  const free = posted.find(
-    ({ value }) => value.state !== 'posted' || !isHeldByOther(value, settler, epoch, now),
-  );
-  if (free === undefined) return { choice: 'wait', until: null };
-  if (lookTime(free.value) > now.getTime()) return { choice: 'wait', until: new Date(lookTime(free.value)) };
-  return { choice: 'settle', shard: free };
+  if (open.length === 0) return lanesEnded ? { choice: 'stop' } : { choice: 'wait', until: null };
+  for (const shard of open) {
+    const choice = settlerWork(view, shard.value, settler, now);
+    if (choice === 'leave') continue;
+    // What waits to be posted again and never will be is only accounted for.
+    const isDue =
+      lookTime(shard.value) <= now.getTime() || (choice === 'settle' && shard.value.state !== 'posted');
+    return isDue ? { choice, shard } : { choice: 'wait', until: new Date(lookTime(shard.value)) };
+  }
+  return { choice: 'wait', until: null };
+}
+
+/** What is to be done with a shard that is the settlers': they post the objects of retry shards, and settle all. */
+function settlerWork(
+  { run, control }: RunView,
+  shard: ShardRow,
+  settler: string,
+  now: Date,
+): 'settle' | 'load' | 'leave' {
+  const { epoch } = run.value;
+  const { stop, suspendedAt } = control.value;
+  const isPostedAgain = isRetryShard(shard) && (shard.state !== 'posted' || isCutShort(shard));
+  if (isPostedAgain && shard.state === 'claimed' && shard.epoch === epoch && shard.heldBy !== settler)
+    return 'leave';
+  if (isPostedAgain && stop === null) {
+    if (suspendedAt === null) return 'load';
+    // What it has posted before it was cut short is reported meanwhile.
+    if (shard.state !== 'posted') return 'leave';
+  }
+  return shard.state === 'posted' && isHeldByOther(shard, settler, epoch, now) ? 'leave' : 'settle';
 }
 
 function lookTime(shard: ShardRow): number {

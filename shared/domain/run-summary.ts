@@ -1,8 +1,22 @@
 import type { ErrorCode } from '../errors/loader-error.ts';
 import type { SkipReason } from './selection.ts';
 
-/** How one object of a run ended. `notStarted`: the run was cancelled or stopped before the object was posted. */
-export const OBJECT_STATES = ['ingested', 'failed', 'unknown', 'deferred', 'notStarted'] as const;
+/**
+ * How one object of a run ended.
+ * - `gone`: it was deleted before it was loaded.
+ * - `changed`: its key was rewritten while it was loaded, and the rows may be those of either version; or it was rewritten
+ *   before the fate of its earlier version was known.
+ * - `notStarted`: the run was cancelled or stopped before the object was posted.
+ */
+export const OBJECT_STATES = [
+  'ingested',
+  'failed',
+  'gone',
+  'changed',
+  'unknown',
+  'deferred',
+  'notStarted',
+] as const;
 export type ObjectState = (typeof OBJECT_STATES)[number];
 
 /** One line of a shard's outcomes. Times are ISO 8601, UTC. */
@@ -51,7 +65,7 @@ const SLOWEST = 5;
 const REPOSTED_NAMED = 20;
 
 export const EMPTY_DIGEST: OutcomeDigest = {
-  objects: { ingested: 0, failed: 0, unknown: 0, deferred: 0, notStarted: 0 },
+  objects: { ingested: 0, failed: 0, gone: 0, changed: 0, unknown: 0, deferred: 0, notStarted: 0 },
   bytesIngested: 0,
   failures: {},
   slowest: [],
@@ -91,7 +105,8 @@ function digestOutcome(outcome: ObjectOutcome, fence: (key: string) => string | 
 /** Adds two digests up. Associative and commutative but for which of equal examples is named. */
 export function addDigests(a: OutcomeDigest, b: OutcomeDigest): OutcomeDigest {
   const objects = { ...a.objects };
-  for (const state of OBJECT_STATES) objects[state] += b.objects[state];
+  // Digests of older versions lack the states that are newer.
+  for (const state of OBJECT_STATES) objects[state] = (a.objects[state] ?? 0) + (b.objects[state] ?? 0);
   const failures: Partial<Record<ErrorCode, { count: number; examples: readonly FailureExample[] }>> = {
     ...a.failures,
   };
@@ -233,12 +248,14 @@ export function finalState({
   digest,
   rowsAgree,
 }: FinalStateInput): FinalRunState {
-  const { ingested, failed, unknown, deferred } = digest.objects;
+  const { failed, changed, unknown } = digest.objects;
   if (givenUp) return 'failed';
-  if (planFailed && ingested + failed + unknown + deferred === 0) return 'failed';
+  const isAnyBegun = OBJECT_STATES.some((state) => state !== 'notStarted' && digest.objects[state] > 0);
+  if (planFailed && !isAnyBegun) return 'failed';
   if (cancelled) return 'cancelled';
   if (stoppedOnError) return 'stopped';
-  if (rowsAgree === false || digest.repostedUnproven.length > 0) return 'completedWithDiscrepancy';
+  if (rowsAgree === false || changed > 0 || digest.repostedUnproven.length > 0)
+    return 'completedWithDiscrepancy';
   if (planFailed || failed > 0 || unknown > 0) return 'completedWithFailures';
   return 'completed';
 }

@@ -7,6 +7,8 @@ export interface PlannedObject {
   readonly version: string;
   readonly sizeBytes: number;
   readonly reason: LoadReason;
+  /** Of objects that are posted once more in one run: the `attemptSeq` of the attempt that failed. */
+  readonly failedSeq?: number;
 }
 
 /** What one ingest activity handles. */
@@ -39,14 +41,22 @@ export interface LayoutRule {
  * every lane to have work.
  */
 export function layOutShards(objects: readonly PlannedObject[], rule: LayoutRule): readonly Shard[] {
-  const sorted = objects
+  const size = unitSize(objects.length, rule);
+  const units = chunk(byPartition(objects), size);
+  const unitsOfALane = clamp(Math.floor(rule.maxInFlight / rule.lanes / size), 1, UNITS_PER_SHARD);
+  return divide(units, Math.max(Math.ceil(units.length / unitsOfALane), Math.min(units.length, rule.lanes)));
+}
+
+/** Lays objects of one shard that are posted once more out as a shard. */
+export function layOutRetry(objects: readonly PlannedObject[], rule: LayoutRule): Shard {
+  return chunk(byPartition(objects), unitSize(objects.length, rule));
+}
+
+function byPartition(objects: readonly PlannedObject[]): PlannedObject[] {
+  return objects
     .map((object) => ({ object, partition: partitionOf(object.key) }))
     .sort((a, b) => a.partition - b.partition)
     .map(({ object }) => object);
-  const size = unitSize(objects.length, rule);
-  const units = chunk(sorted, size);
-  const unitsOfALane = clamp(Math.floor(rule.maxInFlight / rule.lanes / size), 1, UNITS_PER_SHARD);
-  return divide(units, Math.max(Math.ceil(units.length / unitsOfALane), Math.min(units.length, rule.lanes)));
 }
 
 function unitSize(objectCount: number, rule: LayoutRule): number {

@@ -181,8 +181,14 @@ export const ERROR_KINDS = {
   objectGone: user(404, 'The object was deleted before it was loaded', 'Nothing, or upload it again.'),
   objectChanged: user(
     409,
-    'The object was overwritten before the fate of its earlier version was known',
-    'Nothing: the next run finds the new version. Upload to new keys where each version counts.',
+    'The object was overwritten while it was loaded, or before the fate of its earlier version was known',
+    'The rows may be those of either version; look at them by the key. Upload to new keys where each version counts.',
+  ),
+  objectReplaced: system(
+    false,
+    409,
+    'The object was deleted and uploaded again before it was loaded',
+    'Nothing: it is tried once more in the same run, and then by the next one.',
   ),
   objectAccessDenied: user(
     403,

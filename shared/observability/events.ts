@@ -69,6 +69,21 @@ export const events = {
       message: error.message,
     });
   },
+  /** Whether these objects were rewritten while they were loaded is not known. */
+  keysNotLookedAtAgain: (
+    logger: Logger,
+    input: RunFields & { readonly shard: string; readonly error: LoaderError },
+  ) => {
+    const { runId, epoch, shard, error } = input;
+    logger.log('warn', 'keys could not be looked at again', {
+      event: 'keysNotLookedAtAgain',
+      runId,
+      epoch,
+      shard,
+      code: error.code,
+      message: error.message,
+    });
+  },
   runSilent: (logger: Logger, { runId, epoch, silentSince }: RunFields & { readonly silentSince: string }) =>
     logger.log('warn', 'run stands still', { event: 'runSilent', runId, epoch, silentSince }),
   runTakenOver: (logger: Logger, { runId, epoch }: RunFields) =>

@@ -5,18 +5,14 @@ import { rawSizeOf } from '../domain/raw-size.ts';
 import { CUT_SHORT, type RunView, type Stored } from '../domain/run-record.ts';
 import type { PlannedObject } from '../domain/shard-layout.ts';
 import { sourceIdOf } from '../domain/source-id.ts';
-import { type ErrorCode, toLoaderError } from '../errors/loader-error.ts';
+import { toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
 import type { PostResult } from '../ports/ingestion.ts';
 import { allOf } from './bounded.ts';
 import type { Loader } from './loader.ts';
-import { change, pauseMs } from './part-commit.ts';
+import { change } from './part-commit.ts';
 import { settleRechecked, type ToPost, type UnitWork, withoutRewritten } from './recheck.ts';
 import { ledgerOf, policyOf, readSnapshot, readUnit } from './run-documents.ts';
-
-/** After so many definite refusals by every queue an object has failed; pauses 1 and 3 s. */
-const POST_ROUNDS = 3;
-const ROUND_PAUSE_MS = [1000, 3000];
 
 /** How old the knowledge of epoch and control may be when a group of objects is begun. */
 const CONTROL_AGE_MS = 1000;
@@ -132,11 +128,12 @@ async function ingestGroup(loader: Loader, work: UnitWork, group: readonly Plann
   if (known.length > 0 && (await readOrder(loader, work.input)) === 'stop') return;
   const open = await settleRechecked(loader, work, group, entries);
 
-  let round: readonly ToPost[] = open.flatMap((object) => {
+  const toPost = open.flatMap((object): ToPost[] => {
     const before = entries.get(object.key) ?? null;
     const decision = decidePost(before?.value ?? null, {
       runId: work.input.runId,
       reason: object.reason,
+      ...(object.failedSeq === undefined ? {} : { failedSeq: object.failedSeq }),
       version: object.version,
       now: loader.now(),
       downloadGraceMs: loader.timing.downloadGraceMs,
@@ -145,37 +142,13 @@ async function ingestGroup(loader: Loader, work: UnitWork, group: readonly Plann
     if (decision.post === 'no') return [];
     return [{ object, before, unproven: decision.post === 'again' && !decision.provenNotIngested }];
   });
-
-  round = await withoutRewritten(loader, work, round);
-  for (let attempt = 0; round.length > 0; attempt += 1) {
-    const refused = await postRound(loader, work, round);
-    if (refused.length === 0) return;
-    if (attempt + 1 === POST_ROUNDS) {
-      await recordRefused(loader, work, refused);
-      return;
-    }
-    await new Promise((resolve) => setTimeout(resolve, pauseMs(loader, ROUND_PAUSE_MS[attempt]!)));
-    round = refused.map(({ object, stored }) => ({
-      object,
-      before: stored,
-      unproven: stored.value.repostedUnproven,
-    }));
-  }
+  await postGroup(loader, work, await withoutRewritten(loader, work, toPost));
 }
 
-interface Refused {
-  readonly object: PlannedObject;
-  readonly stored: Stored<LedgerEntry>;
-  readonly message: string;
-}
-
-/** Intents, then posts, then what became of them. Returns the objects whose message is certainly in no queue. */
-async function postRound(
-  loader: Loader,
-  work: UnitWork,
-  round: readonly ToPost[],
-): Promise<readonly Refused[]> {
-  const attempts = await allOf(round, round.length, ({ object, before, unproven }) =>
+/** Intents, then posts, then what became of them. What every queue refused has failed; the run posts it once more, later. */
+async function postGroup(loader: Loader, work: UnitWork, group: readonly ToPost[]): Promise<void> {
+  if (group.length === 0) return;
+  const attempts = await allOf(group, group.length, ({ object, before, unproven }) =>
     prepare(loader, work, object, before, unproven),
   );
   const etags = await loader.ledger.write(
@@ -189,18 +162,28 @@ async function postRound(
   const results = await allOf(mine, mine.length, ({ attempt }) => post(work, attempt));
 
   tellAmbiguous(loader, work, mine, results);
-  const accepted = mine.filter((_, index) => results[index]!.result === 'accepted');
-  const queuedAt = loader.now().toISOString();
+  const now = loader.now().toISOString();
   await loader.ledger.write(
     work.ledger,
-    accepted.map(({ attempt, etag }) => ({ entry: { ...attempt.entry, state: 'queued', queuedAt }, etag })),
+    mine.flatMap(({ attempt, etag }, index) => {
+      const entry = entryAfterPost(attempt.entry, results[index]!, now);
+      return entry === null ? [] : [{ entry, etag }];
+    }),
   );
-  return mine.flatMap(({ attempt, etag }, index) => {
-    const result = results[index]!;
-    return result.result === 'refused'
-      ? [{ object: attempt.object, stored: { value: attempt.entry, etag }, message: result.message }]
-      : [];
-  });
+}
+
+/** `null`: it stays an intent, for the message may be in. */
+function entryAfterPost(entry: LedgerEntry, result: PostResult, now: string): LedgerEntry | null {
+  switch (result.result) {
+    case 'accepted':
+      return { ...entry, state: 'queued', queuedAt: now };
+    case 'refused': {
+      const errorMessage = result.message.slice(0, 500);
+      return { ...entry, state: 'failed', settledAt: now, errorCode: 'queueRefused', errorMessage };
+    }
+    case 'ambiguous':
+      return null;
+  }
 }
 
 /** One line for a group, with the first of its objects: what cuts one post off mostly cuts its neighbours off, too. */
@@ -284,20 +267,4 @@ function post({ ingestion, snapshot }: UnitWork, { object, url, entry }: Attempt
     ignoreFirstRecord: format.ignoreFirstRecord,
     tags: [snapshot.tag],
   });
-}
-
-async function recordRefused(
-  loader: Loader,
-  { ledger }: UnitWork,
-  refused: readonly Refused[],
-): Promise<void> {
-  const settledAt = loader.now().toISOString();
-  const errorCode: ErrorCode = 'queueRefused';
-  await loader.ledger.write(
-    ledger,
-    refused.map(({ stored, message }) => ({
-      entry: { ...stored.value, state: 'failed', settledAt, errorCode, errorMessage: message.slice(0, 500) },
-      etag: stored.etag,
-    })),
-  );
 }

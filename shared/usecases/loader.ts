@@ -23,6 +23,8 @@ export interface Loader {
   readonly now: () => Date;
   /** Four characters that tell the runs of one second apart. */
   readonly randomSuffix: () => string;
+  /** 0 inclusive to 1 exclusive; spreads pauses. */
+  readonly random: () => number;
   /** When this process began: a host that was away gives its own instances time to go on before it takes a run over. */
   readonly startedAt: Date;
   /** @throws {LoaderError} `credentialsNotFound`. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import type { PlanPageInput, PlanPageOutput } from '../contracts/durable.ts';
-import type { PartRow, RunView, ShardRow } from '../domain/run-record.ts';
+import { newShard, type PartRow, type RunView } from '../domain/run-record.ts';
 import { addPlanTotals } from '../domain/run-summary.ts';
 import { layOutShards } from '../domain/shard-layout.ts';
 import { toLoaderError } from '../errors/loader-error.ts';
@@ -220,29 +220,6 @@ async function handOver(
     );
     if (answer !== 'more') return answer ?? { answer: { kind: 'stop' }, isIn: false };
   }
-}
-
-function newShard({ shard, units, objects, bytes, manifest }: PlannedShard, epoch: number): ShardRow {
-  return {
-    row: 'shard',
-    shard,
-    state: 'planned',
-    units,
-    objects,
-    bytes,
-    manifest,
-    heldBy: null,
-    epoch,
-    turn: 0,
-    attempt: 0,
-    postedAt: null,
-    lookAt: null,
-    looks: 0,
-    code: null,
-    settledObjects: 0,
-    settledBytes: 0,
-    unsettledObjects: 0,
-  };
 }
 
 /** However planning ends, it is written down: the lanes stop by it, and the summary tells it. */

@@ -174,12 +174,16 @@ type ManifestLine = readonly [
   version: string,
   sizeBytes: number,
   reason: PlannedObject['reason'],
+  failedSeq?: number,
 ];
 
 export function serializeManifest(shard: Shard): string {
   const bodies = shard.map((unit) =>
     unit
-      .map(({ key, version, sizeBytes, reason }) => `${JSON.stringify([key, version, sizeBytes, reason])}\n`)
+      .map(({ key, version, sizeBytes, reason, failedSeq }) => {
+        const line = [key, version, sizeBytes, reason] as const;
+        return `${JSON.stringify(failedSeq === undefined ? line : [...line, failedSeq])}\n`;
+      })
       .join(''),
   );
   let offset = 0;
@@ -226,11 +230,12 @@ export async function readManifest(
 }
 
 function parseLines(text: string): readonly PlannedObject[] {
-  return readNdjson<ManifestLine>(text).map(([key, version, sizeBytes, reason]) => ({
+  return readNdjson<ManifestLine>(text).map(([key, version, sizeBytes, reason, failedSeq]) => ({
     key,
     version,
     sizeBytes,
     reason,
+    ...(failedSeq === undefined ? {} : { failedSeq }),
   }));
 }
 

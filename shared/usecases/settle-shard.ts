@@ -1,38 +1,18 @@
 import type { SettleShardInput, SettleShardOutput } from '../contracts/durable.ts';
-import { fenceOf, isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
-import { outcomeOf, type ShardItem } from '../domain/object-outcome.ts';
-import { isOnErrorReached } from '../domain/on-error.ts';
-import {
-  type ControlRow,
-  isCutShort,
-  type PartRow,
-  type ShardRow,
-  type Stored,
-} from '../domain/run-record.ts';
-import {
-  addDigests,
-  digestOutcomes,
-  EMPTY_DIGEST,
-  type ObjectOutcome,
-  type OutcomeDigest,
-} from '../domain/run-summary.ts';
+import type { LedgerEntry } from '../domain/ledger-entry.ts';
+import type { ShardItem } from '../domain/object-outcome.ts';
+import { isCutShort, type ShardRow, type Stored } from '../domain/run-record.ts';
+import { addDigests, EMPTY_DIGEST } from '../domain/run-summary.ts';
 import { nextLookAt } from '../domain/settle-timing.ts';
-import { ERROR_KINDS, type ErrorCode, LoaderError, toLoaderError } from '../errors/loader-error.ts';
+import { ERROR_KINDS, LoaderError, toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
 import type { Ingestion } from '../ports/ingestion.ts';
 import type { LedgerName } from '../ports/ledger.ts';
-import type { RunWrite } from '../ports/run-store.ts';
+import { closeShard, stopOnError } from './close-shard.ts';
 import type { Loader } from './loader.ts';
 import { change, decideAsPart } from './part-commit.ts';
-import {
-  ledgerOf,
-  pendingListOf,
-  type RunSnapshot,
-  readFacts,
-  readManifest,
-  readSnapshot,
-  writeOutcomes,
-} from './run-documents.ts';
+import { withPresentVersions } from './rewritten-keys.ts';
+import { ledgerOf, type RunSnapshot, readFacts, readManifest, readSnapshot } from './run-documents.ts';
 import { digestOfRun } from './run-totals.ts';
 import { settleEntry } from './settle-entry.ts';
 
@@ -87,7 +67,7 @@ async function passOver(
 
   const snapshot = await readSnapshot(loader, runId);
   const ledger = ledgerOf(snapshot);
-  const closing = { snapshot, row, control: view.control.value };
+  const closing = { snapshot, row, control: view.control.value, isForGood };
   const items = await readItems(loader, ledger, row);
   if (items === null) {
     if (!isGivenUp) throw new LoaderError('stateUnavailable', `The manifest ${row.manifest} is not there`);
@@ -109,7 +89,8 @@ async function passOver(
     await lookAgain(loader, input, snapshot, settled);
     return { ok: true, settled: false };
   }
-  await closeShard(loader, input, { ...closing, items: settled });
+  const looked = await withPresentVersions(loader, input, { snapshot, items: settled, isLastLook });
+  await closeShard(loader, input, { ...closing, items: looked });
   return { ok: true, settled: true };
 }
 
@@ -277,110 +258,4 @@ async function lookLater(loader: Loader, { runId, epoch, settler, shard }: Settl
   } catch {
     // The state storage is away too: the settler holds the shard and gets it again with its next turn.
   }
-}
-
-interface Closing {
-  readonly snapshot: RunSnapshot;
-  readonly row: ShardRow;
-  /** `null` when the shard's manifest is gone: its objects are only counted. */
-  readonly items: readonly ShardItem[] | null;
-  readonly control: ControlRow;
-}
-
-/** Writes the outcomes, then moves the shard out of the live part of the run together with the settler's progress. */
-async function closeShard(
-  loader: Loader,
-  { runId, epoch, settler, shard }: SettleShardInput,
-  { snapshot, row, items, control }: Closing,
-): Promise<void> {
-  const digest =
-    items === null
-      ? { ...EMPTY_DIGEST, objects: { ...EMPTY_DIGEST.objects, unknown: row.objects } }
-      : await accountFor(loader, snapshot, row, items, control);
-  await decideAsPart(loader, { runId, epoch, part: `settler-${settler}` }, ({ view, me }) => {
-    const stored = view.shards.find(({ value }) => value.shard === shard);
-    if (stored === undefined) return { answer: null, me: {} };
-    const progress: PartRow['progress'] = { ...me.progress, digest: addDigests(me.progress.digest, digest) };
-    const settled = change(stored, {
-      state: 'settled',
-      heldBy: null,
-      settledObjects: stored.value.objects,
-      settledBytes: stored.value.bytes,
-      unsettledObjects: digest.objects.unknown + digest.objects.deferred,
-    });
-    const seen = addDigests(digestOfRun(view), digest);
-    return {
-      answer: null,
-      me: { progress, holds: null },
-      writes: [settled, ...stopOnError(loader, view.control, snapshot, seen)],
-    };
-  });
-}
-
-/** Writes down how each object of a shard ended, once. */
-async function accountFor(
-  loader: Loader,
-  snapshot: RunSnapshot,
-  { shard, code }: ShardRow,
-  items: readonly ShardItem[],
-  { stop }: ControlRow,
-): Promise<OutcomeDigest> {
-  const { runId } = snapshot.request;
-  const { downloadGraceMs } = loader.timing;
-  const fences = new Map(
-    items.map(({ object, stored }) => [
-      object.key,
-      stored === null ? null : (fenceOf(stored.value, downloadGraceMs)?.toISOString() ?? null),
-    ]),
-  );
-  const outcomes = await writeOutcomes(
-    loader,
-    runId,
-    shard,
-    items.map((item) => outcomeOf(item, { runId, code, stop, now: loader.now(), downloadGraceMs })),
-  );
-  await lookAtKeysAgain(loader, snapshot, items, outcomes);
-  return digestOutcomes(outcomes, (key) => fences.get(key) ?? null);
-}
-
-/** How objects ended that the run has not loaded although nothing is wrong with them. */
-const NOT_BEGUN: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['notPosted', 'queueRefused', 'urlExpired']);
-
-/**
- * Puts keys back before the load's next events run, which finds out what they need:
- * - announced objects that this run did not begin, for their events are used up;
- * - objects that were open when an event for them came, now that their fate is known: there may be a newer version.
- */
-async function lookAtKeysAgain(
-  loader: Loader,
-  snapshot: RunSnapshot,
-  items: readonly ShardItem[],
-  outcomes: readonly ObjectOutcome[],
-): Promise<void> {
-  const { request, definition } = snapshot;
-  if (!definition.events) return;
-  const settledNow = items
-    .filter(
-      ({ object, stored }) =>
-        object.reason === 'recheck' && stored !== null && !isUnsettled(stored.value.state),
-    )
-    .map(({ object }) => object.key);
-  const notBegun =
-    request.trigger !== 'events'
-      ? []
-      : outcomes
-          .filter(({ state, code }) => state === 'notStarted' || (code !== null && NOT_BEGUN.has(code)))
-          .map(({ key }) => key);
-  const keys = [...settledNow, ...notBegun];
-  if (keys.length > 0) await loader.loads.addPending(pendingListOf(snapshot), keys);
-}
-
-function stopOnError(
-  loader: Loader,
-  control: Stored<ControlRow>,
-  { definition }: RunSnapshot,
-  digest: OutcomeDigest,
-): readonly RunWrite[] {
-  if (control.value.stop !== null || !isOnErrorReached(definition.onError, digest.objects)) return [];
-  return [change(control, { stop: 'onError', stopAt: loader.now().toISOString() })];
 }

@@ -1,17 +1,20 @@
 import type { TakePostedInput, TakePostedOutput } from '../contracts/durable.ts';
-import { chooseForSettler } from '../domain/run-record.ts';
+import { chooseForSettler, type ShardRow } from '../domain/run-record.ts';
+import type { RunWrite } from '../ports/run-store.ts';
 import type { Loader } from './loader.ts';
-import { change, decideAsPart, pauseMs, SUSPENDED_PAUSE_MS } from './part-commit.ts';
+import { decideAsPart, pauseMs, SUSPENDED_PAUSE_MS } from './part-commit.ts';
+import { claimedShard, recordTurn } from './shard-turn.ts';
 
 /** Pause of a settler as long as nothing is posted. */
 const IDLE_PAUSE_MS = 2000;
 
 /**
- * Gives a settler the posted shard that is due soonest. Asked again for the same turn, it gives the same shard.
+ * Gives a settler the shard that is due soonest: a posted one to look at, or one whose objects are posted once more.
+ * Asked again for the same turn, it gives the same shard.
  * A settler that only waits asks again within a minute: that is its sign of life.
  */
 export async function takePosted(loader: Loader, input: TakePostedInput): Promise<TakePostedOutput> {
-  const { runId, epoch, settler, turn } = input;
+  const { runId, epoch, settler, turn, finished = null } = input;
   const part = `settler-${settler}`;
   const answer = await decideAsPart<TakePostedOutput>(
     loader,
@@ -24,35 +27,36 @@ export async function takePosted(loader: Loader, input: TakePostedInput): Promis
         const held = view.shards.find(
           ({ value }) => value.shard === me.holds && value.heldBy === part && value.epoch === epoch,
         );
-        if (held !== undefined) return { answer: { kind: 'settle', shard: held.value.shard }, me: null };
+        if (held !== undefined) return { answer: answerFor(held.value), me: null };
       }
+      const { view: after, done } = recordTurn(loader, view, part, finished);
+      const writes: RunWrite[] = done === null ? [] : [{ value: done.after.value, etag: done.before.etag }];
       const now = loader.now();
-      const choice = chooseForSettler(view, part, now);
+      const choice = chooseForSettler(after, part, now);
       switch (choice.choice) {
         case 'stop':
-          return { answer: { kind: 'stop' }, me: { turn, holds: null, endedAt: now.toISOString() } };
+          return { answer: { kind: 'stop' }, me: { turn, holds: null, endedAt: now.toISOString() }, writes };
         case 'wait': {
           const idleMs = view.control.value.suspendedAt === null ? IDLE_PAUSE_MS : SUSPENDED_PAUSE_MS;
           const untilMs =
             choice.until === null ? pauseMs(loader, idleMs) : choice.until.getTime() - now.getTime();
           const waitMs = Math.max(20, Math.min(untilMs, loader.timing.longestTimerMs));
-          return { answer: { kind: 'wait', waitMs }, me: { turn, holds: null } };
+          return { answer: { kind: 'wait', waitMs }, me: { turn, holds: null }, writes };
         }
-        case 'settle': {
-          const { shard } = choice;
-          const postedAt = shard.value.postedAt ?? now.toISOString();
+        case 'settle':
+        case 'load': {
+          const { value, etag } = choice.shard;
+          const held =
+            choice.choice === 'load'
+              ? claimedShard(value, { part, epoch, turn })
+              : heldForSettling(value, { part, epoch, turn, now });
           return {
-            answer: { kind: 'settle', shard: shard.value.shard },
-            me: { turn, holds: shard.value.shard },
+            answer: answerFor(held),
+            me: { turn, holds: held.shard },
+            // The shard of the last turn may be handed out again at once: one write per row.
             writes: [
-              change(shard, {
-                state: 'posted',
-                heldBy: part,
-                epoch,
-                turn,
-                postedAt,
-                lookAt: shard.value.lookAt ?? postedAt,
-              }),
+              ...writes.filter((write) => (write.value as ShardRow).shard !== held.shard),
+              { value: held, etag },
             ],
           };
         }
@@ -60,4 +64,22 @@ export async function takePosted(loader: Loader, input: TakePostedInput): Promis
     },
   );
   return answer ?? { kind: 'stop' };
+}
+
+/** A retry shard that the settler holds is worked through until it counts as posted. */
+function answerFor({ shard, state, units, attempt }: ShardRow): TakePostedOutput {
+  return state === 'claimed' ? { kind: 'load', shard, units, attempt } : { kind: 'settle', shard };
+}
+
+function heldForSettling(
+  shard: ShardRow,
+  {
+    part,
+    epoch,
+    turn,
+    now,
+  }: { readonly part: string; readonly epoch: number; readonly turn: number; readonly now: Date },
+): ShardRow {
+  const postedAt = shard.postedAt ?? now.toISOString();
+  return { ...shard, state: 'posted', heldBy: part, epoch, turn, postedAt, lookAt: shard.lookAt ?? postedAt };
 }

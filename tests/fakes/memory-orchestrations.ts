@@ -114,21 +114,29 @@ export async function drive(
       finished = null;
       if (answer.kind === 'stop') return null;
       if (answer.kind === 'wait') return answer.waitMs;
-      const { shard, units } = answer;
-      const outputs = await Promise.all(
-        Array.from({ length: units }, (_, unit) => call(() => ingestUnit(loader, { ...ref, shard, unit }))),
-      );
-      finished = finishedShard(shard, outputs);
+      finished = await load(answer);
       return 0;
     };
   };
+  const load = async ({ shard, units }: { readonly shard: string; readonly units: number }) => {
+    const outputs = await Promise.all(
+      Array.from({ length: units }, (_, unit) => call(() => ingestUnit(loader, { ...ref, shard, unit }))),
+    );
+    return finishedShard(shard, outputs);
+  };
   const settler = (number: number) => {
     let turn = 0;
+    let finished: FinishedShard | null = null;
     return async () => {
-      const answer = await call(() => takePosted(loader, { ...ref, settler: number, turn }));
+      const answer = await call(() => takePosted(loader, { ...ref, settler: number, turn, finished }));
       turn += 1;
+      finished = null;
       if (answer.kind === 'stop') return null;
       if (answer.kind === 'wait') return answer.waitMs;
+      if (answer.kind === 'load') {
+        finished = await load(answer);
+        return 0;
+      }
       await call(() => settleShard(loader, { ...ref, settler: number, shard: answer.shard }));
       return 0;
     };

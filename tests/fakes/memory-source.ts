@@ -29,6 +29,8 @@ type Method = 'listPage' | 'head' | 'presignGet';
 export interface MemorySource extends Source {
   put(object: MemoryObject): S3Object;
   remove(key: string): void;
+  /** What stands under the key, seen without a request. */
+  present(key: string): S3Object | null;
   /** The next `times` calls of the method throw the error. */
   failNext(method: Method, error: LoaderError, times?: number): void;
   /** Every URL that was signed, in order. */
@@ -86,6 +88,7 @@ export function createMemorySource(options: MemorySourceOptions = {}): MemorySou
       objects.delete(key);
       sorted = null;
     },
+    present: (key) => objects.get(key) ?? null,
     failNext(method, error, times = 1) {
       for (let index = 0; index < times; index += 1) failures[method].push(error);
     },

@@ -43,6 +43,21 @@ test(
   TIMEOUT_MS,
 );
 
+test.each<Activity>(['ingestUnit', 'settleShard', 'takePosted'])(
+  '%s of a run that posts once more what was refused',
+  (activity) =>
+    expectNoViolation(
+      twinOf(activity, {
+        posts: ['accepted', 'refused'],
+        deaths: activity === 'takePosted' ? 1 : 0,
+        words: ['reports success'],
+        withNextRun: false,
+        learnsFacts: false,
+      }),
+    ),
+  TIMEOUT_MS,
+);
+
 test.each<Activity>(['ingestUnit', 'settleShard'])(
   '%s lives on through the end of its run and the whole next run',
   (activity) =>

@@ -41,7 +41,7 @@ const TIMEOUT_MS = 120_000;
 describe('two executions of one activity at the same time', () => {
   test(
     'ingestUnit: one message at most, however posts end and whichever dies',
-    () => expectNoViolation(twoIngestUnits(ALL_POSTS, 1), 20_000),
+    () => expectNoViolation(twoIngestUnits(ALL_POSTS, 1), 3000),
     TIMEOUT_MS,
   );
 

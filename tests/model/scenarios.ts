@@ -164,6 +164,8 @@ export function takenOverDuring(activity: Activity, posts: Endings, deaths: numb
     async begin(stage) {
       const { world, loader } = stage;
       const ref = await startFirst(stage);
+      // The planner's first steps, before its first page, would only multiply the orders in which nothing meets.
+      if (activity === 'planPage') await learnFacts(stage, ref);
       stage.spawn('old epoch', { epoch: 1, isStepwise: false }, (play) =>
         runInstance(stage, play, ref, { words: ['reports success'], endsAt: activity }),
       );

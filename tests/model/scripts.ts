@@ -1,4 +1,5 @@
-import type { RunRef } from '../../shared/contracts/durable.ts';
+import { finishedShard } from '../../functions/orchestrators/load-shard.ts';
+import type { FinishedShard, IngestUnitOutput, RunRef } from '../../shared/contracts/durable.ts';
 import { finishRun } from '../../shared/usecases/finish-run.ts';
 import { ingestUnit } from '../../shared/usecases/ingest-unit.ts';
 import { planPage } from '../../shared/usecases/plan-page.ts';
@@ -26,7 +27,7 @@ export function resourcesOf(activity: Activity, { runId }: RunRef): readonly str
     case 'ingestUnit':
       return [rows, documents, 'source', 'ledger', 'ingestion'];
     case 'settleShard':
-      return [rows, documents, 'ledger', 'ingestion', 'loads'];
+      return [rows, documents, 'source', 'ledger', 'ingestion', 'loads'];
     case 'finishRun':
       return [rows, documents, 'ledger', 'ingestion', 'loads'];
   }
@@ -100,7 +101,7 @@ async function runPlanner(ref: RunRef, act: Act): Promise<void> {
 }
 
 async function runLane(stage: Stage, play: Play, ref: RunRef, act: Act): Promise<void> {
-  let finished = null;
+  let finished: FinishedShard | null = null;
   for (let turn = 0; turn < MOST_TURNS; turn += 1) {
     const input = { ...ref, lane: 0, turn, finished };
     const answer = await act('takeShard', async ({ loader }) => {
@@ -114,12 +115,19 @@ async function runLane(stage: Stage, play: Play, ref: RunRef, act: Act): Promise
       await wait(stage, play, answer.waitMs);
       continue;
     }
-    const { shard, units } = answer;
-    for (let unit = 0; unit < units; unit += 1) {
-      const done = await act('ingestUnit', ({ loader }) => ingestUnit(loader, { ...ref, shard, unit }));
-      if (!done.ok || finished === null) finished = { shard, ok: done.ok, code: done.ok ? null : done.code };
-    }
+    finished = await loadShard(ref, act, answer);
   }
+}
+
+async function loadShard(
+  ref: RunRef,
+  act: Act,
+  { shard, units }: { readonly shard: string; readonly units: number },
+): Promise<FinishedShard> {
+  const outputs: IngestUnitOutput[] = [];
+  for (let unit = 0; unit < units; unit += 1)
+    outputs.push(await act('ingestUnit', ({ loader }) => ingestUnit(loader, { ...ref, shard, unit })));
+  return finishedShard(shard, outputs);
 }
 
 async function runSettler(
@@ -130,13 +138,19 @@ async function runSettler(
   act: Act,
 ): Promise<void> {
   const heard = new Set<string>();
+  let finished: FinishedShard | null = null;
   for (let turn = 0; turn < MOST_TURNS; turn += 1) {
-    const input = { ...ref, settler: 0, turn };
+    const input = { ...ref, settler: 0, turn, finished };
     const answer = await act('takePosted', ({ loader }) => takePosted(loader, input));
+    finished = null;
     if (answer.kind === 'stop') return;
     if (answer.kind === 'wait') {
       await hear(stage, play, words, heard);
       await wait(stage, play, answer.waitMs);
+      continue;
+    }
+    if (answer.kind === 'load') {
+      finished = await loadShard(ref, act, answer);
       continue;
     }
     const { shard } = answer;

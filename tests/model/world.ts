@@ -31,6 +31,8 @@ export interface Message {
   hasArrived: boolean;
   /** ADX has loaded the object by it. */
   hasRows: boolean;
+  /** The version that the key held when ADX read it; `null` before. */
+  loadedVersion: string | null;
   /** ADX's last word on it. */
   report: 'Succeeded' | 'Failed' | null;
 }
@@ -109,6 +111,7 @@ export function createWorld(): World {
       expiresAt: Number(url.searchParams.get('until')),
       hasArrived,
       hasRows: false,
+      loadedVersion: null,
       report: null,
     });
     return result;
@@ -148,7 +151,10 @@ export function createWorld(): World {
       messages.push({ ...messages.find((message) => message.sourceId === sourceId)! });
     },
     load(message) {
-      if (clock.now().getTime() < message.expiresAt) message.hasRows = true;
+      const present = source.present(message.key);
+      if (present === null || clock.now().getTime() >= message.expiresAt) return;
+      message.hasRows = true;
+      message.loadedVersion = present.version;
     },
     report(message, status) {
       message.report = status;

@@ -157,17 +157,38 @@ describe('orchestrators replay to the same actions', () => {
 
   test('settler', () => {
     const settle = fc.record({ kind: fc.constant('settle'), shard: fc.constant('0000-001') });
+    const load = fc.record({
+      kind: fc.constant('load'),
+      shard: fc.constant('0000-001r1'),
+      units: fc.constant(2),
+      attempt: fc.constant(1),
+    });
     const answer = fc.oneof(
       { weight: 6, arbitrary: settle },
+      { weight: 3, arbitrary: load },
       { weight: 3, arbitrary: wait },
       { weight: 1, arbitrary: stop },
     );
     fc.assert(
       fc.property(
         answersOf(answer),
-        (answers) => void expectDeterministic(settler, { ...ref, settler: 0, turn: 0 }, answers),
+        (answers) =>
+          void expectDeterministic(settler, { ...ref, settler: 0, turn: 0, finished: null }, answers),
       ),
     );
+  });
+
+  test('settler tells its next turn how a retry shard fared, also as a new instance', () => {
+    const finished = { shard: '0000-001r1', ok: true, code: null };
+    const load = { kind: 'load', shard: '0000-001r1', units: 2, attempt: 1 };
+    const input = { ...ref, settler: 0, turn: TURNS_PER_EXECUTION };
+    const at = START;
+    // A history of a version that knew no retry shards has no `finished`.
+    const answers = [load, finished].map((value) => ({ value, fails: false, at }));
+    expect(expectDeterministic(settler, input, answers).slice(1, 3)).toMatchObject([
+      { kind: 'subOrchestration', instanceId: expect.stringMatching(/-s0000-001b1$/) },
+      { kind: 'activity', name: 'takePosted', input: { finished } },
+    ]);
   });
 
   test('load-shard', () => {

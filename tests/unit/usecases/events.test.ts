@@ -35,7 +35,7 @@ test('an announced object that could not be posted is loaded by a later run', as
 });
 
 test('an announced object that every queue refused is loaded by a later run', async () => {
-  await putLoad(test_.loader, 'flights', definitionOf({ events: true }));
+  await putLoad(test_.loader, 'flights', definitionOf({ events: true, retry: { attempts: 3 } }));
   test_.source.put({ key: 'in/1' });
   await announce('in/1');
   test_.ingestion.endPosts((_, attempt) => (attempt < 3 ? 'refused' : 'accepted'));

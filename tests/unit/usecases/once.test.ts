@@ -161,22 +161,24 @@ test('an object that was gone is loaded when it is uploaded again, also with the
   await putLoad(test_.loader, 'flights', definitionOf());
   test_.source.put({ key: 'in/1', version: 'e:same' });
   const first = await runLoad(test_, orchestrations, {
-    whenIdle: () =>
-      void test_.ingestion.settleAll({
+    whenIdle: () => {
+      test_.source.remove('in/1');
+      test_.ingestion.settleAll({
         status: 'Failed',
         errorCode: 'Download_SourceNotFound',
         failureStatus: 'Permanent',
-      }),
+      });
+    },
   });
+  expect(first).toMatchObject({ state: 'completed', objects: { gone: 1 } });
   expect(first.failures).toHaveProperty('objectGone');
-  test_.source.remove('in/1');
   await runLoad(test_, orchestrations);
   test_.source.put({ key: 'in/1', version: 'e:same' });
   expect(await runLoad(test_, orchestrations)).toMatchObject({ objects: { ingested: 1 } });
 });
 
 test('an object whose URL expired before ADX read it is signed again by the next run', async () => {
-  await putLoad(test_.loader, 'flights', definitionOf());
+  await putLoad(test_.loader, 'flights', definitionOf({ retry: { attempts: 1 } }));
   test_.source.put({ key: 'in/1' });
   await runLoad(test_, orchestrations, SILENT);
   test_.clock.advance(7 * HOUR);

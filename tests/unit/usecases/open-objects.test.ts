@@ -218,7 +218,7 @@ test('a late success of the first message settles an object that was posted agai
 });
 
 test('an announced object whose URL expired with the credentials is signed again by a later run', async () => {
-  await putLoad(test_.loader, 'flights', definitionOf({ events: true }));
+  await putLoad(test_.loader, 'flights', definitionOf({ events: true, retry: { attempts: 1 } }));
   test_.source.put({ key: 'in/1' });
   await announce('in/1');
   const { presignGet } = test_.source;

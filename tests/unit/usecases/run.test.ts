@@ -161,17 +161,6 @@ describe('a run', () => {
     ]);
   });
 
-  test('tries a refused post again and gives up after three rounds', async () => {
-    putObjects(3);
-    test_.ingestion.endPosts((request) => (request.url.includes('00001') ? 'refused' : 'accepted'));
-    await putLoad(test_.loader, 'flights', definitionOf());
-    const summary = await run();
-    expect(summary).toMatchObject({ state: 'completedWithFailures', objects: { ingested: 2, failed: 1 } });
-    expect(summary.failures).toHaveProperty('queueRefused');
-    expect(test_.ingestion.attempts.filter(({ request }) => request.url.includes('00001'))).toHaveLength(3);
-    expect(new Set(test_.ingestion.attempts.map(({ request }) => request.sourceId)).size).toBe(5);
-  }, 20_000);
-
   test('loads 12,000 objects over several pages', async () => {
     putObjects(12_000);
     await putLoad(test_.loader, 'flights', definitionOf());

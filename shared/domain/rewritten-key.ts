@@ -1,0 +1,28 @@
+import type { LedgerEntry } from './ledger-entry.ts';
+import type { S3Object } from './s3-object.ts';
+
+/** S3 gives times in whole seconds. */
+const S3_RESOLUTION_MS = 1000;
+
+/** By how much the clocks of S3 and Azure may differ; both are kept within a second or so. */
+const CLOCK_DIFFERENCE_MS = 10_000;
+
+/**
+ * Which version's rows ADX has of an object that it reported as ingested, given what stands under the key now. A
+ * presigned URL of an unversioned bucket gives whatever the key holds when ADX reads it, between post and report.
+ *
+ * - `loaded`: those of the version that the loader meant.
+ * - `present`: those of the version that is there now; it was written before the message was posted.
+ * - `either`: nobody can tell.
+ */
+export function rowsOf(
+  { version, intentAt, settledAt }: Pick<LedgerEntry, 'version' | 'intentAt' | 'settledAt'>,
+  present: S3Object | null,
+): 'loaded' | 'present' | 'either' {
+  // Deleted by now: ADX had read it, and what it read was there when it was posted.
+  if (present === null || present.version === version) return 'loaded';
+  const written = Date.parse(present.lastModified);
+  if (written + S3_RESOLUTION_MS + CLOCK_DIFFERENCE_MS <= Date.parse(intentAt)) return 'present';
+  if (settledAt !== null && written > Date.parse(settledAt) + CLOCK_DIFFERENCE_MS) return 'loaded';
+  return 'either';
+}

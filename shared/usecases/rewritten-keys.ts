@@ -1,0 +1,105 @@
+import type { SettleShardInput } from '../contracts/durable.ts';
+import type { LedgerEntry } from '../domain/ledger-entry.ts';
+import type { ShardItem } from '../domain/object-outcome.ts';
+import { rowsOf } from '../domain/rewritten-key.ts';
+import type { Stored } from '../domain/run-record.ts';
+import { type S3Object, versionIdOf } from '../domain/s3-object.ts';
+import { ERROR_KINDS, toLoaderError } from '../errors/loader-error.ts';
+import { events } from '../observability/events.ts';
+import type { Loader } from './loader.ts';
+import { presentObjects } from './present-objects.ts';
+import { ledgerOf, type RunSnapshot } from './run-documents.ts';
+
+/**
+ * Looks once more at the keys of a shard that has come to its end, where it matters what they hold now:
+ * - an object that ADX has ingested may have been rewritten before ADX read it. The ledger then names the version whose
+ *   rows are in the table, or says that it may be either;
+ * - an object that ADX did not find may be there again.
+ */
+export async function withPresentVersions(
+  loader: Loader,
+  { runId, epoch, shard }: SettleShardInput,
+  {
+    snapshot,
+    items,
+    isLastLook,
+  }: {
+    readonly snapshot: RunSnapshot;
+    readonly items: readonly ShardItem[];
+    readonly isLastLook: boolean;
+  },
+): Promise<readonly ShardItem[]> {
+  const inQuestion = items.flatMap(({ stored }) =>
+    stored !== null && isInQuestion(stored.value, snapshot) ? [stored] : [],
+  );
+  if (inQuestion.length === 0) return items;
+  try {
+    const source = await loader.source(snapshot.definition.source);
+    const { prefix } = snapshot.definition.source;
+    const present = await presentObjects(
+      source,
+      prefix,
+      inQuestion.map(({ value }) => value.key),
+    );
+    return await correct(loader, snapshot, items, inQuestion, present);
+  } catch (thrown) {
+    const error = toLoaderError(thrown);
+    // What has been loaded is accounted for, also when nobody may look at the bucket any more.
+    if (!error.permanent && !isLastLook) throw error;
+    events.keysNotLookedAtAgain(loader.logger, { runId, epoch, shard, error });
+    return items;
+  }
+}
+
+function isInQuestion(
+  { runId, state, version, errorCode }: LedgerEntry,
+  { request, definition }: RunSnapshot,
+): boolean {
+  // A version id pins what ADX reads.
+  if (runId !== request.runId || versionIdOf(version) !== null) return false;
+  if (state === 'failed') return errorCode === 'objectGone';
+  return state === 'ingested' && errorCode === null && !definition.source.writtenOnce;
+}
+
+async function correct(
+  loader: Loader,
+  snapshot: RunSnapshot,
+  items: readonly ShardItem[],
+  inQuestion: readonly Stored<LedgerEntry>[],
+  present: ReadonlyMap<string, S3Object>,
+): Promise<readonly ShardItem[]> {
+  const writes = inQuestion.flatMap(({ value, etag }) => {
+    const entry = correctedEntry(value, present.get(value.key) ?? null);
+    return entry === null ? [] : [{ entry, etag }];
+  });
+  const etags = await loader.ledger.write(ledgerOf(snapshot), writes);
+  const corrected = new Map(
+    writes.flatMap(({ entry }, index) =>
+      etags[index] == null ? [] : [[entry.key, { value: entry, etag: etags[index] }] as const],
+    ),
+  );
+  return items.map((item) => ({ ...item, stored: corrected.get(item.object.key) ?? item.stored }));
+}
+
+function correctedEntry(entry: LedgerEntry, present: S3Object | null): LedgerEntry | null {
+  if (entry.state === 'failed') {
+    if (present === null) return null;
+    // It is there, so ADX can read it: as what it is now.
+    const { version, sizeBytes } = present;
+    return {
+      ...entry,
+      version,
+      sizeBytes,
+      errorCode: 'objectReplaced',
+      errorMessage: ERROR_KINDS.objectReplaced.title,
+    };
+  }
+  switch (rowsOf(entry, present)) {
+    case 'loaded':
+      return null;
+    case 'present':
+      return { ...entry, version: present!.version, sizeBytes: present!.sizeBytes };
+    case 'either':
+      return { ...entry, errorCode: 'objectChanged', errorMessage: ERROR_KINDS.objectChanged.title };
+  }
+}
