@@ -21,7 +21,7 @@ const args = process.argv.slice(2);
 const withFull = args.includes('--full');
 const folder = await mkdtemp(path.join(os.tmpdir(), 's3-adx-loader-test-'));
 const report = path.join(folder, 'report.json');
-if (withFull) console.error('npm run test:full takes about 5 minutes on 2 cores.');
+if (withFull) console.error('npm run test:full takes about 10 minutes on 2 cores.');
 
 const child = spawn(
   process.execPath,
