@@ -38,6 +38,7 @@ export function createBenchLoader({ state, source, timeScale }: BenchLoaderOptio
     now: () => new Date(),
     randomSuffix: () => randomBytes(2).toString('hex'),
     random: Math.random,
+    maxInFlightPerBucket: null,
     startedAt: new Date(),
     source,
     ingestion: async () => ingestion,

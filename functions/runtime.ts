@@ -59,6 +59,7 @@ async function build(logger: Logger): Promise<Omit<Loader, 'logger'>> {
     timing: settings.timing,
     timeScale: settings.timeScale,
     takeoverAfterMs: settings.takeoverAfterMs,
+    maxInFlightPerBucket: settings.maxInFlightPerBucket,
     documents: state.documents,
     ledger: state.ledger,
     runs: state.runs,

@@ -28,6 +28,7 @@ meets a cold start of Durable; billed all the time. 0: an idle app costs next to
 @description('Settings of the loader, as docs/REFERENCE.md has them; left out: the default of the app.')
 @sealed()
 type loaderSettings = {
+  LOADER_MAX_IN_FLIGHT_PER_BUCKET: string?
   LOADER_URL_LIFETIME: string?
   LOADER_DOWNLOAD_GRACE: string?
   LOADER_SETTLE_DEADLINE: string?

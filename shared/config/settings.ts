@@ -34,6 +34,8 @@ export interface Settings {
   readonly timeScale: number;
   /** From one sight of a silent run to the one that takes it over. */
   readonly takeoverAfterMs: number;
+  /** Objects of one bucket that all runs together may have in flight; `null`: as many as each load says. */
+  readonly maxInFlightPerBucket: number | null;
 }
 
 const SECOND = 1000;
@@ -82,6 +84,11 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
   if (!(timeScale >= 1 && Number.isFinite(timeScale)))
     problem('LOADER_TIME_SCALE', 'must be a number of at least 1');
 
+  const perBucket = text('LOADER_MAX_IN_FLIGHT_PER_BUCKET');
+  const maxInFlightPerBucket = perBucket === null ? null : Number(perBucket);
+  if (maxInFlightPerBucket !== null && !(Number.isInteger(maxInFlightPerBucket) && maxInFlightPerBucket >= 1))
+    problem('LOADER_MAX_IN_FLIGHT_PER_BUCKET', 'must be a whole number of at least 1');
+
   const scaled = (ms: number) => Math.max(1, Math.round(ms / timeScale));
   const timing: Timing = {
     urlLifetimeMs: scaled(duration('LOADER_URL_LIFETIME', 6 * HOUR, LONGEST_URL_LIFETIME_MS)),
@@ -104,6 +111,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     timing,
     timeScale,
     takeoverAfterMs: scaled(TAKEOVER_AFTER_MS),
+    maxInFlightPerBucket,
   };
   if (problems.length > 0) {
     throw new LoaderError(

@@ -232,6 +232,19 @@ const RetrySchema = v.strictObject({
   ),
 });
 
+const LimitsSchema = v.strictObject({
+  deadlineMinutes: v.optional(
+    v.nullable(
+      count(
+        1,
+        10_080,
+        'From then on a run starts no further objects; what is in flight is settled, the rest is for the next run. Default: none.',
+      ),
+    ),
+    null,
+  ),
+});
+
 const ScheduleSchema = v.pipe(
   v.strictObject({
     cron: text('Five fields, or six with seconds in front.'),
@@ -277,6 +290,7 @@ export const LoadDefinitionSchema = v.pipe(
     ),
     onError: v.optional(OnErrorSchema, { policy: 'continue' }),
     retry: v.optional(RetrySchema, {}),
+    limits: v.optional(LimitsSchema, {}),
     concurrency: v.optional(ConcurrencySchema, {}),
     schedule: v.optional(v.nullable(ScheduleSchema), null),
     events: v.optional(

@@ -50,6 +50,7 @@ const CODES: ReadonlyMap<string, ErrorCode> = new Map(
     Download_SourceNotFound: 'objectGone',
     Download_NotTransient: 'objectAccessDenied',
     General_RetryAttemptsExceeded: 'ingestionExhausted',
+    General_ThrottledIngestion: 'ingestionThrottled',
   }),
 );
 

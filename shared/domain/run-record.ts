@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../errors/loader-error.ts';
+import type { Pace } from './pace.ts';
 import { retryNumber } from './retry-shard.ts';
-import type { FinalRunState, OutcomeDigest, PlanTotals, RunState } from './run-summary.ts';
+import type { FinalRunState, OutcomeDigest, PlanTotals, RunState, StopReason } from './run-summary.ts';
 
 /** What started a run. `settle` runs only settle what earlier runs left unknown, `rerun`s are about objects of one earlier run. */
 export type RunTrigger = 'manual' | 'schedule' | 'events' | 'settle' | 'rerun';
@@ -66,13 +67,15 @@ export interface RunRow extends RunRequest {
   readonly silentSince: string | null;
 }
 
-/** What people asked of the run, or its `onError` policy decided; all activities obey it. */
+/** What people asked of the run, or its `onError` policy or its deadline decided; all activities obey it. */
 export interface ControlRow {
   readonly row: 'control';
-  readonly stop: 'cancel' | 'onError' | null;
+  readonly stop: StopReason | null;
   readonly stopAt: string | null;
   /** Since when nothing new is planned or posted; `null`, and absent in rows of older versions: the run is not suspended. */
   readonly suspendedAt: string | null;
+  /** `null`, and absent in rows of older versions: the run was never throttled. */
+  readonly pace: Pace | null;
 }
 
 /** Absolute figures of a part; those of a run are their sum over the parts of all epochs. */
@@ -218,6 +221,14 @@ export type LaneChoice =
   | { readonly choice: 'wait'; readonly until: Date | null }
   | { readonly choice: 'stop' };
 
+/** How much may be under way at the same time, at the run's present pace. */
+export interface LaneBounds {
+  /** Objects that are posted and not yet settled. */
+  readonly maxInFlight: number;
+  /** Lanes that may work through a shard. */
+  readonly lanes: number;
+}
+
 /** After so many attempts a shard is left to the settlers, who account for what was not posted. */
 export const SHARD_ATTEMPTS = 5;
 
@@ -225,7 +236,12 @@ export const SHARD_ATTEMPTS = 5;
  * What a lane does next: a shard of its own that was not worked through, else the first one that is planned, was cut
  * short by a suspension, or was left behind by an earlier epoch. In a suspended run it waits.
  */
-export function chooseForLane(view: RunView, lane: string, maxInFlight: number, now: Date): LaneChoice {
+export function chooseForLane(
+  view: RunView,
+  lane: string,
+  { maxInFlight, lanes }: LaneBounds,
+  now: Date,
+): LaneChoice {
   const { epoch } = view.run.value;
   if (view.control.value.stop !== null) return { choice: 'stop' };
   if (view.control.value.suspendedAt !== null) return { choice: 'wait', until: null };
@@ -258,6 +274,10 @@ export function chooseForLane(view: RunView, lane: string, maxInFlight: number, 
         (value.state === 'claimed' && value.epoch === epoch),
     )
     .reduce((sum, { value }) => sum + value.objects - value.settledObjects, 0);
+  const busyLanes = view.shards.filter(
+    ({ value }) => value.state === 'claimed' && value.epoch === epoch && !isRetryShard(value),
+  );
+  if (busyLanes.length >= lanes) return { choice: 'wait', until: null };
   // A shard larger than the bound must still be loaded, alone.
   if (inFlight > 0 && inFlight + free.value.objects > maxInFlight) return { choice: 'wait', until: null };
   return { choice: 'shard', shard: free };

@@ -197,6 +197,9 @@ export type FinalRunState = Exclude<
   'starting' | 'planning' | 'running' | 'suspended' | 'cancelling'
 >;
 
+/** What made a run start no further objects: a person, its `onError` policy, or its deadline. */
+export type StopReason = 'cancel' | 'onError' | 'deadline';
+
 export interface RunProblem {
   readonly code: ErrorCode;
   readonly message: string;
@@ -222,6 +225,10 @@ export interface RunSummary {
   readonly slowest: readonly SlowObject[];
   readonly repostedUnproven: readonly string[];
   readonly rows: RowCount;
+  /** Why no new objects were started from some time on; `null`: all were. */
+  readonly stopReason: StopReason | null;
+  /** How often the run was slowed down because S3 or ADX throttled, and to which share of its concurrency at the least. */
+  readonly throttling: { readonly slowdowns: number; readonly lowestShare: number } | null;
   /** The drop-by tag of the rows. */
   readonly tag: string;
   /** When the objects whose fate is unknown may be posted again; `null` when there are none. */
@@ -230,8 +237,7 @@ export interface RunSummary {
 }
 
 export interface FinalStateInput {
-  readonly cancelled: boolean;
-  readonly stoppedOnError: boolean;
+  readonly stop: StopReason | null;
   /** Planning ended by an error. */
   readonly planFailed: boolean;
   readonly givenUp: boolean;
@@ -240,20 +246,12 @@ export interface FinalStateInput {
 }
 
 /** The final state of a run. A discrepancy outranks failures; being cancelled or stopped outranks both. */
-export function finalState({
-  cancelled,
-  stoppedOnError,
-  planFailed,
-  givenUp,
-  digest,
-  rowsAgree,
-}: FinalStateInput): FinalRunState {
+export function finalState({ stop, planFailed, givenUp, digest, rowsAgree }: FinalStateInput): FinalRunState {
   const { failed, changed, unknown } = digest.objects;
   if (givenUp) return 'failed';
   const isAnyBegun = OBJECT_STATES.some((state) => state !== 'notStarted' && digest.objects[state] > 0);
   if (planFailed && !isAnyBegun) return 'failed';
-  if (cancelled) return 'cancelled';
-  if (stoppedOnError) return 'stopped';
+  if (stop !== null) return stop === 'cancel' ? 'cancelled' : 'stopped';
   if (rowsAgree === false || changed > 0 || digest.repostedUnproven.length > 0)
     return 'completedWithDiscrepancy';
   if (planFailed || failed > 0 || unknown > 0) return 'completedWithFailures';

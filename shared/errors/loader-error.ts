@@ -144,7 +144,19 @@ export const ERROR_KINDS = {
     'Amazon S3 does not answer as it should',
     'It is tried again; if it lasts, check source.endpoint and the network.',
   ),
+  sourceThrottled: system(
+    false,
+    503,
+    'Amazon S3 asks for fewer requests',
+    'Nothing to do: the run goes slower by itself and is faster again later. Spread keys over more prefixes if it goes on.',
+  ),
   // Azure Data Explorer.
+  clusterThrottled: system(
+    false,
+    503,
+    'Azure Data Explorer asks for fewer requests',
+    'Nothing to do: the run goes slower by itself and is faster again later. Look at the capacity of the cluster if it goes on.',
+  ),
   clusterUnavailable: system(
     false,
     503,
@@ -211,6 +223,12 @@ export const ERROR_KINDS = {
     503,
     'Azure Data Explorer gave up after several attempts',
     'Start a run with {"retryFailed": true}.',
+  ),
+  ingestionThrottled: system(
+    false,
+    503,
+    'Azure Data Explorer had no capacity to ingest the object',
+    'Nothing to do: the run goes slower and posts it once more. Look at the ingestion capacity of the cluster if it goes on.',
   ),
   queueRefused: system(
     false,

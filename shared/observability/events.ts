@@ -69,6 +69,13 @@ export const events = {
       message: error.message,
     });
   },
+  runReachedDeadline: (logger: Logger, { runId, epoch }: RunFields) =>
+    logger.log('warn', 'run has reached its deadline', { event: 'runReachedDeadline', runId, epoch }),
+  /** Amazon S3 or Azure Data Explorer throttle: the run uses this share of its concurrency from now on, and more later. */
+  runSlowedDown: (
+    logger: Logger,
+    input: RunFields & { readonly share: number; readonly slowdowns: number },
+  ) => logger.log('warn', 'run slowed down', { event: 'runSlowedDown', ...input }),
   /** Whether these objects were rewritten while they were loaded is not known. */
   keysNotLookedAtAgain: (
     logger: Logger,

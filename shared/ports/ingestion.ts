@@ -20,12 +20,13 @@ export interface IngestionRequest {
 /**
  * How a post ended.
  * - `accepted`: the message is in ADX's queue.
- * - `refused`: it is certainly not; every queue said so.
+ * - `refused`: it is certainly not; every queue said so. `throttled`: one of them because it was asked too often.
  * - `ambiguous`: it may be in (timeout, reset, an answer that is not the queue's own).
  */
 export type PostResult =
   | { readonly result: 'accepted' }
-  | { readonly result: 'refused' | 'ambiguous'; readonly message: string };
+  | { readonly result: 'refused'; readonly message: string; readonly throttled?: boolean }
+  | { readonly result: 'ambiguous'; readonly message: string };
 
 /** What the loader knows of a table before it loads into it. */
 export interface TableFacts {

@@ -57,13 +57,12 @@ async function makeSummary(
   const digest = withLeftShards(digestOfRun(view), view);
   const problem = problemOf(view, givenUp);
   const rows = await countRows(loader, snapshot, digest);
-  const { stop } = view.control.value;
+  const { stop, pace } = view.control.value;
   const summary: RunSummary = {
     runId: request.runId,
     load: request.load,
     state: finalState({
-      cancelled: stop === 'cancel',
-      stoppedOnError: stop === 'onError',
+      stop,
       planFailed: problem !== null,
       givenUp,
       digest,
@@ -85,6 +84,8 @@ async function makeSummary(
     slowest: digest.slowest,
     repostedUnproven: digest.repostedUnproven,
     rows,
+    stopReason: stop,
+    throttling: pace === null ? null : { slowdowns: pace.slowdowns, lowestShare: pace.lowestShare },
     tag,
     unsettledUntil: digest.objects.unknown + digest.objects.deferred > 0 ? digest.earliestFenceAt : null,
     epochs: view.run.value.epoch,

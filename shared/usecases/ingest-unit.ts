@@ -1,5 +1,6 @@
 import type { IngestUnitInput, IngestUnitOutput } from '../contracts/durable.ts';
 import type { LedgerEntry } from '../domain/ledger-entry.ts';
+import { atShare, shareAt } from '../domain/pace.ts';
 import { decidePost } from '../domain/plan-decision.ts';
 import { rawSizeOf } from '../domain/raw-size.ts';
 import { CUT_SHORT, type RunView, type Stored } from '../domain/run-record.ts';
@@ -13,6 +14,7 @@ import type { Loader } from './loader.ts';
 import { change } from './part-commit.ts';
 import { settleRechecked, type ToPost, type UnitWork, withoutRewritten } from './recheck.ts';
 import { ledgerOf, policyOf, readSnapshot, readUnit } from './run-documents.ts';
+import { isThrottled, slowDown } from './slow-down.ts';
 
 /** How old the knowledge of epoch and control may be when a group of objects is begun. */
 const CONTROL_AGE_MS = 1000;
@@ -48,6 +50,7 @@ export async function ingestUnit(loader: Loader, input: IngestUnitInput): Promis
     return isThrough ? { ok: true } : { ok: false, code: CUT_SHORT };
   } catch (thrown) {
     const error = toLoaderError(thrown);
+    if (isThrottled(error.code)) await slowDown(loader, input);
     events.unitFailed(loader.logger, { runId, epoch, shard, unit, error });
     return { ok: false, code: error.code };
   }
@@ -58,15 +61,17 @@ async function ingestInGroups(
   loader: Loader,
   work: UnitWork,
   objects: readonly PlannedObject[],
-  size: number,
+  most: number,
 ): Promise<boolean> {
   let checkedAt = 0;
   let lookedAt = loader.now().getTime();
+  let size = most;
   for (let at = 0; at < objects.length; at += size) {
     const now = loader.now().getTime();
     if (now - checkedAt >= CONTROL_AGE_MS / loader.timeScale) {
-      const order = await readOrder(loader, work.input);
+      const { order, share } = await readOrder(loader, work.input);
       if (order !== 'goOn') return order === 'stop';
+      size = atShare(most, share);
       checkedAt = now;
     }
     if (now - lookedAt >= HEARTBEAT_MS / loader.timeScale) {
@@ -78,15 +83,20 @@ async function ingestInGroups(
   return true;
 }
 
-async function readOrder(
-  loader: Loader,
-  { runId, epoch }: IngestUnitInput,
-): Promise<'goOn' | 'suspend' | 'stop'> {
+interface Order {
+  readonly order: 'goOn' | 'suspend' | 'stop';
+  /** Of the load's concurrency. */
+  readonly share: number;
+}
+
+async function readOrder(loader: Loader, { runId, epoch }: IngestUnitInput): Promise<Order> {
   const now = await loader.runs.readControl(runId);
-  if (now === null || now.run.value.epoch !== epoch || now.run.value.finalState !== null) return 'stop';
-  const { stop, suspendedAt } = now.control.value;
-  if (stop !== null) return 'stop';
-  return suspendedAt === null ? 'goOn' : 'suspend';
+  if (now === null || now.run.value.epoch !== epoch || now.run.value.finalState !== null)
+    return { order: 'stop', share: 0 };
+  const { stop, suspendedAt, pace } = now.control.value;
+  if (stop !== null) return { order: 'stop', share: 0 };
+  const share = shareAt(pace, loader.now(), loader.timeScale);
+  return { order: suspendedAt === null ? 'goOn' : 'suspend', share };
 }
 
 /**
@@ -125,7 +135,7 @@ async function ingestGroup(loader: Loader, work: UnitWork, group: readonly Plann
         );
   // Only now: as long as this run has not ended no other has begun, and one that writes later changes the ETags that were
   // read. An activity that slept through its run's end would else post over what the next run has loaded.
-  if (known.length > 0 && (await readOrder(loader, work.input)) === 'stop') return;
+  if (known.length > 0 && (await readOrder(loader, work.input)).order === 'stop') return;
   const open = await settleRechecked(loader, work, group, entries);
 
   const toPost = open.flatMap((object): ToPost[] => {
@@ -162,6 +172,8 @@ async function postGroup(loader: Loader, work: UnitWork, group: readonly ToPost[
   const results = await allOf(mine, mine.length, ({ attempt }) => post(work, attempt));
 
   tellAmbiguous(loader, work, mine, results);
+  if (results.some((result) => result.result === 'refused' && result.throttled === true))
+    await slowDown(loader, work.input);
   const now = loader.now().toISOString();
   await loader.ledger.write(
     work.ledger,

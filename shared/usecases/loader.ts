@@ -15,6 +15,8 @@ export interface Loader {
   /** Divides the short pauses between two questions of an idle part; 1 but in tests. */
   readonly timeScale: number;
   readonly takeoverAfterMs: number;
+  /** Objects of one bucket that all runs together may have in flight; `null`: as many as each load says. */
+  readonly maxInFlightPerBucket: number | null;
   readonly documents: Documents;
   readonly ledger: Ledger;
   readonly runs: RunStore;

@@ -23,6 +23,7 @@ import {
   writeFacts,
   writePage,
 } from './run-documents.ts';
+import { isThrottled, slowDown } from './slow-down.ts';
 
 /** Attempts at one page before planning ends with the error; pauses 5, 10, 20, 40 s. */
 const PAGE_ATTEMPTS = 5;
@@ -65,6 +66,7 @@ export async function planPage(loader: Loader, input: PlanPageInput): Promise<Pl
     return answer;
   } catch (thrown) {
     const error = toLoaderError(thrown);
+    if (isThrottled(error.code)) await slowDown(loader, input);
     events.planningFailed(loader.logger, { runId, epoch, page, attempt, error });
     if (!error.permanent && attempt + 1 < PAGE_ATTEMPTS) {
       return { kind: 'retry', waitMs: pauseMs(loader, RETRY_PAUSE_MS * 2 ** attempt), code: error.code };

@@ -15,6 +15,7 @@ import { withPresentVersions } from './rewritten-keys.ts';
 import { ledgerOf, type RunSnapshot, readFacts, readManifest, readSnapshot } from './run-documents.ts';
 import { digestOfRun } from './run-totals.ts';
 import { settleEntry } from './settle-entry.ts';
+import { isThrottled, slowDown } from './slow-down.ts';
 
 /** ADX's default batching window, for a run whose planner could not tell it. */
 const DEFAULT_BATCHING_WINDOW_MS = 5 * 60_000;
@@ -44,6 +45,7 @@ export async function settleShard(
     return await passOver(loader, input, options);
   } catch (thrown) {
     const error = toLoaderError(thrown);
+    if (isThrottled(error.code)) await slowDown(loader, input);
     events.settlingFailed(loader.logger, { runId, epoch, shard, error });
     await lookLater(loader, input);
     return { ok: false, code: error.code };
@@ -82,6 +84,7 @@ async function passOver(
       ? NO_REPORTS
       : await readReports(loader, input, snapshot, { open, isLastLook, isGivenUp });
   const settled = await settleItems(loader, { ledger, items, open, statuses, isLastLook });
+  if (isThrottlingReported(open, settled)) await slowDown(loader, input);
 
   // Objects that wait for the run to be resumed have no outcome yet.
   const isWaiting = isCutShort(row) && view.control.value.stop === null && !isForGood;
@@ -92,6 +95,14 @@ async function passOver(
   const looked = await withPresentVersions(loader, input, { snapshot, items: settled, isLastLook });
   await closeShard(loader, input, { ...closing, items: looked });
   return { ok: true, settled: true };
+}
+
+/** Whether ADX has just reported that it had no capacity for an object. */
+function isThrottlingReported(open: readonly ShardItem[], settled: readonly ShardItem[]): boolean {
+  const keys = new Set(open.map(({ object }) => object.key));
+  return settled.some(
+    ({ object, stored }) => keys.has(object.key) && isThrottled(stored?.value.errorCode ?? null),
+  );
 }
 
 /** How long the deadline of a shard has passed, in milliseconds; negative before it. */

@@ -1,6 +1,8 @@
 import type { TakeShardInput, TakeShardOutput } from '../contracts/durable.ts';
+import { atShare, shareAt } from '../domain/pace.ts';
 import { chooseForLane, type RunView, type ShardRow } from '../domain/run-record.ts';
 import type { RunWrite } from '../ports/run-store.ts';
+import { bucketShare } from './fair-share.ts';
 import type { Loader } from './loader.ts';
 import { decideAsPart, pauseMs, SUSPENDED_PAUSE_MS } from './part-commit.ts';
 import { readSnapshot } from './run-documents.ts';
@@ -19,6 +21,8 @@ export async function takeShard(loader: Loader, input: TakeShardInput): Promise<
   const { runId, epoch, lane, turn, finished } = input;
   const part = `lane-${lane}`;
   const { definition } = await readSnapshot(loader, runId);
+  const share = await bucketShare(loader, definition);
+  const maxInFlight = Math.min(definition.concurrency.maxInFlight, share ?? Number.POSITIVE_INFINITY);
   const answer = await decideAsPart<TakeShardOutput>(loader, { runId, epoch, part }, ({ view, me, etag }) => {
     if (me.endedAt !== null) return { answer: { kind: 'stop' }, me: null };
     if (etag !== null && me.turn > turn)
@@ -36,7 +40,12 @@ export async function takeShard(loader: Loader, input: TakeShardInput): Promise<
     }
     const { view: after, done } = recordTurn(loader, view, part, finished);
     const writes: RunWrite[] = done === null ? [] : [{ value: done.after.value, etag: done.before.etag }];
-    const choice = chooseForLane(after, part, definition.concurrency.maxInFlight, loader.now());
+    const pace = shareAt(view.control.value.pace, loader.now(), loader.timeScale);
+    const bounds = {
+      maxInFlight: atShare(maxInFlight, pace),
+      lanes: atShare(definition.concurrency.lanes, pace),
+    };
+    const choice = chooseForLane(after, part, bounds, loader.now());
     switch (choice.choice) {
       case 'stop':
         return {

@@ -26,6 +26,8 @@ import { lookAfterUndo } from './undo-run.ts';
 /** A start that is under way right now is not completed by the tick. */
 const START_GRACE_MS = 30_000;
 
+const MINUTE_MS = 60_000;
+
 /** A run that was taken over this often is given up. */
 const MOST_EPOCHS = 5;
 
@@ -76,7 +78,21 @@ async function lookAfterRun(loader: Loader, orchestrations: Orchestrations, lock
     if (!isYoung) await startInstance(orchestrations, await readSnapshot(loader, runId), epoch);
     return;
   }
+  await keepDeadline(loader, view);
   await watchSilence(loader, orchestrations, view);
+}
+
+/** A run whose time is up starts no further objects; to the minute, as the tick comes. */
+async function keepDeadline(loader: Loader, { run, control }: RunView): Promise<void> {
+  const { runId, createdAt } = run.value;
+  if (control.value.stop !== null) return;
+  const { deadlineMinutes } = (await readSnapshot(loader, runId)).definition.limits;
+  if (deadlineMinutes === null) return;
+  const now = loader.now();
+  if (now.getTime() < Date.parse(createdAt) + (deadlineMinutes * MINUTE_MS) / loader.timeScale) return;
+  const stopAt = now.toISOString();
+  if (await loader.runs.commit(runId, [change(control, { stop: 'deadline', stopAt })]))
+    events.runReachedDeadline(loader.logger, { runId, epoch: run.value.epoch });
 }
 
 /** The load may have been deleted behind its lock: then nothing can begin. */

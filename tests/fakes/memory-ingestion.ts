@@ -4,10 +4,11 @@ import type { Ingestion, IngestionRequest, PostResult } from '../../shared/ports
 
 /**
  * How a post is to end.
+ * - `throttled`: refused, because the queues are asked too often.
  * - `ambiguousLost`, `ambiguousArrived`: the caller sees `ambiguous` both times; the message is in the queue only
  *   the second time.
  */
-export type PostEnding = 'accepted' | 'refused' | 'ambiguousLost' | 'ambiguousArrived';
+export type PostEnding = 'accepted' | 'refused' | 'throttled' | 'ambiguousLost' | 'ambiguousArrived';
 
 export interface PostAttempt {
   readonly request: IngestionRequest;
@@ -183,6 +184,12 @@ export function createMemoryIngestion(options: MemoryIngestionOptions = {}): Mem
           return log(request, { result: 'accepted' }, true);
         case 'refused':
           return log(request, { result: 'refused', message: 'Every queue refused the message.' }, false);
+        case 'throttled':
+          return log(
+            request,
+            { result: 'refused', message: 'Every queue was busy.', throttled: true },
+            false,
+          );
         default:
           return log(
             request,

@@ -68,6 +68,7 @@ export function createTestLoader(options: MemoryIngestionOptions = {}): TestLoad
     now: clock.now,
     randomSuffix: () => String((suffix += 1)).padStart(4, '0'),
     random: () => 0.5,
+    maxInFlightPerBucket: null,
     startedAt: clock.now(),
     source: async ({ credentials }) => (credentials === 'anonymous' ? asPublic(source) : source),
     ingestion: async () => ingestion,

@@ -9,6 +9,8 @@ export interface ClusterFailure {
   readonly missing: string | null;
   /** `true` when the request may succeed if it is sent again. */
   readonly transient: boolean;
+  /** The request came too soon after others. */
+  readonly throttled: boolean;
   /** The identity could not be established or lacks a permission. */
   readonly denied: boolean;
 }
@@ -39,6 +41,9 @@ interface SdkError {
 /** The SDK's words for any failure of a process's first request, for the cluster's metadata; a 404 is none to it. */
 const CLOUD_INFO_FAILED = /^Failed to get cloud info/;
 
+/** What the SDK's resource manager says after it has waited and asked again four times; the status is lost in it. */
+const THROTTLED = /the request was throttled/;
+
 const NETWORK_CODE = /^(E[A-Z_]{4,}|ERR_NETWORK)$/;
 
 export function readClusterFailure(thrown: unknown): ClusterFailure {
@@ -50,6 +55,7 @@ export function readClusterFailure(thrown: unknown): ClusterFailure {
   const body = typeof data === 'object' && data !== null ? data.error : undefined;
   const text = body?.['@message'] ?? body?.message ?? error.message ?? String(thrown);
   const missing = readMissing(text, `${body?.code} ${body?.['@type']}`);
+  const isThrottled = status === 429 || THROTTLED.test(text);
   const isNetwork = status === null && (NETWORK_CODE.test(error.code ?? '') || error.name === 'TimeoutError');
   return {
     status,
@@ -58,6 +64,7 @@ export function readClusterFailure(thrown: unknown): ClusterFailure {
       500,
     ),
     missing,
+    throttled: isThrottled,
     transient:
       status === 429 ||
       isNetwork ||
@@ -96,7 +103,14 @@ function readSignInFailure(error: SdkError): ClusterFailure {
     cause = cause.cause;
   }
   const message = redact(`Signing in failed: ${error.message ?? ''}`).split('\n')[0] ?? '';
-  return { status: null, message: message.slice(0, 500), missing: null, transient, denied: !transient };
+  return {
+    status: null,
+    message: message.slice(0, 500),
+    missing: null,
+    transient,
+    throttled: false,
+    denied: !transient,
+  };
 }
 
 /** @param action - what was tried, to stand after "could not". */
@@ -109,6 +123,8 @@ export function clusterErrorOf(thrown: unknown, cluster: string, action: string)
       ? 'databaseNotFound'
       : failure.missing === 'table'
         ? 'tableNotFound'
-        : 'clusterUnavailable';
+        : failure.throttled
+          ? 'clusterThrottled'
+          : 'clusterUnavailable';
   return new LoaderError(code, `Could not ${action} of ${cluster}: ${failure.message}`);
 }

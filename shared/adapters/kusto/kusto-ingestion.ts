@@ -83,7 +83,8 @@ export function createKustoIngestion(options: KustoIngestionOptions): Ingestion 
     try {
       held = await getResources();
     } catch (error) {
-      return { result: 'refused', message: (error as LoaderError).message };
+      const { message, code } = error as LoaderError;
+      return { result: 'refused', message, throttled: code === 'clusterThrottled' };
     }
     const createdAt = now();
     const statusTableUrl = held.statusTableUrls[0];

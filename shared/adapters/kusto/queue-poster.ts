@@ -55,20 +55,22 @@ export function createQueuePoster(options: QueuePosterOptions = {}): QueuePoster
   return {
     async post(queueUrls, text) {
       const refusals: string[] = [];
+      let throttled = false;
       for (const url of shuffle(queueUrls, random)) {
         try {
           const client = await clientOf(url);
           await client.sendMessage(text, { abortSignal: AbortSignal.timeout(timeoutMs) });
           return { result: 'accepted' };
         } catch (error) {
-          const { result, message } = classifyPostError(error);
+          const { result, message, isThrottled } = classifyPostError(error);
           const told = redact(`Queue ${url.split('?')[0]}: ${message}`);
           if (result === 'ambiguous') return { result, message: told };
           refusals.push(told);
+          throttled ||= isThrottled;
         }
       }
       const message = refusals.length === 0 ? 'The cluster offers no queue.' : refusals.join(' ');
-      return { result: 'refused', message };
+      return { result: 'refused', message, throttled };
     },
   };
 }
@@ -99,6 +101,8 @@ interface StorageFailure {
 export function classifyPostError(error: unknown): {
   readonly result: 'refused' | 'ambiguous';
   readonly message: string;
+  /** The queue is asked too often. */
+  readonly isThrottled: boolean;
 } {
   const failure = error as StorageFailure;
   const { statusCode } = failure;
@@ -111,8 +115,10 @@ export function classifyPostError(error: unknown): {
         ? attempts.every(({ message }) => NOT_SENT_MESSAGE.test(message ?? ''))
         : NOT_SENT.test(failure.code ?? '') || NOT_SENT_MESSAGE.test(failure.message ?? '');
     const said = [failure.code, failure.message?.split('\n')[0]].filter(Boolean).join(': ');
-    if (failure.name === 'AbortError') return { result: 'ambiguous', message: 'no answer in time.' };
-    return { result: isNotSent ? 'refused' : 'ambiguous', message: `${said || 'no answer'}.` };
+    if (failure.name === 'AbortError')
+      return { result: 'ambiguous', message: 'no answer in time.', isThrottled: false };
+    const result = isNotSent ? 'refused' : 'ambiguous';
+    return { result, message: `${said || 'no answer'}.`, isThrottled: false };
   }
   const isRefusal =
     code !== undefined &&
@@ -121,6 +127,7 @@ export function classifyPostError(error: unknown): {
   return {
     result: isRefusal ? 'refused' : 'ambiguous',
     message: `HTTP ${statusCode}${code ? ` ${code}` : ' without a storage error code'}.`,
+    isThrottled: statusCode === 429 || (statusCode === 503 && code === 'ServerBusy'),
   };
 }
 

@@ -21,6 +21,10 @@ const CODES: ReadonlyMap<string, ErrorCode> = new Map(
     RequestTimeTooSkewed: 'sourceAccessDenied',
     SignatureDoesNotMatch: 'sourceAccessDenied',
     TokenRefreshRequired: 'sourceAccessDenied',
+    SlowDown: 'sourceThrottled',
+    ThrottlingException: 'sourceThrottled',
+    TooManyRequestsException: 'sourceThrottled',
+    RequestLimitExceeded: 'sourceThrottled',
   } as const),
 );
 
@@ -99,5 +103,6 @@ function codeOf(failure: AwsFailure, status: number | null, isElsewhere: boolean
   if (status === 301 || (status === 400 && isElsewhere)) return 'sourceWrongRegion';
   if (status === 401 || status === 403 || failure.name === 'CredentialsProviderError')
     return 'sourceAccessDenied';
-  return 'sourceUnavailable';
+  // S3 says SlowDown with 503; the answer to a HEAD has no more than the status.
+  return status === 429 || status === 503 ? 'sourceThrottled' : 'sourceUnavailable';
 }

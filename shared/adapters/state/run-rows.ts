@@ -40,6 +40,7 @@ const CONTROL: FieldKinds<ControlRow> = {
   stop: 'plain',
   stopAt: 'plain',
   suspendedAt: 'plain',
+  pace: 'json',
 };
 
 const PART: FieldKinds<PartRow> = {

@@ -22,7 +22,7 @@ const LAST = '~';
 
 const LATEST_MS = 9_999_999_999_999;
 
-const NEW_CONTROL: ControlRow = { row: 'control', stop: null, stopAt: null, suspendedAt: null };
+const NEW_CONTROL: ControlRow = { row: 'control', stop: null, stopAt: null, suspendedAt: null, pace: null };
 
 /**
  * Runs over one table: the rows of a run in the partition named by its id (see run-rows.ts), and index rows in the

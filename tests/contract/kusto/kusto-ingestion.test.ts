@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { TableClient } from '@azure/data-tables';
 import { BlobDescriptor, IngestClient, IngestionMappingKind } from 'azure-kusto-ingest';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { clusterErrorOf } from '../../../shared/adapters/kusto/cluster-error.ts';
 import { createKustoIngestion } from '../../../shared/adapters/kusto/kusto-ingestion.ts';
 import type { LoaderError } from '../../../shared/errors/loader-error.ts';
 import { codeOf, makeRequest, testIngestion } from './ingestion-contract.ts';
@@ -243,7 +244,7 @@ describe('the Kusto adapter on the wire', () => {
     ['200 of a proxy', answering(200, null), false],
     ['a reset', ((request) => request.socket.destroy()) as RequestListener, false],
     ['no answer', (() => undefined) as RequestListener, false],
-  ] as const)('a queue that answers %s', async (_name, listener, isRefusal) => {
+  ] as const)('a queue that answers %s', async (name, listener, isRefusal) => {
     let asked = 0;
     const bad = await fakeQueue((request, response) => {
       asked += 1;
@@ -252,6 +253,7 @@ describe('the Kusto adapter on the wire', () => {
     cluster.offer({ queueUrls: [bad, bad.replace('/queue', '/other')] });
     const result = await connect(cluster, { postTimeoutMs: 300 }).post(makeRequest());
     expect(result.result).toBe(isRefusal ? 'refused' : 'ambiguous');
+    expect('throttled' in result && result.throttled).toBe(name === '503 ServerBusy');
     expect(asked).toBe(isRefusal ? 2 : 1);
     expect(JSON.stringify(result)).not.toMatch(/secretsas|secretsignature/);
   });
@@ -331,9 +333,19 @@ describe('the Kusto adapter on the wire', () => {
     expect(await codeOf(connect(cluster).describeTable(table))).toBe('clusterUnavailable');
     expect(cluster.commands).toHaveLength(3);
     cluster.reset();
+    cluster.on(/cslschema$/, { status: 429 });
+    expect(await codeOf(connect(cluster).describeTable(table))).toBe('clusterThrottled');
+    cluster.reset();
     cluster.on(/cslschema$/, { status: 401 });
     expect(await codeOf(connect(cluster).describeTable(table))).toBe('clusterAccessDenied');
     expect(cluster.commands).toHaveLength(1);
+  });
+
+  test('what the SDK says when it was throttled itself is clusterThrottled', () => {
+    const said = new Error(
+      'Failed to get ingestion resources from server - the request was throttled 4 times.',
+    );
+    expect(clusterErrorOf(said, cluster.url, 'ask').code).toBe('clusterThrottled');
   });
 
   test('a cluster that does not answer is clusterUnavailable, and the next call tries again', async () => {

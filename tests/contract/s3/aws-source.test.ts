@@ -107,7 +107,7 @@ test.each([
   [400, 'ExpiredToken', 'sourceAccessDenied', 1],
   [400, 'AuthorizationHeaderMalformed', 'sourceWrongRegion', 1],
   [301, 'PermanentRedirect', 'sourceWrongRegion', 1],
-  [503, 'SlowDown', 'sourceUnavailable', 3],
+  [503, 'SlowDown', 'sourceThrottled', 3],
   [500, 'InternalError', 'sourceUnavailable', 3],
 ])('HTTP %i %s is %s after %i requests', async (status, code, expected, count) => {
   answer = answerXml(status, `<Error><Code>${code}</Code><Message>Words of S3</Message></Error>`, {

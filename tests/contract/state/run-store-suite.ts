@@ -8,6 +8,8 @@ import { countRequests, type MakeState } from './state-under-test.ts';
 
 const shardName = (at: number) => `${String(at).padStart(6, '0')}-00`;
 
+const PACE = { share: 0.25, since: AT, slowdowns: 3, lowestShare: 0.125 };
+
 export function runStoreSuite(makeState: MakeState): void {
   describe('RunStore', () => {
     let state: State;
@@ -26,7 +28,13 @@ export function runStoreSuite(makeState: MakeState): void {
       const runId = await newRun();
       const view = (await state.runs.readRun(runId))!;
       expect(view.run.value).toEqual(runOf(runId));
-      expect(view.control.value).toEqual({ row: 'control', stop: null, stopAt: null, suspendedAt: null });
+      expect(view.control.value).toEqual({
+        row: 'control',
+        stop: null,
+        stopAt: null,
+        suspendedAt: null,
+        pace: null,
+      });
       expect([view.parts, view.shards]).toEqual([[], []]);
       expect(await state.runs.createRun(runOf(runId, { epoch: 9 }))).toBe(false);
       expect((await state.runs.readRun(runId))!.run).toEqual(view.run);
@@ -65,19 +73,28 @@ export function runStoreSuite(makeState: MakeState): void {
       ];
       const shards = [
         shardOf('000002-00'),
-        shardOf('000001-00-r1', { state: 'posted', code: 'queueRefused', lookAt: AT }),
+        shardOf('000001-00r1', { state: 'posted', code: 'queueRefused', lookAt: AT }),
       ];
       const control = (await state.runs.readRun(runId))!.control;
       expect(
         await state.runs.commit(runId, [
           ...[...parts, ...shards].map((value) => ({ value, etag: null })),
-          { value: { ...control.value, stop: 'cancel', stopAt: AT, suspendedAt: AT }, etag: control.etag },
+          {
+            value: { ...control.value, stop: 'cancel', stopAt: AT, suspendedAt: AT, pace: PACE },
+            etag: control.etag,
+          },
         ]),
       ).toBe(true);
       const view = (await state.runs.readRun(runId))!;
       expect(view.parts.map(({ value }) => value)).toEqual([parts[1], parts[2], parts[0]]);
       expect(view.shards.map(({ value }) => value)).toEqual([shards[1], shards[0]]);
-      expect(view.control.value).toEqual({ row: 'control', stop: 'cancel', stopAt: AT, suspendedAt: AT });
+      expect(view.control.value).toEqual({
+        row: 'control',
+        stop: 'cancel',
+        stopAt: AT,
+        suspendedAt: AT,
+        pace: PACE,
+      });
     });
 
     test('a control row of a version that knew no suspension is one of a run that is not suspended', async () => {
@@ -85,7 +102,10 @@ export function runStoreSuite(makeState: MakeState): void {
       const { etag } = (await state.runs.readRun(runId))!.control;
       const old = { row: 'control', stop: null, stopAt: null } as ControlRow;
       expect(await state.runs.commit(runId, [{ value: old, etag }])).toBe(true);
-      expect((await state.runs.readControl(runId))!.control.value.suspendedAt).toBeNull();
+      expect((await state.runs.readControl(runId))!.control.value).toMatchObject({
+        suspendedAt: null,
+        pace: null,
+      });
     });
 
     test('progress longer than a property holds is kept whole', async () => {

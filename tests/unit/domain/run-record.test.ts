@@ -45,8 +45,8 @@ test('partOf finds a part of the present epoch only', () => {
 });
 
 describe('chooseForLane', () => {
-  const choose = (rows: Parameters<typeof runView>[0], maxInFlight = 100) => {
-    const choice = chooseForLane(runView(rows), 'lane-0', maxInFlight, new Date(at(50)));
+  const choose = (rows: Parameters<typeof runView>[0], maxInFlight = 100, lanes = 8) => {
+    const choice = chooseForLane(runView(rows), 'lane-0', { maxInFlight, lanes }, new Date(at(50)));
     return choice.choice === 'shard' ? choice.shard.value.shard : choice.choice;
   };
   const planner = partRow('planner');
@@ -154,7 +154,7 @@ describe('chooseForLane', () => {
         const view = runView({
           shards: list.map((shard, index) => shardRow(String(index), { ...shard, heldBy: 'lane-1' })),
         });
-        const choice = chooseForLane(view, 'lane-0', maxInFlight, new Date(at(50)));
+        const choice = chooseForLane(view, 'lane-0', { maxInFlight, lanes: 100 }, new Date(at(50)));
         if (choice.choice !== 'shard') return;
         expect(choice.shard.value.state).toBe('planned');
         const inFlight = list

@@ -165,8 +165,7 @@ describe('finalState', () => {
     repostedUnproven,
   });
   const NOTHING: FinalStateInput = {
-    cancelled: false,
-    stoppedOnError: false,
+    stop: null,
     planFailed: false,
     givenUp: false,
     digest: EMPTY_DIGEST,
@@ -198,18 +197,22 @@ describe('finalState', () => {
     ],
     [
       'cancelled',
-      { cancelled: true, digest: digestWith({ ingested: 1, failed: 1, notStarted: 3 }) },
+      { stop: 'cancel', digest: digestWith({ ingested: 1, failed: 1, notStarted: 3 }) },
       'cancelled',
     ],
     [
       'cancelled with a discrepancy',
-      { cancelled: true, digest: digestWith({ ingested: 1 }), rowsAgree: false },
+      { stop: 'cancel', digest: digestWith({ ingested: 1 }), rowsAgree: false },
       'cancelled',
     ],
-    ['stopped', { stoppedOnError: true, digest: digestWith({ failed: 1, notStarted: 3 }) }, 'stopped'],
-    ['cancelled and stopped', { cancelled: true, stoppedOnError: true }, 'cancelled'],
+    ['stopped', { stop: 'onError', digest: digestWith({ failed: 1, notStarted: 3 }) }, 'stopped'],
+    [
+      'stopped by its deadline',
+      { stop: 'deadline', digest: digestWith({ ingested: 1, notStarted: 3 }) },
+      'stopped',
+    ],
     ['given up', { givenUp: true, digest: digestWith({ ingested: 5 }) }, 'failed'],
-    ['given up although cancelled', { givenUp: true, cancelled: true }, 'failed'],
+    ['given up although cancelled', { givenUp: true, stop: 'cancel' }, 'failed'],
   ])('%s', (_, input, expected) => {
     expect(finalState({ ...NOTHING, ...input })).toBe(expected);
   });

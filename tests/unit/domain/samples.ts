@@ -105,6 +105,7 @@ export function runView(rows: {
       stop: null,
       stopAt: null,
       suspendedAt: null,
+      pace: null,
       ...rows.control,
     }),
     parts: (rows.parts ?? []).map(stored),

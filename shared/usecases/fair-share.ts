@@ -1,0 +1,34 @@
+import type { LoadDefinition } from '../contracts/load-definition.ts';
+import type { Loader } from './loader.ts';
+import { readSnapshot } from './run-documents.ts';
+
+/**
+ * How many objects of a run may be in flight when other runs read the same bucket: all of them have the same share of what
+ * the app grants a bucket (`LOADER_MAX_IN_FLIGHT_PER_BUCKET`), and none has less than one shard's objects. `null`: the
+ * app sets no such bound.
+ */
+export async function bucketShare(
+  loader: Loader,
+  { source }: Pick<LoadDefinition, 'source'>,
+): Promise<number | null> {
+  if (loader.maxInFlightPerBucket === null) return null;
+  const locks = await loader.loads.listLocks();
+  const runs = locks.flatMap(({ request }) => ('operation' in request ? [] : [request.runId]));
+  const buckets = await Promise.all(runs.map((runId) => bucketOf(loader, runId)));
+  const mine = nameOf(source);
+  const others = buckets.filter((bucket) => bucket === mine).length;
+  return Math.max(1, Math.floor(loader.maxInFlightPerBucket / Math.max(1, others)));
+}
+
+/** `null` of a run that has just taken its lock. */
+async function bucketOf(loader: Loader, runId: string): Promise<string | null> {
+  try {
+    return nameOf((await readSnapshot(loader, runId)).definition.source);
+  } catch {
+    return null;
+  }
+}
+
+function nameOf({ endpoint, bucket }: LoadDefinition['source']): string {
+  return JSON.stringify([endpoint, bucket]);
+}

@@ -1,0 +1,162 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+
+import { LoaderError } from '../../../shared/errors/loader-error.ts';
+import { putLoad } from '../../../shared/usecases/load-catalog.ts';
+import { planPage } from '../../../shared/usecases/plan-page.ts';
+import { startRun } from '../../../shared/usecases/start-run.ts';
+import { takeShard } from '../../../shared/usecases/take-shard.ts';
+import { tick } from '../../../shared/usecases/tick.ts';
+import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
+import { putObjects, runLoad } from '../../fakes/run-load.ts';
+import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
+
+let test_: TestLoader;
+let orchestrations: MemoryOrchestrations;
+
+beforeEach(() => {
+  test_ = createTestLoader();
+  orchestrations = createMemoryOrchestrations();
+});
+
+describe('a run that is throttled goes slower', () => {
+  test('when queues are asked too often, and posts what they refused once more', async () => {
+    await putLoad(test_.loader, 'flights', definitionOf());
+    putObjects(test_, 100);
+    test_.ingestion.endPosts((_, attempt) => (attempt < 5 ? 'throttled' : 'accepted'));
+    const summary = await runLoad(test_, orchestrations);
+    expect(summary).toMatchObject({
+      state: 'completed',
+      objects: { ingested: 100 },
+      throttling: { slowdowns: 1, lowestShare: 0.5 },
+    });
+    expect(test_.logged.filter((line) => line.includes('runSlowedDown'))).toHaveLength(1);
+  });
+
+  test.each([
+    ['Amazon S3', 'sourceThrottled', (error: LoaderError) => test_.source.failNext('listPage', error, 2)],
+    [
+      'Azure Data Explorer',
+      'clusterThrottled',
+      (error: LoaderError) => test_.ingestion.failNext('warmUp', error, 2),
+    ],
+  ] as const)('when %s asks for fewer requests, and loads all the same', async (_, code, fail) => {
+    await putLoad(test_.loader, 'flights', definitionOf());
+    putObjects(test_, 10);
+    fail(new LoaderError(code, 'slow down'));
+    const summary = await runLoad(test_, orchestrations);
+    expect(summary).toMatchObject({ state: 'completed', objects: { ingested: 10 } });
+    expect(summary.throttling?.slowdowns).toBeGreaterThanOrEqual(1);
+  });
+
+  test('when ADX had no capacity for an object', async () => {
+    await putLoad(test_.loader, 'flights', definitionOf());
+    putObjects(test_, 10);
+    let first = true;
+    const summary = await runLoad(test_, orchestrations, {
+      whenIdle: () => {
+        const [message] = test_.ingestion.messages;
+        if (message !== undefined && first) {
+          first = false;
+          test_.ingestion.setStatus(message.sourceId, {
+            status: 'Failed',
+            errorCode: 'General_ThrottledIngestion',
+            failureStatus: 'Exhausted',
+          });
+        }
+        test_.ingestion.settleAll();
+      },
+    });
+    expect(summary).toMatchObject({
+      state: 'completed',
+      objects: { ingested: 10 },
+      throttling: { slowdowns: 1, lowestShare: 0.5 },
+    });
+  });
+
+  test('and says nothing of it when it was not', async () => {
+    await putLoad(test_.loader, 'flights', definitionOf());
+    putObjects(test_, 10);
+    expect((await runLoad(test_, orchestrations)).throttling).toBeNull();
+  });
+});
+
+test('a run starts nothing more behind its deadline, settles what is in flight, and the next one goes on', async () => {
+  await putLoad(
+    test_.loader,
+    'flights',
+    definitionOf({
+      limits: { deadlineMinutes: 10 },
+      concurrency: { lanes: 1, maxInFlight: 20, objectsPerActivity: 5 },
+    }),
+  );
+  putObjects(test_, 100);
+  const start = test_.clock.now().getTime();
+  let settled = 0;
+  const first = await runLoad(test_, orchestrations, {
+    whenIdle: () => {
+      // ADX is slow: a few objects at each look. The tick comes every minute.
+      if (test_.clock.now().getTime() - start < 11 * 60_000) {
+        if (settled < 1) settled += test_.ingestion.settleAll();
+      } else test_.ingestion.settleAll();
+      void tick(test_.loader, orchestrations);
+    },
+  });
+  expect(first).toMatchObject({
+    state: 'stopped',
+    stopReason: 'deadline',
+    objects: { failed: 0, unknown: 0 },
+  });
+  expect(first.objects.ingested).toBeGreaterThan(0);
+  expect(first.objects.notStarted).toBeGreaterThan(0);
+  expect(first.objects.ingested + first.objects.notStarted).toBe(100);
+  expect(test_.ingestion.messages).toHaveLength(first.objects.ingested);
+  await putLoad(test_.loader, 'flights', definitionOf());
+  expect(await runLoad(test_, orchestrations)).toMatchObject({
+    state: 'completed',
+    objects: { ingested: first.objects.notStarted },
+  });
+});
+
+describe('runs that read one bucket', () => {
+  /** Objects that a run may take into flight before anything is settled. */
+  async function takenBy(load: string): Promise<number> {
+    const { runId } = await startRun(test_.loader, orchestrations, { load, trigger: 'manual' });
+    for (let page = 0; ; page += 1)
+      if ((await planPage(test_.loader, { v: 1, runId, epoch: 1, page, attempt: 0 })).kind === 'stop') break;
+    let taken = 0;
+    let finished = null;
+    for (let turn = 0; ; turn += 1) {
+      const answer = await takeShard(test_.loader, { v: 1, runId, epoch: 1, lane: 0, turn, finished });
+      if (answer.kind !== 'shard') return taken;
+      const shard = (await test_.loader.runs.readRun(runId))!.shards.find(
+        ({ value }) => value.shard === answer.shard,
+      )!;
+      taken += shard.value.objects;
+      finished = { shard: answer.shard, ok: true, code: null };
+    }
+  }
+
+  const small = { concurrency: { lanes: 8, maxInFlight: 800, objectsPerActivity: 10 } };
+
+  test('have the same share of what the app grants the bucket', async () => {
+    Object.assign(test_.loader, { maxInFlightPerBucket: 400 });
+    putObjects(test_, 900);
+    for (const name of ['flights', 'other'])
+      await putLoad(test_.loader, name, { ...definitionOf(small), name });
+    const first = await takenBy('flights');
+    expect(first).toBeGreaterThan(200);
+    expect(first).toBeLessThanOrEqual(400);
+    const second = await takenBy('other');
+    expect(second).toBeGreaterThan(0);
+    expect(second).toBeLessThanOrEqual(200);
+  });
+
+  test('each go by their own bound where the app sets none', async () => {
+    putObjects(test_, 900);
+    for (const name of ['flights', 'other'])
+      await putLoad(test_.loader, name, { ...definitionOf(small), name });
+    const [first, second] = [await takenBy('flights'), await takenBy('other')];
+    expect(first).toBeGreaterThan(400);
+    expect(second).toBe(first);
+  });
+});
