@@ -10,6 +10,12 @@ const ACCOUNT_NAME = 'devstoreaccount1';
 const ACCOUNT_KEY =
   'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==';
 
+/** A second account, of this project's making: a cluster's queues and containers are never in one account only. */
+const SECOND_ACCOUNT = {
+  name: 'ingestaccount1',
+  key: Buffer.from('the key of an account that is on this machine only, and no secret').toString('base64'),
+};
+
 const START_ATTEMPTS = 3;
 const START_TIMEOUT_MS = 60_000;
 
@@ -32,6 +38,8 @@ export interface RunningAzurite extends RunningPart {
     tableEndpoint: string;
     accountName: string;
     accountKey: string;
+    /** Of a second account, at the same ports. */
+    secondConnectionString: string;
   }>;
 }
 
@@ -59,7 +67,15 @@ async function startOnce(options: AzuriteOptions): Promise<RunningAzurite> {
     // A group of its own: Ctrl-C in a terminal is for whoever stops the parts in their order.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    env: { ...process.env, ...compileCacheEnv, NODE_NO_WARNINGS: '1' },
+    env: {
+      ...process.env,
+      ...compileCacheEnv,
+      NODE_NO_WARNINGS: '1',
+      AZURITE_ACCOUNTS: [
+        `${ACCOUNT_NAME}:${ACCOUNT_KEY}`,
+        `${SECOND_ACCOUNT.name}:${SECOND_ACCOUNT.key}`,
+      ].join(';'),
+    },
   });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   let endpoints: Endpoints;
@@ -177,18 +193,20 @@ function waitUntilClosed(child: ChildProcess): Promise<void> {
 }
 
 function makeSettings(endpoints: Endpoints): RunningAzurite['settings'] {
-  const blobEndpoint = `${endpoints.blob}/${ACCOUNT_NAME}`;
-  const queueEndpoint = `${endpoints.queue}/${ACCOUNT_NAME}`;
-  const tableEndpoint = `${endpoints.table}/${ACCOUNT_NAME}`;
-  const connectionString =
-    `DefaultEndpointsProtocol=http;AccountName=${ACCOUNT_NAME};AccountKey=${ACCOUNT_KEY};` +
-    `BlobEndpoint=${blobEndpoint};QueueEndpoint=${queueEndpoint};TableEndpoint=${tableEndpoint};`;
   return {
-    connectionString,
-    blobEndpoint,
-    queueEndpoint,
-    tableEndpoint,
+    connectionString: connectionStringOf(endpoints, ACCOUNT_NAME, ACCOUNT_KEY),
+    blobEndpoint: `${endpoints.blob}/${ACCOUNT_NAME}`,
+    queueEndpoint: `${endpoints.queue}/${ACCOUNT_NAME}`,
+    tableEndpoint: `${endpoints.table}/${ACCOUNT_NAME}`,
     accountName: ACCOUNT_NAME,
     accountKey: ACCOUNT_KEY,
+    secondConnectionString: connectionStringOf(endpoints, SECOND_ACCOUNT.name, SECOND_ACCOUNT.key),
   };
+}
+
+function connectionStringOf({ blob, queue, table }: Endpoints, name: string, key: string): string {
+  return (
+    `DefaultEndpointsProtocol=http;AccountName=${name};AccountKey=${key};` +
+    `BlobEndpoint=${blob}/${name};QueueEndpoint=${queue}/${name};TableEndpoint=${table}/${name};`
+  );
 }

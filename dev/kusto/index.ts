@@ -26,8 +26,11 @@ import {
 import { Store } from './storage/store.ts';
 
 export interface KustoOptions {
-  /** Storage for queues, containers and the status table. */
-  readonly azurite: { readonly connectionString: string };
+  /** Storage for queues, containers and status tables. Without a second account `multi` has all of them in one. */
+  readonly azurite: {
+    readonly connectionString: string;
+    readonly secondConnectionString?: string;
+  };
   /** DuckDB file for rows and catalogue; created if missing, survives restarts. Default: in memory. */
   readonly folder?: string;
   /** Default: chosen by the operating system. */
@@ -62,10 +65,11 @@ export interface RunningKusto extends RunningPart {
 export async function startKusto(options: KustoOptions): Promise<RunningKusto> {
   const timeScale = options.batchingTimeScale ?? 1;
   if (!(timeScale > 0)) throw new Error(`batchingTimeScale is ${timeScale}; it must be above 0.`);
-  const account = readConnectionString(options.azurite.connectionString);
+  const { connectionString, secondConnectionString } = options.azurite;
+  const accounts = [connectionString, secondConnectionString ?? []].flat().map(readConnectionString);
   const opened: Closable[] = [];
   try {
-    return await start(options, { account, timeScale, opened });
+    return await start(options, { accounts, timeScale, opened });
   } catch (error) {
     for (const close of opened.reverse()) await close();
     throw error;
@@ -86,7 +90,7 @@ interface Engine {
 /** Every part that is open is added to `opened`, so that a failed start leaves nothing behind. */
 async function openEngine(
   options: KustoOptions,
-  { account, opened }: { account: StorageAccount; opened: Closable[] },
+  { accounts, opened }: { accounts: readonly StorageAccount[]; opened: Closable[] },
 ): Promise<Engine> {
   const parser = new KqlParser();
   opened.push(() => parser.stop());
@@ -101,14 +105,14 @@ async function openEngine(
   }
   const temporaryFolder = await mkdtemp(join(tmpdir(), 'kusto-ingest-'));
   opened.push(() => rm(temporaryFolder, { recursive: true, force: true }));
-  const resources = new IngestionResources(account, options.profile ?? 'multi', store.catalog.instanceId);
+  const resources = new IngestionResources(accounts, options.profile ?? 'multi', store.catalog.instanceId);
   await resources.create();
   return { store, parser, resources, temporaryFolder, database };
 }
 
 async function start(
   options: KustoOptions,
-  context: { account: StorageAccount; timeScale: number; opened: Closable[] },
+  context: { accounts: readonly StorageAccount[]; timeScale: number; opened: Closable[] },
 ): Promise<RunningKusto> {
   const engine = await openEngine(options, context);
   const { store, parser, resources, temporaryFolder } = engine;

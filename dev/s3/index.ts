@@ -34,6 +34,8 @@ export interface S3Options {
   readonly requesterPaysBuckets?: readonly string[];
   /** What time it is; default: the system's clock. */
   readonly clock?: () => Date;
+  /** How long a client may send nothing of a body that it has announced. Default 20 s, as S3 is seen to wait. */
+  readonly uploadIdleMs?: number;
 }
 
 /** The running endpoint and what tests do to it from inside. */
@@ -87,6 +89,7 @@ export async function startS3(options: S3Options): Promise<RunningS3> {
     publicBuckets: new Set(options.publicBuckets),
     requesterPaysBuckets: new Set(options.requesterPaysBuckets),
     clock,
+    uploadIdleMs: options.uploadIdleMs ?? 20_000,
     faults: new Faults(),
     counters: new RequestCounters(),
     stopped: stopped.signal,

@@ -41,6 +41,7 @@ export interface EndpointState {
   readonly publicBuckets: ReadonlySet<string>;
   readonly requesterPaysBuckets: ReadonlySet<string>;
   readonly clock: () => Date;
+  readonly uploadIdleMs: number;
   readonly faults: Faults;
   readonly counters: RequestCounters;
   readonly stopped: AbortSignal;
@@ -145,6 +146,7 @@ function prepareCall(
         message,
         headers,
         authentication,
+        idleMs: state.uploadIdleMs,
         beforeRead: () => {
           if (exchange.expectsContinue) response.writeContinue();
         },

@@ -101,9 +101,18 @@ function toSettings(
   const blobEndpoint = through('blob', azurite.blobEndpoint);
   const queueEndpoint = through('queue', azurite.queueEndpoint);
   const tableEndpoint = through('table', azurite.tableEndpoint);
-  const { accountName, accountKey } = azurite;
-  const connectionString =
-    `DefaultEndpointsProtocol=http;AccountName=${accountName};AccountKey=${accountKey};` +
-    `BlobEndpoint=${blobEndpoint};QueueEndpoint=${queueEndpoint};TableEndpoint=${tableEndpoint};`;
-  return { connectionString, blobEndpoint, queueEndpoint, tableEndpoint, accountName, accountKey };
+  // The ports are all that differs.
+  const throughProxy = (connectionString: string) =>
+    connectionString
+      .replace(`${new URL(azurite.blobEndpoint).origin}/`, `${new URL(blobEndpoint).origin}/`)
+      .replace(`${new URL(azurite.queueEndpoint).origin}/`, `${new URL(queueEndpoint).origin}/`)
+      .replace(`${new URL(azurite.tableEndpoint).origin}/`, `${new URL(tableEndpoint).origin}/`);
+  return {
+    ...azurite,
+    connectionString: throughProxy(azurite.connectionString),
+    secondConnectionString: throughProxy(azurite.secondConnectionString),
+    blobEndpoint,
+    queueEndpoint,
+    tableEndpoint,
+  };
 }

@@ -39,9 +39,18 @@ const profileSizes: Readonly<
   multi: { ready: 3, other: 2, containers: 3 },
 };
 
+const resourceKinds = [
+  'SecuredReadyForAggregationQueue',
+  'FailedIngestionsQueue',
+  'SuccessfulIngestionsQueue',
+  'TempStorage',
+  'IngestionsStatusTable',
+] as const;
+type ResourceKind = (typeof resourceKinds)[number];
+
 /** Row of `.get ingestion resources`. */
 export interface ResourceRow {
-  readonly kind: string;
+  readonly kind: ResourceKind;
   readonly url: string;
 }
 
@@ -70,52 +79,72 @@ export function readConnectionString(connectionString: string): StorageAccount {
   };
 }
 
-/** The queues, containers and status table that this endpoint hands out, named after its instance. */
+/** What this endpoint has in one storage account. */
+interface AccountShare {
+  readonly account: StorageAccount;
+  readonly ready: readonly QueueClient[];
+  readonly failed: readonly QueueClient[];
+  readonly succeeded: readonly QueueClient[];
+  readonly containerNames: readonly string[];
+  readonly blobs: BlobServiceClient;
+  readonly tables: TableServiceClient;
+}
+
+/**
+ * The queues, containers and status tables that this endpoint hands out, named after its instance. They lie in the
+ * accounts by turns, as a cluster has them; each account has a status table.
+ */
 export class IngestionResources {
   readonly readyQueues: readonly QueueClient[];
   readonly failedQueues: readonly QueueClient[];
   readonly succeededQueues: readonly QueueClient[];
-  readonly containerNames: readonly string[];
-  readonly statusTableName: string;
-  readonly #account: StorageAccount;
-  readonly #blobService: BlobServiceClient;
-  readonly #tableService: TableServiceClient;
+  readonly #shares: readonly AccountShare[];
+  readonly #statusTableName: string;
 
-  constructor(account: StorageAccount, profile: ResourceProfile, instanceId: string) {
-    this.#account = account;
+  constructor(accounts: readonly StorageAccount[], profile: ResourceProfile, instanceId: string) {
     const sizes = profileSizes[profile];
-    const queues = new QueueServiceClient(
-      account.queueEndpoint,
-      new QueueSharedKeyCredential(account.accountName, account.accountKey),
-    );
-    const named = (kind: string, count: number) =>
-      Array.from({ length: count }, (_, index) =>
-        queues.getQueueClient(`kusto${instanceId}-${kind}-${index}`),
+    const used = profile === 'single' ? accounts.slice(0, 1) : accounts;
+    this.#statusTableName = `kusto${instanceId}status`;
+    this.#shares = used.map((account, turn) => {
+      const names = (kind: string, count: number) =>
+        Array.from({ length: count }, (_, index) => `kusto${instanceId}-${kind}-${index}`).filter(
+          (_, index) => index % used.length === turn,
+        );
+      const queues = new QueueServiceClient(
+        account.queueEndpoint,
+        new QueueSharedKeyCredential(account.accountName, account.accountKey),
       );
-    this.readyQueues = named('ready', sizes.ready);
-    this.failedQueues = named('failed', sizes.other);
-    this.succeededQueues = named('succeeded', sizes.other);
-    this.containerNames = Array.from(
-      { length: sizes.containers },
-      (_, index) => `kusto${instanceId}-temp-${index}`,
-    );
-    this.statusTableName = `kusto${instanceId}status`;
-    this.#blobService = new BlobServiceClient(
-      account.blobEndpoint,
-      new StorageSharedKeyCredential(account.accountName, account.accountKey),
-    );
-    this.#tableService = new TableServiceClient(
-      account.tableEndpoint,
-      new AzureNamedKeyCredential(account.accountName, account.accountKey),
-      { allowInsecureConnection: true },
-    );
+      const named = (kind: string, count: number) =>
+        names(kind, count).map((name) => queues.getQueueClient(name));
+      return {
+        account,
+        ready: named('ready', sizes.ready),
+        failed: named('failed', sizes.other),
+        succeeded: named('succeeded', sizes.other),
+        containerNames: names('temp', sizes.containers),
+        blobs: new BlobServiceClient(
+          account.blobEndpoint,
+          new StorageSharedKeyCredential(account.accountName, account.accountKey),
+        ),
+        tables: new TableServiceClient(
+          account.tableEndpoint,
+          new AzureNamedKeyCredential(account.accountName, account.accountKey),
+          { allowInsecureConnection: true },
+        ),
+      };
+    });
+    this.readyQueues = this.#shares.flatMap(({ ready }) => ready);
+    this.failedQueues = this.#shares.flatMap(({ failed }) => failed);
+    this.succeededQueues = this.#shares.flatMap(({ succeeded }) => succeeded);
   }
 
   async create(): Promise<void> {
     await Promise.all([
       ...this.#allQueues().map((queue) => queue.createIfNotExists()),
-      ...this.containerNames.map((name) => this.#blobService.getContainerClient(name).createIfNotExists()),
-      this.#tableService.createTable(this.statusTableName),
+      ...this.#shares.flatMap(({ blobs, tables, containerNames }) => [
+        ...containerNames.map((name) => blobs.getContainerClient(name).createIfNotExists()),
+        tables.createTable(this.#statusTableName),
+      ]),
     ]);
   }
 
@@ -124,24 +153,26 @@ export class IngestionResources {
     const options = { abortSignal: AbortSignal.timeout(REMOVE_TIMEOUT_MS) };
     await Promise.allSettled([
       ...this.#allQueues().map((queue) => queue.deleteIfExists(options)),
-      ...this.containerNames.map((name) =>
-        this.#blobService.getContainerClient(name).deleteIfExists(options),
-      ),
-      this.#tableService.deleteTable(this.statusTableName, options),
+      ...this.#shares.flatMap(({ blobs, tables, containerNames }) => [
+        ...containerNames.map((name) => blobs.getContainerClient(name).deleteIfExists(options)),
+        tables.deleteTable(this.#statusTableName, options),
+      ]),
     ]);
   }
 
   /** True for blobs in a container of this endpoint. */
   ownsBlob(url: string): boolean {
-    return this.containerNames.some((name) => url.startsWith(`${this.#account.blobEndpoint}/${name}/`));
+    return this.#ownerOf(url) !== undefined;
   }
 
   /** Deletes a blob of ours with the account's key, whatever the SAS in `url` allows. */
   async deleteBlob(url: string): Promise<void> {
+    const owner = this.#ownerOf(url);
+    if (owner === undefined) return;
     const [container = '', ...path] = new URL(url).pathname
-      .slice(new URL(this.#account.blobEndpoint).pathname.length + 1)
+      .slice(new URL(owner.account.blobEndpoint).pathname.length + 1)
       .split('/');
-    await this.#blobService
+    await owner.blobs
       .getContainerClient(container)
       .getBlobClient(decodeURIComponent(path.join('/')))
       .deleteIfExists();
@@ -153,41 +184,52 @@ export class IngestionResources {
   listRows(lifetimeMs: number): readonly ResourceRow[] {
     const startsOn = new Date(Date.now() - 15 * 60_000 + Math.min(0, lifetimeMs));
     const expiresOn = new Date(Date.now() + lifetimeMs);
-    const { accountName, accountKey, blobEndpoint, tableEndpoint } = this.#account;
+    const rows = this.#shares.flatMap((share) => this.#rowsOf(share, { startsOn, expiresOn }));
+    // One kind after the other, as the service lists them.
+    return resourceKinds.flatMap((kind) => rows.filter((row) => row.kind === kind));
+  }
+
+  #rowsOf(
+    { account, ready, failed, succeeded, containerNames }: AccountShare,
+    times: { readonly startsOn: Date; readonly expiresOn: Date },
+  ): readonly ResourceRow[] {
+    const { accountName, accountKey, blobEndpoint, tableEndpoint } = account;
     const queueKey = new QueueSharedKeyCredential(accountName, accountKey);
     const blobKey = new StorageSharedKeyCredential(accountName, accountKey);
-    const queueRow = (kind: string, permissions: string) => (queue: QueueClient) => ({
+    const queueRow = (kind: ResourceKind, permissions: string) => (queue: QueueClient) => ({
       kind,
       url: `${queue.url}?${generateQueueSASQueryParameters(
-        { queueName: queue.name, permissions: QueueSASPermissions.parse(permissions), startsOn, expiresOn },
+        { queueName: queue.name, permissions: QueueSASPermissions.parse(permissions), ...times },
         queueKey,
       ).toString()}`,
     });
     const containerRow = (containerName: string) => ({
-      kind: 'TempStorage',
+      kind: 'TempStorage' as const,
       url: `${blobEndpoint}/${containerName}?${generateBlobSASQueryParameters(
-        { containerName, permissions: ContainerSASPermissions.parse('rw'), startsOn, expiresOn },
+        { containerName, permissions: ContainerSASPermissions.parse('rw'), ...times },
         blobKey,
       ).toString()}`,
     });
     const permissions: TableSasPermissions = { query: true, add: true, update: true };
     const tableSas = generateTableSas(
-      this.statusTableName,
+      this.#statusTableName,
       new AzureNamedKeyCredential(accountName, accountKey),
-      {
-        permissions,
-        startsOn,
-        expiresOn,
-      },
+      { permissions, ...times },
     );
     return [
       // Clients may only add to the ready queues, and read and take from the others.
-      ...this.readyQueues.map(queueRow('SecuredReadyForAggregationQueue', 'a')),
-      ...this.failedQueues.map(queueRow('FailedIngestionsQueue', 'rp')),
-      ...this.succeededQueues.map(queueRow('SuccessfulIngestionsQueue', 'rp')),
-      ...this.containerNames.map(containerRow),
-      { kind: 'IngestionsStatusTable', url: `${tableEndpoint}/${this.statusTableName}?${tableSas}` },
+      ...ready.map(queueRow('SecuredReadyForAggregationQueue', 'a')),
+      ...failed.map(queueRow('FailedIngestionsQueue', 'rp')),
+      ...succeeded.map(queueRow('SuccessfulIngestionsQueue', 'rp')),
+      ...containerNames.map(containerRow),
+      { kind: 'IngestionsStatusTable', url: `${tableEndpoint}/${this.#statusTableName}?${tableSas}` },
     ];
+  }
+
+  #ownerOf(url: string): AccountShare | undefined {
+    return this.#shares.find(({ account, containerNames }) =>
+      containerNames.some((name) => url.startsWith(`${account.blobEndpoint}/${name}/`)),
+    );
   }
 
   #allQueues(): QueueClient[] {

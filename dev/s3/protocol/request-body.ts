@@ -24,11 +24,13 @@ export function openRequestBody(request: {
   readonly headers: ReadonlyMap<string, string>;
   readonly authentication: Authentication;
   readonly beforeRead: () => void;
+  /** How long the client may be silent before the request is refused. */
+  readonly idleMs: number;
 }): RequestBody {
   const { headers, authentication } = request;
   const { payload } = authentication;
   const trailers = new Map<string, string>();
-  const raw = readMessage(request.message, request.beforeRead);
+  const raw = readMessage(request);
   if (payload.kind !== 'chunked') {
     const declared = headers.get('content-length');
     const declaredBytes = declared === undefined ? null : Number(declared);
@@ -103,11 +105,36 @@ function trailerNamesOf(headers: ReadonlyMap<string, string>): string[] {
     .filter((name) => name !== '');
 }
 
-async function* readMessage(message: IncomingMessage, beforeRead: () => void): AsyncGenerator<Buffer> {
+async function* readMessage({
+  message,
+  beforeRead,
+  idleMs,
+}: {
+  readonly message: IncomingMessage;
+  readonly beforeRead: () => void;
+  readonly idleMs: number;
+}): AsyncGenerator<Buffer> {
   beforeRead();
   // The iterator would destroy the socket when a consumer stops early, and with it the error's answer.
   const iterator = message.iterator({ destroyOnReturn: false });
-  for await (const chunk of iterator) yield chunk as Buffer;
+  for (;;) {
+    const next = await within(idleMs, iterator.next());
+    if (next.done === true) return;
+    yield next.value as Buffer;
+  }
+}
+
+/** @throws S3Error RequestTimeout; the connection ends with the answer. */
+async function within<Value>(ms: number, promise: Promise<Value>): Promise<Value> {
+  let timer: NodeJS.Timeout | undefined;
+  const silence = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new S3Error('RequestTimeout', { headers: { connection: 'close' } })), ms);
+  });
+  try {
+    return await Promise.race([promise, silence]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function* verifySha256(source: AsyncIterable<Buffer>, expected: string): AsyncGenerator<Buffer> {

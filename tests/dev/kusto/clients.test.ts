@@ -30,7 +30,18 @@ test('the resource manager finds every kind of resource of the profile multi', a
   expect(await manager.getIngestionQueues()).toHaveLength(3);
   expect(await manager.getFailedIngestionsQueues()).toHaveLength(2);
   expect(await manager.getSuccessfulIngestionsQueues()).toHaveLength(2);
-  expect(await manager.getStatusTables()).toHaveLength(1);
+  expect(await manager.getStatusTables()).toHaveLength(2);
+  const accountsOf = (resources: readonly { readonly uri: string }[] | null) =>
+    new Set((resources ?? []).map(({ uri }) => new URL(uri).pathname.split('/')[1]));
+  const two = new Set(['devstoreaccount1', 'ingestaccount1']);
+  for (const resources of [
+    await manager.getContainers(),
+    await manager.getIngestionQueues(),
+    await manager.getFailedIngestionsQueues(),
+    await manager.getSuccessfulIngestionsQueues(),
+    await manager.getStatusTables(),
+  ])
+    expect(accountsOf(resources)).toEqual(two);
   expect(await manager.getAuthorizationContext()).toMatch(/^local-identity-token-/);
   client.close();
 });

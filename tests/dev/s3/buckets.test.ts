@@ -3,13 +3,17 @@ import {
   CopyObjectCommand,
   CreateBucketCommand,
   DeleteBucketCorsCommand,
+  DeleteBucketLifecycleCommand,
   DeleteBucketPolicyCommand,
+  DeleteBucketWebsiteCommand,
+  GetBucketAccelerateConfigurationCommand,
   GetBucketAclCommand,
   GetBucketCorsCommand,
   GetBucketEncryptionCommand,
   GetBucketLifecycleConfigurationCommand,
   GetBucketLocationCommand,
   GetBucketLoggingCommand,
+  GetBucketNotificationConfigurationCommand,
   GetBucketOwnershipControlsCommand,
   GetBucketPolicyCommand,
   GetBucketPolicyStatusCommand,
@@ -18,7 +22,9 @@ import {
   GetBucketWebsiteCommand,
   GetObjectAclCommand,
   GetObjectCommand,
+  GetObjectLegalHoldCommand,
   GetObjectLockConfigurationCommand,
+  GetObjectRetentionCommand,
   GetPublicAccessBlockCommand,
   type Grant,
   ListBucketsCommand,
@@ -51,6 +57,8 @@ test.each([
   [new GetBucketReplicationCommand({ Bucket }), 404, 'ReplicationConfigurationNotFoundError'],
   [new GetBucketWebsiteCommand({ Bucket }), 404, 'NoSuchWebsiteConfiguration'],
   [new GetObjectLockConfigurationCommand({ Bucket }), 404, 'ObjectLockConfigurationNotFoundError'],
+  [new GetObjectLegalHoldCommand({ Bucket, Key: 'k' }), 400, 'InvalidRequest'],
+  [new GetObjectRetentionCommand({ Bucket, Key: 'k' }), 400, 'InvalidRequest'],
   [new GetBucketCorsCommand({ Bucket: 'nowhere' }), 404, 'NoSuchBucket'],
   [new GetObjectAclCommand({ Bucket, Key: 'missing' }), 404, 'NoSuchKey'],
   [new PutBucketPolicyCommand({ Bucket, Policy: '{}' }), 501, 'NotImplemented'],
@@ -91,7 +99,16 @@ test('defaults of a new bucket', async () => {
     BlockPublicPolicy: true,
     RestrictPublicBuckets: true,
   });
-  for (const command of [new DeleteBucketPolicyCommand({ Bucket }), new DeleteBucketCorsCommand({ Bucket })])
+  const notifications = await client.send(new GetBucketNotificationConfigurationCommand({ Bucket }));
+  expect(notifications.QueueConfigurations ?? notifications.TopicConfigurations).toBeUndefined();
+  const acceleration = await client.send(new GetBucketAccelerateConfigurationCommand({ Bucket }));
+  expect(acceleration.Status).toBeUndefined();
+  for (const command of [
+    new DeleteBucketPolicyCommand({ Bucket }),
+    new DeleteBucketCorsCommand({ Bucket }),
+    new DeleteBucketLifecycleCommand({ Bucket }),
+    new DeleteBucketWebsiteCommand({ Bucket }),
+  ])
     expect((await client.send(command)).$metadata.httpStatusCode).toBe(204);
 });
 

@@ -73,11 +73,24 @@ export const awsCli: ForeignClient = {
     return [
       [...ofObject('get-object-attributes'), '--object-attributes', 'ETag', 'Checksum', 'ObjectSize'],
       [...ofObject('put-object-tagging'), '--tagging', 'TagSet=[{Key=a,Value=b}]'],
+      [...ofBucket('put-bucket-tagging'), '--tagging', 'TagSet=[{Key=a,Value=b}]'],
+      ofBucket('get-bucket-tagging'),
+      ofBucket('delete-bucket-tagging'),
+      ofBucket('get-bucket-notification-configuration'),
       ofBucket('list-object-versions'),
       [...ofBucket('list-parts'), '--key', 'under-way', '--upload-id', uploadId],
     ];
   },
-  otherOperations: ['GetObjectAttributes', 'PutObjectTagging', 'ListObjectVersions', 'ListParts'],
+  otherOperations: [
+    'GetObjectAttributes',
+    'PutObjectTagging',
+    'PutBucketTagging',
+    'GetBucketTagging',
+    'DeleteBucketTagging',
+    'GetBucketNotificationConfiguration',
+    'ListObjectVersions',
+    'ListParts',
+  ],
 };
 
 export const rclone: ForeignClient = {

@@ -19,6 +19,8 @@ export interface RawRequest {
   readonly body?: string | Buffer | ((signing: ChunkSigning) => string);
   /** Default: the SHA-256 of the body. */
   readonly payloadHash?: string;
+  /** Bytes of the body that are sent before the client falls silent. Default: all. */
+  readonly silentAfterBytes?: number;
 }
 
 export interface RawResponse {
@@ -87,6 +89,8 @@ export async function sendSigned(settings: RunningS3['settings'], raw: RawReques
     });
     sending.on('error', reject);
     // Node would encode the headers as it does a body that is a string.
-    sending.end(Buffer.from(body));
+    const bytes = Buffer.from(body);
+    if (raw.silentAfterBytes === undefined) sending.end(bytes);
+    else sending.write(bytes.subarray(0, raw.silentAfterBytes));
   });
 }

@@ -17,7 +17,12 @@ const service = createServer((_incoming, answer) => {
 service.listen(0, '127.0.0.1');
 await once(service, 'listening');
 const endpoint = `http://127.0.0.1:${(service.address() as AddressInfo).port}/account`;
-const settings = { connectionString: '', accountName: 'account', accountKey: 'key' };
+const settings = {
+  connectionString: '',
+  secondConnectionString: '',
+  accountName: 'account',
+  accountKey: 'key',
+};
 const proxy = await startStorageProxy({
   azurite: {
     settings: { ...settings, blobEndpoint: endpoint, queueEndpoint: endpoint, tableEndpoint: endpoint },

@@ -25,6 +25,7 @@ beforeAll(async () => {
     azurite: {
       settings: {
         connectionString: '',
+        secondConnectionString: '',
         blobEndpoint: endpoint,
         queueEndpoint: endpoint,
         tableEndpoint: endpoint,
