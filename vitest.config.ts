@@ -18,6 +18,7 @@ export default defineConfig({
       project('host', ['tests/host/**/*.test.ts'], process.env['HOST_URL'] ? 600_000 : 60_000),
       project('e2e', ['tests/e2e/**/*.test.ts'], 180_000),
       project('security', ['tests/security/**/*.test.ts'], 60_000),
+      project('chaos', ['tests/chaos/**/*.test.ts'], 240_000),
       project('full', ['tests/full/**/*.test.ts'], 180_000),
     ],
   },

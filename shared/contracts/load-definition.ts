@@ -233,6 +233,29 @@ const RetrySchema = v.strictObject({
 });
 
 const LimitsSchema = v.strictObject({
+  maxObjects: v.optional(
+    v.nullable(
+      count(
+        1,
+        1_000_000_000,
+        'A run takes no more objects than this; the rest is for the next run. Default: all.',
+      ),
+    ),
+    null,
+  ),
+  maxBytes: v.optional(
+    v.nullable(
+      v.pipe(
+        v.number(),
+        v.integer(),
+        v.minValue(1),
+        v.description(
+          'A run takes no more bytes than this, as they lie in S3, but one object at least; the rest is for the next run. Default: all.',
+        ),
+      ),
+    ),
+    null,
+  ),
   deadlineMinutes: v.optional(
     v.nullable(
       count(

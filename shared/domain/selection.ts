@@ -35,6 +35,7 @@ export const SKIP_REASONS = [
   'unsettled',
   'gone',
   'unreadable',
+  'limit',
 ] as const;
 export type SkipReason = (typeof SKIP_REASONS)[number];
 

@@ -1,6 +1,7 @@
 import { isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
 import { LEDGER_PARTITIONS } from '../domain/ledger-key.ts';
 import { decidePlan } from '../domain/plan-decision.ts';
+import { fits, NO_LIMITS, type Taken } from '../domain/run-limits.ts';
 import type { RerunOptions, Stored } from '../domain/run-record.ts';
 import { EMPTY_PLAN, OBJECT_STATES, type PlanTotals } from '../domain/run-summary.ts';
 import type { S3Object } from '../domain/s3-object.ts';
@@ -54,6 +55,8 @@ export interface FindTask {
   readonly facts: RunFacts;
   readonly page: number;
   readonly cursor: string | null;
+  /** What the pages before this one have taken. */
+  readonly taken: Taken;
 }
 
 /** Finds the objects of the page that begins at the cursor: first what earlier runs left open, then keys. */
@@ -125,6 +128,20 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
   const lookedAtAgain = await openKeys(loader, snapshot, task.facts.unsettled);
   const policy = policyOf(snapshot);
   const objects: PlannedObject[] = [];
+  // A rerun is about the objects that it was asked for, all of them.
+  const limits = options.rerun === undefined ? snapshot.definition.limits : NO_LIMITS;
+  let { taken } = task;
+  const left = new Set<string>();
+  const take = (object: PlannedObject) => {
+    // Once the run is full it stays full: what comes later must not overtake what was left.
+    if (left.size > 0 || !fits(limits, taken, object.sizeBytes)) {
+      left.add(object.key);
+      skip('limit');
+      return;
+    }
+    taken = { objects: taken.objects + 1, bytes: taken.bytes + object.sizeBytes };
+    objects.push(object);
+  };
   for (const object of selected) {
     const entry = entries.get(object.key)?.value ?? null;
     if (lookedAtAgain.has(object.key)) {
@@ -133,13 +150,13 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
       continue;
     }
     if (isOrphan(entry, snapshot.request.runId)) {
-      objects.push({ key: entry.key, version: entry.version, sizeBytes: entry.sizeBytes, reason: 'recheck' });
+      take({ key: entry.key, version: entry.version, sizeBytes: entry.sizeBytes, reason: 'recheck' });
       continue;
     }
     const decision = decidePlan(object, entry, policy);
     if (decision.plan === 'skip') skip(decision.reason);
     else
-      objects.push({
+      take({
         key: object.key,
         version: object.version,
         sizeBytes: object.sizeBytes,
@@ -157,8 +174,8 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
       selectedBytes: sumBytes(objects),
       skipped: Object.fromEntries(skipped),
     },
-    next: batch.isLast ? null : `k:${batch.position}`,
-    pending: batch.pending,
+    next: batch.isLast || left.size > 0 ? null : `k:${batch.position}`,
+    pending: batch.pending.filter(({ key }) => !left.has(key)),
   };
 }
 

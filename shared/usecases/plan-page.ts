@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
 
 import type { PlanPageInput, PlanPageOutput } from '../contracts/durable.ts';
+import type { Taken } from '../domain/run-limits.ts';
 import { newShard, type PartRow, type RunView } from '../domain/run-record.ts';
 import { addPlanTotals } from '../domain/run-summary.ts';
 import { layOutShards } from '../domain/shard-layout.ts';
 import { toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
 import { allOf } from './bounded.ts';
-import { type FoundPage, findObjects } from './find-objects.ts';
+import { type FindTask, type FoundPage, findObjects } from './find-objects.ts';
 import type { Loader } from './loader.ts';
 import { decideAsPart, pauseMs, SUSPENDED_PAUSE_MS } from './part-commit.ts';
 import {
@@ -23,6 +24,7 @@ import {
   writeFacts,
   writePage,
 } from './run-documents.ts';
+import { planOfRun } from './run-totals.ts';
 import { isThrottled, slowDown } from './slow-down.ts';
 
 /** Attempts at one page before planning ends with the error; pauses 5, 10, 20, 40 s. */
@@ -38,7 +40,12 @@ const LEAD = 2;
 const SHARDS_PER_COMMIT = 80;
 
 type Position =
-  | { readonly kind: 'plan'; readonly cursor: string | null; readonly inserted: number }
+  | {
+      readonly kind: 'plan';
+      readonly cursor: string | null;
+      readonly inserted: number;
+      readonly taken: Taken;
+    }
   | { readonly kind: 'answer'; readonly answer: PlanPageOutput };
 
 /**
@@ -58,7 +65,7 @@ export async function planPage(loader: Loader, input: PlanPageInput): Promise<Pl
     const facts = (await readFacts(loader, runId)) ?? (await learnFacts(loader, snapshot));
     const planned =
       (await readPage(loader, runId, page)) ??
-      (await makePage(loader, { snapshot, facts, page, cursor: position.cursor }));
+      (await makePage(loader, { snapshot, facts, page, cursor: position.cursor, taken: position.taken }));
     const { answer, isIn } = await handOver(loader, input, planned, position.inserted);
     if (isIn && planned.pending.length > 0) {
       await loader.loads.removePending(pendingListOf(snapshot), planned.pending);
@@ -98,8 +105,14 @@ async function takePosition(
         return answer({ kind: 'wait', waitMs: pauseMs(loader, LEAD_PAUSE_MS) }, {});
       }
       // The first write makes the row, and each page begins with a sign of life.
+      const { selected: objects, selectedBytes: bytes } = planOfRun(view);
       return {
-        answer: { kind: 'plan', cursor: me.cursor, inserted: Number(me.holds ?? 0) },
+        answer: {
+          kind: 'plan',
+          cursor: me.cursor,
+          inserted: Number(me.holds ?? 0),
+          taken: { objects, bytes },
+        },
         me: etag === null || me.holds === null ? {} : null,
       };
     },
@@ -130,14 +143,7 @@ async function learnFacts(loader: Loader, { request, definition }: RunSnapshot):
   return writeFacts(loader, request.runId, { v: 1, batchingWindowMs, unsettled });
 }
 
-interface PageTask {
-  readonly snapshot: RunSnapshot;
-  readonly facts: RunFacts;
-  readonly page: number;
-  readonly cursor: string | null;
-}
-
-async function makePage(loader: Loader, task: PageTask): Promise<PlanPage> {
+async function makePage(loader: Loader, task: FindTask): Promise<PlanPage> {
   const { snapshot, page } = task;
   const { runId } = snapshot.request;
   const found = await findObjects(loader, task);

@@ -43,19 +43,22 @@ export interface StackUnderTestOptions {
   readonly host?: Partial<FunctionsHostOptions>;
   /** Puts the storage proxy before Azurite. Default false. */
   readonly storageProxy?: boolean;
+  /** Divides all waiting times of app and cluster. Default 10. */
+  readonly timeScale?: number;
 }
 
 /** A local stack of its own for one test file. */
 export async function startStackUnderTest(options: StackUnderTestOptions = {}): Promise<StackUnderTest> {
+  const { timeScale = TIME_SCALE } = options;
   const folder = await mkdtemp(path.join(os.tmpdir(), 's3-adx-loader-e2e-'));
   const stack = await startStack({
     folder,
     inMemory: true,
     storageProxy: options.storageProxy ?? false,
     buckets: [TEST_BUCKET],
-    batchingTimeScale: TIME_SCALE,
+    batchingTimeScale: timeScale,
     settings: {
-      LOADER_TIME_SCALE: String(TIME_SCALE),
+      LOADER_TIME_SCALE: String(timeScale),
       LOADER_LOADS_FOLDER: 'no-such-folder',
       ...options.settings,
     },

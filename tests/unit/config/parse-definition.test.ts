@@ -64,7 +64,7 @@ describe('parseDefinition', () => {
       path: 'direct',
       changed: 'skip',
       retry: { attempts: 3, firstDelaySeconds: 30 },
-      limits: { deadlineMinutes: null },
+      limits: { maxObjects: null, maxBytes: null, deadlineMinutes: null },
       onError: { policy: 'continue' },
       concurrency: { lanes: 4, objectsPerActivity: 100, maxInFlight: 20_000, postsInFlight: 16 },
       schedule: null,

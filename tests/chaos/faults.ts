@@ -1,0 +1,253 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import type { IngestionFault, RequestFault } from '../../dev/kusto/faults.ts';
+import type { FaultAction } from '../../dev/s3/index.ts';
+import type { StorageFaultRule } from '../../dev/storage-proxy/index.ts';
+import type { StackUnderTest } from '../e2e/stack-under-test.ts';
+import { type ChaosBucket, LOAD } from './bucket.ts';
+import type { Random } from './random.ts';
+
+/** What the faults work on. */
+export interface Field {
+  readonly under: StackUnderTest;
+  readonly bucket: ChaosBucket;
+  readonly random: Random;
+  /** Keys whose messages Kusto ingests twice. */
+  readonly doubled: Set<string>;
+  /** The run that is under way, if any. */
+  currentRun(): Promise<string | null>;
+  /** Starts the host again, after it was killed. */
+  restart(): Promise<void>;
+  /** Notes a kill; `true` when it met a run under way. */
+  noteKill(hitWork: boolean): void;
+}
+
+interface Fault {
+  readonly name: string;
+  /** How often it is chosen, beside the others. */
+  readonly weight: number;
+  strike(field: Field): Promise<void>;
+}
+
+const control = (field: Field) => field.under.stack.kusto.control;
+const proxy = (field: Field) => field.under.stack.storageProxy!;
+const aKey = ({ bucket, random }: Field) => random.pick([...bucket.keys.keys()]);
+/** As it stands in the URLs that the Kusto endpoint sees. */
+const inUrl = (key: string) => key.split('/').at(-1)!;
+
+/** How long the host may take to come to the side effect at which it is killed. */
+const MOST_TO_WAIT_MS = 2500;
+
+/** Kills the host before or after its n-th side effect from now on: the request is held up, and the host dies meanwhile. */
+async function killAtSideEffect(field: Field): Promise<void> {
+  const { random, under } = field;
+  const when = random.pick(['before', 'after'] as const);
+  const target = random.pick([
+    { service: 'table', method: 'POST' },
+    { service: 'blob', method: 'PUT' },
+    { service: 'queue', method: 'POST', path: '-ready-' },
+  ] as const);
+  const id = proxy(field).injectFault({
+    ...target,
+    skip: random.int(0, 30),
+    count: 1,
+    action: { kind: 'delay', delayMs: 20_000, when },
+  });
+  const isHit = () =>
+    proxy(field)
+      .faults()
+      .some((fault) => fault.id === id && fault.hits > 0);
+  for (const until = Date.now() + MOST_TO_WAIT_MS; !isHit() && Date.now() < until; ) await sleep(5);
+  const hitWork = (await field.currentRun()) !== null;
+  await under.stack.host.kill('SIGKILL');
+  proxy(field).removeFault(id);
+  field.noteKill(hitWork);
+  await field.restart();
+}
+
+const ofStorage = (name: string, weight: number, rule: (random: Random) => StorageFaultRule): Fault => ({
+  name,
+  weight,
+  strike: async (field) => void proxy(field).injectFault(rule(field.random)),
+});
+const ofS3 = (
+  name: string,
+  weight: number,
+  operation: string,
+  action: (random: Random) => FaultAction,
+): Fault => ({
+  name,
+  weight,
+  strike: async (field) =>
+    void field.under.stack.s3.injectFault({
+      operation,
+      skip: field.random.int(0, 5),
+      times: field.random.int(1, 3),
+      action: action(field.random),
+    }),
+});
+const ofIngestion = (
+  name: string,
+  weight: number,
+  fault: Omit<IngestionFault, 'match'>,
+  note: (field: Field, key: string) => void = () => undefined,
+): Fault => ({
+  name,
+  weight,
+  strike: async (field) => {
+    const key = aKey(field);
+    note(field, key);
+    control(field).faults.addIngestionFault({ match: inUrl(key), count: 1, ...fault });
+  },
+});
+const ofCluster = (name: string, weight: number, fault: RequestFault): Fault => ({
+  name,
+  weight,
+  strike: async (field) =>
+    void control(field).faults.addRequestFault({ count: field.random.int(1, 3), ...fault }),
+});
+
+export const FAULTS: readonly Fault[] = [
+  { name: 'kill', weight: 30, strike: killAtSideEffect },
+  // The message is in, and whoever posted it never hears of it.
+  ofStorage('post cut after it was in', 6, (random) => ({
+    service: 'queue',
+    method: 'POST',
+    path: '-ready-',
+    skip: random.int(0, 10),
+    count: random.int(1, 4),
+    action: { kind: 'reset', when: 'after' },
+  })),
+  ofStorage('post cut before it was in', 3, (random) => ({
+    service: 'queue',
+    method: 'POST',
+    path: '-ready-',
+    skip: random.int(0, 10),
+    count: random.int(1, 4),
+    action: { kind: 'reset', when: 'before' },
+  })),
+  ofStorage('queues busy', 4, (random) => ({
+    service: 'queue',
+    method: 'POST',
+    path: '-ready-',
+    count: random.int(3, 12),
+    action: { kind: 'error', code: 'ServerBusy' },
+  })),
+  ofStorage('storage answers lost', 5, (random) => ({
+    service: random.pick(['table', 'blob']),
+    skip: random.int(0, 20),
+    count: random.int(1, 3),
+    action: { kind: 'reset', when: 'after' },
+  })),
+  ofStorage('storage busy', 4, (random) => ({
+    service: random.pick(['table', 'blob']),
+    skip: random.int(0, 20),
+    count: random.int(1, 4),
+    action: { kind: 'error', code: random.pick(['ServerBusy', 'InternalError', 'OperationTimedOut']) },
+  })),
+  {
+    name: 'storage cut off',
+    weight: 4,
+    strike: async (field) => {
+      // Not the queues: Kusto could not take away what it has ingested, and would ingest it twice.
+      const service = field.random.pick(['table', 'blob'] as const);
+      await proxy(field).refuseConnections(service);
+      await sleep(field.random.int(50, 600));
+      await proxy(field).acceptConnections(service);
+    },
+  },
+  ofS3('S3 throttles listings', 3, 'ListObjectsV2', (random) => ({
+    kind: 'error',
+    code: random.pick(['SlowDown', 'InternalError', 'ServiceUnavailable']),
+  })),
+  ofS3('S3 resets listings', 2, 'ListObjectsV2', () => ({ kind: 'reset', when: 'before' })),
+  ofS3('credentials end while listing', 1, 'ListObjectsV2', () => ({ kind: 'error', code: 'ExpiredToken' })),
+  ofS3('S3 throttles downloads', 3, 'GetObject', (random) => ({
+    kind: 'error',
+    code: random.pick(['SlowDown', 'InternalError']),
+  })),
+  ofS3('downloads are reset', 3, 'GetObject', () => ({ kind: 'reset', when: 'body', afterBytes: 5 })),
+  ofS3('downloads are cut short', 3, 'GetObject', () => ({ kind: 'truncate', afterBytes: 5 })),
+  ofS3('a download is refused', 2, 'GetObject', () => ({ kind: 'error', code: 'AccessDenied' })),
+  ofS3('the signature has ended', 2, 'GetObject', () => ({ kind: 'error', code: 'ExpiredToken' })),
+  ofS3('HEAD fails', 2, 'HeadObject', () => ({ kind: 'error', code: 'InternalError' })),
+  ofIngestion('message lost in Kusto', 4, { action: 'lose' }),
+  ofIngestion('message doubled in Kusto', 3, { action: 'deliverTwice' }, (field, key) =>
+    field.doubled.add(key),
+  ),
+  ofIngestion('status never reported', 4, { action: 'suppressStatus' }),
+  ofIngestion('status late', 3, { action: 'delay', delayMs: 4000 }),
+  ofIngestion('ingestion fails for a while', 3, { action: 'failTransient' }),
+  ofIngestion('ingestion fails for good', 3, { action: 'failPermanent' }),
+  ofIngestion('ingestion throttled', 2, { action: 'failPermanent', errorCode: 'General_ThrottledIngestion' }),
+  ofCluster('Kusto refuses commands', 3, { kind: 'mgmt', action: 'status', status: 503 }),
+  ofCluster('Kusto throttles', 3, { kind: '*', action: 'status', status: 429 }),
+  ofCluster('Kusto drops connections', 2, { kind: '*', action: 'drop' }),
+  ofCluster('Kusto refuses the token', 1, { kind: 'mgmt', action: 'status', status: 401 }),
+  ofCluster('keys of the queues have ended', 2, { kind: 'resources', action: 'expiredSas' }),
+  {
+    name: 'object overwritten',
+    weight: 8,
+    strike: async (field) => field.bucket.write(aKey(field)),
+  },
+  {
+    name: 'object deleted',
+    weight: 3,
+    strike: async (field) => field.bucket.remove(aKey(field)),
+  },
+  {
+    name: 'instance terminated',
+    weight: 3,
+    strike: async (field) => {
+      const runId = await field.currentRun();
+      if (runId === null) return;
+      const part = field.random.pick(['', '-planner', '-lane-0', '-lane-1', '-settler-0']);
+      const { url, systemKey } = field.under.stack.host;
+      const path = `/runtime/webhooks/durabletask/instances/${runId}-e1${part}/terminate?reason=chaos&code=${systemKey}`;
+      await fetch(new URL(path, url), { method: 'POST' }).catch(() => undefined);
+    },
+  },
+  {
+    name: 'run suspended for a while',
+    weight: 2,
+    strike: async (field) => {
+      const runId = await field.currentRun();
+      if (runId === null) return;
+      const ask = (verb: string) =>
+        field.under.app.request('POST', `/api/runs/${runId}/${verb}`).catch(() => undefined);
+      await ask('suspend');
+      await sleep(field.random.int(50, 500));
+      await ask('resume');
+    },
+  },
+  {
+    name: 'run cancelled',
+    weight: 1,
+    strike: async (field) => {
+      const runId = await field.currentRun();
+      if (runId !== null)
+        await field.under.app.request('POST', `/api/runs/${runId}/cancel`).catch(() => undefined);
+    },
+  },
+];
+
+/** A fault by its weight. */
+export function drawFault(random: Random): Fault {
+  let left = random.next() * FAULTS.reduce((sum, { weight }) => sum + weight, 0);
+  return FAULTS.find(({ weight }) => (left -= weight) < 0) ?? FAULTS[0]!;
+}
+
+/** Whatever was injected has no effect any more. */
+export function clearFaults({ under }: Pick<Field, 'under'>): void {
+  under.stack.storageProxy!.clearFaults();
+  under.stack.s3.clearFaults();
+  under.stack.kusto.control.faults.clear();
+}
+
+/** The load's definition: packs of five, so that there are many activities. */
+export const CHAOS_LOAD = {
+  source: { prefix: `${LOAD}/` },
+  changed: 'reload',
+  concurrency: { lanes: 2, objectsPerActivity: 5, maxInFlight: 400 },
+  retry: { attempts: 3, firstDelaySeconds: 30 },
+};

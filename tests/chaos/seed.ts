@@ -1,0 +1,163 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import {
+  type StackUnderTest,
+  type StackUnderTestOptions,
+  startStackUnderTest,
+} from '../e2e/stack-under-test.ts';
+import { keyOf, LOAD, openBucket } from './bucket.ts';
+import { CHAOS_LOAD, clearFaults, drawFault, type Field } from './faults.ts';
+import { createRandom } from './random.ts';
+import { checkPromises } from './verify.ts';
+
+export interface SeedOptions {
+  /** Folder of the app that is held to its promises. Default: the app as it is built. */
+  readonly appFolder?: string;
+  /** Kills that must have hit work in progress before the seed ends. Default 10. */
+  readonly leastKills?: number;
+  /** Objects at the beginning. Default 150. */
+  readonly objects?: number;
+  /** Divides all time constants. Default 240; 1 is as in production. */
+  readonly timeScale?: number;
+  readonly onStep?: (text: string) => void;
+}
+
+/** What a seed came to; one line of results.jsonl. */
+export interface SeedResult {
+  readonly seed: number;
+  readonly seconds: number;
+  /** Faults that struck, by name. */
+  readonly faults: Readonly<Record<string, number>>;
+  /** Kills while a run was under way. */
+  readonly kills: number;
+  readonly runs: number;
+  readonly epochs: number;
+  readonly keys: number;
+  readonly rows: number;
+  /** Objects whose rows are in the table twice although nothing was doubled inside Kusto; each of them flagged. */
+  readonly flaggedDoubles: number;
+  /** Empty when all promises were kept. */
+  readonly broken: readonly string[];
+}
+
+/** A seed that is not through by then has stopped making headway. */
+const MOST_CHAOS_MS = 150_000;
+const MOST_SETTLING_MS = 150_000;
+const TABLE = 'Chaos';
+
+/** Two hours and twenty minutes instead of six hours and one: at the same factor a seed then takes about a minute. */
+const TIMES = {
+  LOADER_URL_LIFETIME: '2h',
+  LOADER_DOWNLOAD_GRACE: '20m',
+  LOADER_TICK_SCHEDULE: '* * * * * *',
+  LOADER_SETTLE_DEADLINE: '30m',
+};
+
+/** Lets faults strike while runs load objects, then lets everything settle, and holds the app to what it promises. */
+export async function runSeed(seed: number, options: SeedOptions = {}): Promise<SeedResult> {
+  const { leastKills = 10, objects = 150, timeScale = 240, onStep = () => undefined, appFolder } = options;
+  const random = createRandom(seed);
+  const activitiesTwice = random.chance(50);
+  const began = Date.now();
+  const stackOptions: StackUnderTestOptions = {
+    storageProxy: true,
+    timeScale,
+    settings: timeScale === 1 ? {} : TIMES,
+    host: { activitiesTwice, logLevel: 'none', ...(appFolder === undefined ? {} : { appFolder }) },
+  };
+  const under = await startStackUnderTest(stackOptions);
+  const bucket = openBucket(under.stack.s3);
+  const counts = new Map<string, number>();
+  let kills = 0;
+  const doubled = new Set<string>();
+  const field: Field = {
+    under,
+    bucket,
+    random,
+    doubled,
+    currentRun: () => currentRun(under),
+    restart: async () => void (await under.stack.restartHost()),
+    noteKill: (hitWork) => void (kills += hitWork ? 1 : 0),
+  };
+  try {
+    await under.createTable(TABLE);
+    // ADX's own default, so that messages wait as long as they do there.
+    await under.kusto.command(`.delete table ${TABLE} policy ingestionbatching`);
+    await under.putLoad(LOAD, { ...CHAOS_LOAD, destination: { table: TABLE } });
+    let written = 0;
+    const writeMore = async (count: number) => {
+      for (const last = written + count; written < last; written += 1) await bucket.write(keyOf(written));
+    };
+    await writeMore(objects);
+    const until = Date.now() + MOST_CHAOS_MS;
+    while (kills < leastKills && Date.now() < until) {
+      if ((await field.currentRun()) === null) {
+        await writeMore(random.int(10, 40));
+        await start(under, random.chance(30));
+      }
+      const fault = drawFault(random);
+      onStep(`${fault.name} (${kills} kills)`);
+      counts.set(fault.name, (counts.get(fault.name) ?? 0) + 1);
+      await fault.strike(field);
+      await sleep(random.int(0, 300));
+    }
+    onStep('all faults end');
+    clearFaults(field);
+    await settleEverything(under, onStep);
+    const checked = await checkPromises({ under, bucket, doubled, table: TABLE });
+    if (kills < leastKills) checked.broken.push(`Only ${kills} kills hit work in progress within the time`);
+    return {
+      seed,
+      seconds: Math.round((Date.now() - began) / 1000),
+      faults: Object.fromEntries([...counts].sort()),
+      kills,
+      keys: bucket.keys.size,
+      ...checked,
+    };
+  } finally {
+    bucket.close();
+    await under.stop();
+  }
+}
+
+/** Asks the app, which may just be away. */
+async function ask<Answer>(work: () => Promise<Answer>): Promise<Answer | null> {
+  try {
+    return await work();
+  } catch {
+    return null;
+  }
+}
+
+async function currentRun({ app }: StackUnderTest): Promise<string | null> {
+  const answer = await ask(() => app.request('GET', `/api/runs?load=${LOAD}&limit=1`));
+  const latest = answer?.body?.runs?.[0] as { runId: string; finalState: string | null } | undefined;
+  return latest === undefined || latest.finalState !== null ? null : latest.runId;
+}
+
+async function start({ app }: StackUnderTest, retryFailed: boolean): Promise<void> {
+  await ask(() => app.request('POST', `/api/loads/${LOAD}/runs`, { retryFailed }));
+}
+
+/** Runs of the load, again and again, until one finds nothing to do and nothing is left open. */
+async function settleEverything(under: StackUnderTest, onStep: (text: string) => void): Promise<void> {
+  const until = Date.now() + MOST_SETTLING_MS;
+  for (let round = 1; Date.now() < until; round += 1) {
+    while ((await currentRun(under)) !== null && Date.now() < until) await sleep(100);
+    await start(under, true);
+    const runId = await currentRun(under);
+    if (runId === null) {
+      await sleep(200);
+      continue;
+    }
+    const status = await ask(() => under.waitForEnd(runId, until - Date.now()));
+    const summary = status?.summary;
+    onStep(`settling, round ${round}: ${summary?.state} ${JSON.stringify(summary?.objects)}`);
+    if (summary === null || summary === undefined) continue;
+    const { unknown, deferred, notStarted, failed } = summary.objects;
+    const isQuiet = summary.plan.selected === 0 && (summary.plan.skipped.unsettled ?? 0) === 0;
+    if (isQuiet && summary.problem === null && unknown + deferred + notStarted + failed === 0) return;
+    // Whatever is open waits for its fence.
+    if (unknown + deferred > 0) await sleep(2000);
+  }
+}

@@ -1,0 +1,131 @@
+import { createAzureState } from '../../shared/adapters/state/azure-state.ts';
+import type { LedgerEntry } from '../../shared/domain/ledger-entry.ts';
+import { LEDGER_PARTITIONS } from '../../shared/domain/ledger-key.ts';
+import { OBJECT_STATES, type ObjectOutcome, type RunSummary } from '../../shared/domain/run-summary.ts';
+import type { StackUnderTest } from '../e2e/stack-under-test.ts';
+import { type ChaosBucket, LOAD } from './bucket.ts';
+
+interface Evidence {
+  readonly under: StackUnderTest;
+  readonly bucket: ChaosBucket;
+  /** Keys whose messages Kusto was told to ingest twice. */
+  readonly doubled: ReadonlySet<string>;
+  readonly table: string;
+}
+
+export interface Checked {
+  readonly runs: number;
+  readonly epochs: number;
+  readonly rows: number;
+  readonly flaggedDoubles: number;
+  readonly broken: string[];
+}
+
+interface EndedRun {
+  readonly summary: RunSummary;
+  readonly objects: readonly ObjectOutcome[];
+}
+
+/** Counts rows by themselves, and compares them with what the app says of each object, run and entry of its ledger. */
+export async function checkPromises({ under, bucket, doubled, table }: Evidence): Promise<Checked> {
+  const broken: string[] = [];
+  const runs = await readRuns(under, broken);
+  const ledger = await readLedger(under);
+  const rows = await readRows(under, table);
+  const outcomes = runs.flatMap(({ objects }) => objects);
+  const flagged = new Set(
+    outcomes
+      .filter(({ state, repostedUnproven }) => repostedUnproven || state === 'changed')
+      .map(({ key }) => key),
+  );
+  for (const { key, repostedUnproven } of ledger.values()) if (repostedUnproven) flagged.add(key);
+  const ingested = new Set(
+    outcomes.filter(({ state }) => state === 'ingested' || state === 'changed').map(({ key }) => key),
+  );
+
+  let flaggedDoubles = 0;
+  for (const [row, count] of rows) {
+    const key = row.slice(0, row.lastIndexOf('\n'));
+    if (count === 1 || doubled.has(key)) continue;
+    if (flagged.has(key)) flaggedDoubles += 1;
+    else broken.push(`The row ${JSON.stringify(row)} is there ${count} times, and nobody says so`);
+  }
+  for (const [key, { writes, isDeleted }] of bucket.keys) {
+    const entry = ledger.get(key);
+    if (isDeleted) continue;
+    if (entry === undefined) {
+      broken.push(`The ledger does not know ${key}`);
+      continue;
+    }
+    // The second message was lost as well: a third is a person's to ask for, and the run lists the object as unknown.
+    if (entry.state === 'unknown' && entry.repostedUnproven) continue;
+    if (entry.state !== 'ingested') broken.push(`${key} is left ${entry.state} (${entry.errorCode})`);
+    else if (!ingested.has(key)) broken.push(`${key} is ingested by the ledger and by no outcome`);
+    if (!rows.has(`${key}\n${writes.at(-1)}`)) broken.push(`The rows of ${key} are missing`);
+  }
+  for (const { key, state } of ledger.values())
+    if (state === 'intent' || state === 'queued') broken.push(`${key} has no final state: ${state}`);
+  return {
+    runs: runs.length,
+    epochs: runs.reduce((sum, { summary }) => sum + summary.epochs, 0),
+    rows: [...rows.values()].reduce((sum, count) => sum + count, 0),
+    flaggedDoubles,
+    broken,
+  };
+}
+
+async function readRuns({ app }: StackUnderTest, broken: string[]): Promise<readonly EndedRun[]> {
+  const runs: EndedRun[] = [];
+  for (let after = ''; ; ) {
+    const { body } = await app.request('GET', `/api/runs?load=${LOAD}&limit=100${after}`);
+    for (const { runId } of body.runs as { runId: string }[]) {
+      const { summary } = await app.readRun(runId);
+      if (summary === null) {
+        broken.push(`The run ${runId} has not ended`);
+        continue;
+      }
+      const objects = await readOutcomes(app, runId);
+      runs.push({ summary, objects });
+      for (const state of OBJECT_STATES) {
+        const listed = objects.filter((object) => object.state === state).length;
+        if (listed !== summary.objects[state])
+          broken.push(`${runId} counts ${summary.objects[state]} ${state}, and lists ${listed}`);
+      }
+      if (new Set(objects.map(({ key }) => key)).size !== objects.length)
+        broken.push(`${runId} lists an object twice`);
+    }
+    if (body.next === null) return runs;
+    after = `&after=${encodeURIComponent(body.next)}`;
+  }
+}
+
+async function readOutcomes(app: StackUnderTest['app'], runId: string): Promise<readonly ObjectOutcome[]> {
+  const objects: ObjectOutcome[] = [];
+  for (let after = ''; ; ) {
+    const { body } = await app.request('GET', `/api/runs/${runId}/objects?limit=1000${after}`);
+    objects.push(...body.objects);
+    if (body.next === null) return objects;
+    after = `&after=${encodeURIComponent(body.next)}`;
+  }
+}
+
+async function readLedger({ stack }: StackUnderTest): Promise<ReadonlyMap<string, LedgerEntry>> {
+  const { connectionString } = stack.azurite;
+  const { ledger } = createAzureState({ storage: { connectionString }, namePrefix: 's3adx' });
+  const entries = new Map<string, LedgerEntry>();
+  for (let partition = 0; partition < LEDGER_PARTITIONS; partition += 1) {
+    for (let after: string | null = null; ; ) {
+      const page = await ledger.readPartition({ load: LOAD, generation: 1 }, partition, after);
+      for (const { value } of page.entries) entries.set(value.key, value);
+      if (page.next === null) break;
+      after = page.next;
+    }
+  }
+  return entries;
+}
+
+/** Rows by key and number of the write. */
+async function readRows({ kusto }: StackUnderTest, table: string): Promise<ReadonlyMap<string, number>> {
+  const counted = await kusto.query(`${table} | summarize rows = count() by line, n`);
+  return new Map(counted.map(({ line, n, rows }) => [`${String(line)}\n${String(n)}`, Number(rows)]));
+}
