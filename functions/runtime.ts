@@ -155,10 +155,21 @@ async function readLoadsFolder(loader: Loader, folder: string): Promise<void> {
       const json = expandSettings(JSON.parse(await readFile(path.join(root, file), 'utf8')), process.env);
       const seeded = await seedLoads(loader, [{ name: path.basename(file, '.json'), json }]);
       if (seeded.length > 0) events.loadsSeeded(loader.logger, { names: seeded });
+      for (const load of seeded) await tellOverlaps(loader, load);
     } catch (thrown) {
       events.loadFileInvalid(loader.logger, { file, error: toLoaderError(thrown, 'invalidDefinition') });
     }
   }
+}
+
+async function tellOverlaps(loader: Loader, load: string): Promise<void> {
+  const [{ getLoad }, { warnOfOverlaps }, { events }] = await Promise.all([
+    import('../shared/usecases/load-catalog.ts'),
+    import('../shared/usecases/overlaps.ts'),
+    import('../shared/observability/events.ts'),
+  ]);
+  for (const { message } of await warnOfOverlaps(loader, (await getLoad(loader, load)).definition))
+    events.loadsOverlap(loader.logger, { load, message });
 }
 
 function loggerOf(context: InvocationContext): Logger {

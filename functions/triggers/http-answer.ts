@@ -98,11 +98,11 @@ export function readLimit(request: HttpRequest, fallback: number, most: number):
 }
 
 /** The answer to a start: where to ask how the run fares. */
-export function startedRun(request: HttpRequest, runId: string): HttpResponseInit {
+export function startedRun(request: HttpRequest, runId: string, more: object = {}): HttpResponseInit {
   const location = addressOf(request, `/api/runs/${runId}`);
   return json(
     202,
-    { runId, status: location, objects: `${location}/objects` },
+    { runId, status: location, objects: `${location}/objects`, ...more },
     { location, 'retry-after': '2' },
   );
 }

@@ -2,10 +2,17 @@ import { app } from '@azure/functions';
 import * as df from 'durable-functions';
 
 import type { CatalogEntry } from '../../shared/usecases/load-catalog.ts';
+import type { Loader } from '../../shared/usecases/loader.ts';
 import { orchestrationsOf } from '../durable-orchestrations.ts';
 import { addressOf, answering, json, readJson, startedRun } from './http-answer.ts';
 
 const catalog = () => import('../../shared/usecases/load-catalog.ts');
+
+/** The load, with what is allowed in it and may not be meant. */
+async function shownWithWarnings(loader: Loader, entry: CatalogEntry) {
+  const { warnOfOverlaps } = await import('../../shared/usecases/overlaps.ts');
+  return { ...shown(entry), warnings: await warnOfOverlaps(loader, entry.definition) };
+}
 
 function shown({ definition, generation, updatedAt }: CatalogEntry) {
   return { ...definition, generation, updatedAt };
@@ -24,9 +31,10 @@ app.http('getLoad', {
   methods: ['GET'],
   authLevel: 'function',
   route: 'loads/{name}',
-  handler: answering(async (loader, request) =>
-    json(200, shown(await (await catalog()).getLoad(loader, request.params['name'] ?? ''))),
-  ),
+  handler: answering(async (loader, request) => {
+    const entry = await (await catalog()).getLoad(loader, request.params['name'] ?? '');
+    return json(200, await shownWithWarnings(loader, entry));
+  }),
 });
 
 app.http('putLoad', {
@@ -36,7 +44,8 @@ app.http('putLoad', {
   handler: answering(async (loader, request) => {
     const name = request.params['name'] ?? '';
     const { entry, created } = await (await catalog()).putLoad(loader, name, await readJson(request));
-    return json(created ? 201 : 200, shown(entry), { location: addressOf(request, `/api/loads/${name}`) });
+    const body = await shownWithWarnings(loader, entry);
+    return json(created ? 201 : 200, body, { location: addressOf(request, `/api/loads/${name}`) });
   }),
 });
 
@@ -56,9 +65,10 @@ app.http('startRun', {
   route: 'loads/{name}/runs',
   extraInputs: [df.input.durableClient()],
   handler: answering(async (loader, request, context) => {
-    const [{ getLoad }, { parseRunOptions, startRun }] = await Promise.all([
+    const [{ getLoad }, { parseRunOptions, startRun }, { warnOfOverlaps }] = await Promise.all([
       catalog(),
       import('../../shared/usecases/start-run.ts'),
+      import('../../shared/usecases/overlaps.ts'),
     ]);
     const load = request.params['name'] ?? '';
     const { definition } = await getLoad(loader, load);
@@ -70,6 +80,6 @@ app.http('startRun', {
       options,
       idempotencyKey,
     });
-    return startedRun(request, runId);
+    return startedRun(request, runId, { warnings: await warnOfOverlaps(loader, definition) });
   }),
 });

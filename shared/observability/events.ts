@@ -122,6 +122,8 @@ export const events = {
     }),
   loadsSeeded: (logger: Logger, { names }: { readonly names: readonly string[] }) =>
     logger.log('info', 'loads read from files', { event: 'loadsSeeded', names: names.join(', ') }),
+  loadsOverlap: (logger: Logger, { load, message }: { readonly load: string; readonly message: string }) =>
+    logger.log('warn', 'loads overlap', { event: 'loadsOverlap', load, message }),
   loadFileInvalid: (
     logger: Logger,
     { file, error }: { readonly file: string; readonly error: LoaderError },

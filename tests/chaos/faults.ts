@@ -14,6 +14,8 @@ export interface Field {
   readonly random: Random;
   /** Keys whose messages Kusto ingests twice. */
   readonly doubled: Set<string>;
+  /** Keys whose status Kusto keeps to itself. */
+  readonly silenced: Set<string>;
   /** The run that is under way, if any. */
   currentRun(): Promise<string | null>;
   /** Starts the host again, after it was killed. */
@@ -175,8 +177,11 @@ export const FAULTS: readonly Fault[] = [
   ofIngestion('message doubled in Kusto', 3, { action: 'deliverTwice' }, (field, key) =>
     field.doubled.add(key),
   ),
-  ofIngestion('status never reported', 4, { action: 'suppressStatus' }),
-  ofIngestion('status late', 3, { action: 'delay', delayMs: 4000 }),
+  ofIngestion('status never reported', 4, { action: 'suppressStatus' }, (field, key) =>
+    field.silenced.add(key),
+  ),
+  // Behind the deadline, and long before the fence.
+  ofIngestion('status late', 3, { action: 'delay', delayMs: 12_000 }),
   ofIngestion('ingestion fails for a while', 3, { action: 'failTransient' }),
   ofIngestion('ingestion fails for good', 3, { action: 'failPermanent' }),
   ofIngestion('ingestion throttled', 2, { action: 'failPermanent', errorCode: 'General_ThrottledIngestion' }),

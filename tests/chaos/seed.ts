@@ -70,11 +70,13 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
   const counts = new Map<string, number>();
   let kills = 0;
   const doubled = new Set<string>();
+  const silenced = new Set<string>();
   const field: Field = {
     under,
     bucket,
     random,
     doubled,
+    silenced,
     currentRun: () => currentRun(under),
     restart: async () => void (await under.stack.restartHost()),
     noteKill: (hitWork) => void (kills += hitWork ? 1 : 0),
@@ -104,7 +106,7 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
     onStep('all faults end');
     clearFaults(field);
     await settleEverything(under, onStep);
-    const checked = await checkPromises({ under, bucket, doubled, table: TABLE });
+    const checked = await checkPromises({ under, bucket, doubled, silenced, table: TABLE });
     if (kills < leastKills) checked.broken.push(`Only ${kills} kills hit work in progress within the time`);
     return {
       seed,

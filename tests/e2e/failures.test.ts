@@ -179,6 +179,30 @@ describe('the API', () => {
     );
   });
 
+  test('warns of another load that may load the same objects into the same table', async () => {
+    await under.putLoad('wide', { destination: { table: 'Shared' } });
+    const { body: load } = await under.app.request('GET', '/api/loads/wide');
+    const { generation: _, updatedAt: __, warnings, ...definition } = load;
+    expect(warnings).toEqual([]);
+    const narrower = {
+      ...definition,
+      name: 'narrower',
+      source: { ...definition.source, prefix: 'wide/2026/' },
+    };
+    const warning = { field: 'source.prefix', message: expect.stringContaining('"wide"') };
+    expect(await under.app.request('PUT', '/api/loads/narrower', narrower)).toMatchObject({
+      status: 201,
+      body: { warnings: [warning] },
+    });
+    await under.createTable('Shared');
+    const started = await under.app.request('POST', '/api/loads/wide/runs');
+    expect(started).toMatchObject({
+      status: 202,
+      body: { warnings: [{ message: expect.stringContaining('"narrower"') }] },
+    });
+    await under.waitForEnd(started.body.runId);
+  });
+
   test('answers 404 and 400 with problems', async () => {
     expect(await under.app.request('GET', '/api/runs/nothing')).toMatchObject({
       status: 404,
