@@ -39,6 +39,7 @@ export function createBenchLoader({ state, source, timeScale }: BenchLoaderOptio
     randomSuffix: () => randomBytes(2).toString('hex'),
     random: Math.random,
     maxInFlightPerBucket: null,
+    retention: { runsMs: 90 * 24 * 3_600_000, historyMs: 7 * 24 * 3_600_000 },
     startedAt: new Date(),
     source,
     ingestion: async () => ingestion,

@@ -30,6 +30,7 @@ const NO_ORCHESTRATIONS: Orchestrations = {
   startRun: async () => true,
   startUndo: async () => true,
   status: async () => 'active',
+  purge: async () => 0,
   terminate: async () => undefined,
 };
 

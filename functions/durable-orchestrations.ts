@@ -35,6 +35,14 @@ export function orchestrationsOf(context: InvocationContext): Orchestrations {
     status,
     startRun: (instanceId, input) => start(ORCHESTRATORS.loadRun, instanceId, input),
     startUndo: (instanceId, input) => start(ORCHESTRATORS.undo, instanceId, input),
+    purge: async (createdBefore) => {
+      const { instancesDeleted } = await client.purgeInstanceHistoryBy({
+        createdTimeFrom: new Date(0),
+        createdTimeTo: createdBefore,
+        runtimeStatus: [...ENDED_STATUSES],
+      });
+      return instancesDeleted;
+    },
     terminate: async (instanceId, reason) => {
       if ((await status(instanceId)) !== 'active') return;
       try {
@@ -47,4 +55,10 @@ export function orchestrationsOf(context: InvocationContext): Orchestrations {
   };
 }
 
-const ENDED: ReadonlySet<string> = new Set(['Completed', 'Failed', 'Terminated', 'Canceled']);
+const ENDED_STATUSES = [
+  df.OrchestrationRuntimeStatus.Completed,
+  df.OrchestrationRuntimeStatus.Failed,
+  df.OrchestrationRuntimeStatus.Terminated,
+  df.OrchestrationRuntimeStatus.Canceled,
+];
+const ENDED: ReadonlySet<string> = new Set(ENDED_STATUSES);

@@ -60,6 +60,7 @@ async function build(logger: Logger): Promise<Omit<Loader, 'logger'>> {
     timeScale: settings.timeScale,
     takeoverAfterMs: settings.takeoverAfterMs,
     maxInFlightPerBucket: settings.maxInFlightPerBucket,
+    retention: settings.retention,
     documents: state.documents,
     ledger: state.ledger,
     runs: state.runs,

@@ -33,6 +33,8 @@ type loaderSettings = {
   LOADER_DOWNLOAD_GRACE: string?
   LOADER_SETTLE_DEADLINE: string?
   LOADER_STALE_AFTER: string?
+  LOADER_RETENTION_RUNS: string?
+  LOADER_RETENTION_HISTORY: string?
   LOADER_LOADS_FOLDER: string?
   LOADER_ALLOWED_ENDPOINTS: string?
 }

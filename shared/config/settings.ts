@@ -20,6 +20,14 @@ export type StorageSettings =
   | { readonly connectionString: string }
   | { readonly blobEndpoint: string; readonly queueEndpoint: string; readonly tableEndpoint: string };
 
+/** How long what nobody needs any more is kept, in milliseconds. */
+export interface Retention {
+  /** Runs from their end on: rows, plan pages, manifests, outcomes, summaries. */
+  readonly runsMs: number;
+  /** Histories of orchestrations from their beginning on. */
+  readonly historyMs: number;
+}
+
 export interface Settings {
   readonly appId: string;
   readonly statePrefix: string;
@@ -34,6 +42,7 @@ export interface Settings {
   readonly timeScale: number;
   /** From one sight of a silent run to the one that takes it over. */
   readonly takeoverAfterMs: number;
+  readonly retention: Retention;
   /** Objects of one bucket that all runs together may have in flight; `null`: as many as each load says. */
   readonly maxInFlightPerBucket: number | null;
 }
@@ -112,6 +121,10 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     timeScale,
     takeoverAfterMs: scaled(TAKEOVER_AFTER_MS),
     maxInFlightPerBucket,
+    retention: {
+      runsMs: scaled(duration('LOADER_RETENTION_RUNS', 90 * 24 * HOUR)),
+      historyMs: scaled(duration('LOADER_RETENTION_HISTORY', 7 * 24 * HOUR)),
+    },
   };
   if (problems.length > 0) {
     throw new LoaderError(

@@ -120,6 +120,14 @@ export const events = {
       step,
       code: error.code,
     }),
+  cleanedUp: (logger: Logger, { runs, histories }: { readonly runs: number; readonly histories: number }) =>
+    logger.log('info', 'old runs and histories removed', { event: 'cleanedUp', runs, histories }),
+  cleanUpFailed: (logger: Logger, { error }: { readonly error: LoaderError }) =>
+    logger.log('warn', 'old runs or histories could not be removed', {
+      event: 'cleanUpFailed',
+      code: error.code,
+      message: error.message,
+    }),
   loadsSeeded: (logger: Logger, { names }: { readonly names: readonly string[] }) =>
     logger.log('info', 'loads read from files', { event: 'loadsSeeded', names: names.join(', ') }),
   loadsOverlap: (logger: Logger, { load, message }: { readonly load: string; readonly message: string }) =>

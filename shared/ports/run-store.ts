@@ -14,6 +14,14 @@ export interface RunPage {
   readonly next: string | null;
 }
 
+/** A run as the index has it. */
+export interface IndexedRun {
+  readonly runId: string;
+  readonly load: string;
+  /** ISO 8601, UTC. */
+  readonly createdAt: string;
+}
+
 /**
  * The rows of runs. All rows of a run stand together, so that any of them can be written in one transaction:
  * progress and the state that it belongs to never disagree.
@@ -39,6 +47,19 @@ export interface RunStore {
     runId: string,
     options?: { readonly after?: string; readonly limit?: number },
   ): Promise<readonly ShardRow[]>;
+
+  /**
+   * Runs that were created before an instant, newest first, as the index knows them: the rows of some may be gone already.
+   *
+   * @param after - `next` of the page before, `null` for the first.
+   */
+  listCreatedBefore(
+    before: Date,
+    options: { readonly limit: number; readonly after: string | null },
+  ): Promise<{ readonly runs: readonly IndexedRun[]; readonly next: string | null }>;
+
+  /** Removes all rows of a run, and its name from the index last: a call that was cut off is made again. */
+  deleteRun(run: IndexedRun): Promise<void>;
 
   /** Runs, newest first. */
   listRuns(options: {

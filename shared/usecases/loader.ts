@@ -1,3 +1,4 @@
+import type { Retention } from '../config/settings.ts';
 import type { LoadDefinition } from '../contracts/load-definition.ts';
 import type { Timing } from '../domain/settle-timing.ts';
 import type { Documents } from '../ports/documents.ts';
@@ -15,6 +16,7 @@ export interface Loader {
   /** Divides the short pauses between two questions of an idle part; 1 but in tests. */
   readonly timeScale: number;
   readonly takeoverAfterMs: number;
+  readonly retention: Retention;
   /** Objects of one bucket that all runs together may have in flight; `null`: as many as each load says. */
   readonly maxInFlightPerBucket: number | null;
   readonly documents: Documents;

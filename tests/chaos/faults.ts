@@ -181,7 +181,7 @@ export const FAULTS: readonly Fault[] = [
     field.silenced.add(key),
   ),
   // Behind the deadline, and long before the fence.
-  ofIngestion('status late', 3, { action: 'delay', delayMs: 12_000 }),
+  ofIngestion('status late', 6, { action: 'delay', delayMs: 20_000 }),
   ofIngestion('ingestion fails for a while', 3, { action: 'failTransient' }),
   ofIngestion('ingestion fails for good', 3, { action: 'failPermanent' }),
   ofIngestion('ingestion throttled', 2, { action: 'failPermanent', errorCode: 'General_ThrottledIngestion' }),

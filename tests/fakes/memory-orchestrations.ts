@@ -17,6 +17,8 @@ export interface MemoryOrchestrations extends Orchestrations {
   /** Inputs of the undos that were started, by instance id. */
   readonly undos: Map<string, UndoInput>;
   readonly terminated: readonly string[];
+  /** Instants up to which histories were removed. */
+  readonly purges: readonly Date[];
 }
 
 /** Notes what was started; `drive` carries it out. */
@@ -24,7 +26,13 @@ export function createMemoryOrchestrations(): MemoryOrchestrations {
   const started = new Map<string, LoadRunInput>();
   const undos = new Map<string, UndoInput>();
   const terminated: string[] = [];
+  const purges: Date[] = [];
   return {
+    purges,
+    purge: async (createdBefore) => {
+      purges.push(createdBefore);
+      return 0;
+    },
     started,
     undos,
     terminated,

@@ -69,6 +69,7 @@ export function createTestLoader(options: MemoryIngestionOptions = {}): TestLoad
     randomSuffix: () => String((suffix += 1)).padStart(4, '0'),
     random: () => 0.5,
     maxInFlightPerBucket: null,
+    retention: { runsMs: 90 * 24 * 3_600_000, historyMs: 7 * 24 * 3_600_000 },
     startedAt: clock.now(),
     source: async ({ credentials }) => (credentials === 'anonymous' ? asPublic(source) : source),
     ingestion: async () => ingestion,

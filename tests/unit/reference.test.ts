@@ -67,11 +67,12 @@ describe('the table of app settings', () => {
   });
 
   test('states the true defaults', () => {
-    const { timing, appId, statePrefix, loadsFolder, timeScale } = readSettings({
+    const { timing, appId, statePrefix, loadsFolder, timeScale, retention } = readSettings({
       AzureWebJobsStorage: 'UseDevelopmentStorage=true',
     });
     const hours = (ms: number) => `\`${ms / 3_600_000}h\``;
     const minutes = (ms: number) => `\`${ms / 60_000}m\``;
+    const days = (ms: number) => `\`${ms / 86_400_000}d\``;
     expect(Object.fromEntries(rows.map(({ name, fallback }) => [name, fallback]))).toMatchObject({
       LOADER_APP_ID: `\`WEBSITE_SITE_NAME\`, else \`${appId}\``,
       LOADER_STATE_PREFIX: `\`${statePrefix}\``,
@@ -80,6 +81,9 @@ describe('the table of app settings', () => {
       LOADER_DOWNLOAD_GRACE: hours(timing.downloadGraceMs),
       LOADER_SETTLE_DEADLINE: minutes(timing.settleDeadlineMs),
       LOADER_STALE_AFTER: minutes(timing.staleAfterMs),
+      LOADER_RETENTION_RUNS: days(retention.runsMs),
+      LOADER_RETENTION_HISTORY: days(retention.historyMs),
+      LOADER_CLEAN_UP_SCHEDULE: `\`${/LOADER_CLEAN_UP_SCHEDULE'\] \?\? '([^']+)'/.exec(read('functions/triggers/clean-up.ts'))?.[1]}\``,
       LOADER_TIME_SCALE: `\`${timeScale}\``,
       LOADER_TICK_SCHEDULE: `\`${/LOADER_TICK_SCHEDULE'\] \?\? '([^']+)'/.exec(read('functions/triggers/tick.ts'))?.[1]}\``,
     });

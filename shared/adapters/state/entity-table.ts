@@ -78,3 +78,15 @@ export async function readAll(table: EntityTable, range: EntityRange): Promise<S
   for await (const page of table.query(range)) entities.push(...page);
   return entities;
 }
+
+/** Removes all entities of a range, a transaction at a time; somebody else may be removing them, too. */
+export async function deleteAll(table: EntityTable, range: EntityRange): Promise<void> {
+  for (;;) {
+    const rows = await readAll(table, { ...range, limit: TRANSACTION_OPERATIONS });
+    if (rows.length === 0) return;
+    await table.transact(
+      range.partitionKey,
+      rows.map(({ rowKey }) => ({ kind: 'delete', rowKey, etag: null })),
+    );
+  }
+}

@@ -1,7 +1,7 @@
 import type { ControlRow, RunRow } from '../../domain/run-record.ts';
 import type { RunStore, RunWrite } from '../../ports/run-store.ts';
 import type { EntityOperation, EntityTable } from './entity-table.ts';
-import { readAll } from './entity-table.ts';
+import { deleteAll, readAll } from './entity-table.ts';
 import { mapLimited, REQUESTS_AT_ONCE } from './map-limited.ts';
 import {
   CONTROL_ROW_KEY,
@@ -31,7 +31,8 @@ const NEW_CONTROL: ControlRow = { row: 'control', stop: null, stopAt: null, susp
 export function runTable(table: EntityTable): RunStore {
   const addToIndex = async (run: RunRow): Promise<void> => {
     const rowKey = indexRowKey(run);
-    const operation: EntityOperation = { kind: 'upsert', rowKey, fields: { runId: run.runId } };
+    const { runId, load } = run;
+    const operation: EntityOperation = { kind: 'upsert', rowKey, fields: { runId, load } };
     const partitions = [indexPartition(), indexPartition(run.load)];
     await Promise.all(partitions.map((partition) => table.transact(partition, [operation])));
   };
@@ -79,6 +80,32 @@ export function runTable(table: EntityTable): RunStore {
       return entities.map((entity) => decodeShard(entity).value);
     },
 
+    listCreatedBefore: async (before, { limit, after }) => {
+      const rows = await readAll(table, {
+        partitionKey: indexPartition(),
+        limit: limit + 1,
+        // Row keys sort the newest first: what was created at that instant or later stands before this one.
+        after: after ?? `${newestFirst(before)}${LAST}`,
+      });
+      const page = rows.slice(0, limit);
+      return {
+        runs: page.map(({ rowKey, fields }) => ({
+          runId: String(fields['runId']),
+          // Rows of older versions lack it; an id is made of the load, the time and four characters.
+          load: String(fields['load'] ?? String(fields['runId']).replace(/-[^-]+-[^-]+$/, '')),
+          createdAt: new Date(LATEST_MS - Number(rowKey.slice(0, 13))).toISOString(),
+        })),
+        next: rows.length > limit ? (page.at(-1)?.rowKey ?? null) : null,
+      };
+    },
+
+    deleteRun: async (run) => {
+      await deleteAll(table, { partitionKey: run.runId });
+      const rowKey = indexRowKey(run);
+      for (const partitionKey of [indexPartition(run.load), indexPartition()])
+        await deleteAll(table, { partitionKey, from: rowKey, to: rowKey });
+    },
+
     listRuns: async ({ load, limit, after = null }) => {
       // One more tells whether there is a next page.
       const rows = await readAll(table, {
@@ -102,9 +129,12 @@ function indexPartition(load?: string): string {
   return load === undefined ? 'index' : `index-${load}`;
 }
 
-function indexRowKey({ runId, createdAt }: RunRow): string {
-  const newestFirst = LATEST_MS - Date.parse(createdAt);
-  return `${String(newestFirst).padStart(13, '0')}-${runId}`;
+function indexRowKey({ runId, createdAt }: Pick<RunRow, 'runId' | 'createdAt'>): string {
+  return `${newestFirst(new Date(createdAt))}-${runId}`;
+}
+
+function newestFirst(instant: Date): string {
+  return String(LATEST_MS - instant.getTime()).padStart(13, '0');
 }
 
 function operationsOf({ value, etag }: RunWrite): EntityOperation[] {

@@ -274,5 +274,39 @@ export function runStoreSuite(makeState: MakeState): void {
       await expect(state.runs.commit(runId, writes)).rejects.toMatchObject({ code: 'internal' });
       expect(await state.runs.commit(runId, [])).toBe(true);
     });
+
+    test('runs of before an instant are listed newest first, in pages, and a deleted one leaves nothing', async () => {
+      const load = `old-${Math.random().toString(36).slice(2, 8)}`;
+      const ids: string[] = [];
+      for (let day = 1; day <= 3; day += 1) {
+        const runId = `${load}-2001010${day}T000000Z-aaaa`;
+        ids.unshift(runId);
+        await state.runs.createRun(runOf(runId, { load, createdAt: `2001-01-0${day}T00:00:00.000Z` }));
+      }
+      await state.runs.commit(ids[1]!, [
+        { value: partOfRun('planner'), etag: null },
+        { value: shardOf('000001-00'), etag: null },
+      ]);
+      const mine = async (before: string) => {
+        const found: string[] = [];
+        for (let after: string | null = null; ; ) {
+          const page = await state.runs.listCreatedBefore(new Date(before), { limit: 2, after });
+          for (const run of page.runs) if (run.load === load) found.push(run.runId);
+          if (page.next === null) return found;
+          after = page.next;
+        }
+      };
+      expect(await mine('2001-01-03T00:00:00.000Z')).toEqual(ids.slice(1));
+      expect(await mine('2001-01-03T00:00:00.001Z')).toEqual(ids);
+      const gone = { runId: ids[1]!, load, createdAt: '2001-01-02T00:00:00.000Z' };
+      await Promise.all([state.runs.deleteRun(gone), state.runs.deleteRun(gone)]);
+      await state.runs.deleteRun(gone);
+      expect(await state.runs.readRun(gone.runId)).toBeNull();
+      expect(await mine('2002-01-01T00:00:00.000Z')).toEqual([ids[0], ids[2]]);
+      expect((await state.runs.listRuns({ load, limit: 9 })).runs.map(({ runId }) => runId)).toEqual([
+        ids[0],
+        ids[2],
+      ]);
+    });
   });
 }

@@ -164,7 +164,7 @@ export function describeApp({ compiled, deployments, inEach }: CompiledView): vo
     ];
     /** Of the platform, of tests, or secrets: never set on Flex Consumption by these templates. */
     const FORBIDDEN =
-      /^(FUNCTIONS_WORKER_RUNTIME|FUNCTIONS_EXTENSION_VERSION|WEBSITE_RUN_FROM_PACKAGE|WEBSITE_CONTENT.*|SCM_DO_BUILD_DURING_DEPLOYMENT|ENABLE_ORYX_BUILD|WEBSITE_NODE_DEFAULT_VERSION|WEBSITE_TIME_ZONE|TZ|WEBSITE_LOAD_CERTIFICATES|AzureWebJobsStorage|AZURE_CLIENT_SECRET|LOADER_TIME_SCALE|LOADER_TICK_SCHEDULE)$/;
+      /^(FUNCTIONS_WORKER_RUNTIME|FUNCTIONS_EXTENSION_VERSION|WEBSITE_RUN_FROM_PACKAGE|WEBSITE_CONTENT.*|SCM_DO_BUILD_DURING_DEPLOYMENT|ENABLE_ORYX_BUILD|WEBSITE_NODE_DEFAULT_VERSION|WEBSITE_TIME_ZONE|TZ|WEBSITE_LOAD_CERTIFICATES|AzureWebJobsStorage|AZURE_CLIENT_SECRET|LOADER_TIME_SCALE|LOADER_TICK_SCHEDULE|LOADER_CLEAN_UP_SCHEDULE)$/;
 
     const general = (name: string) =>
       name.replace(/^S3_CREDENTIALS__[A-Z0-9_]+?__(?=(ACCESS|SECRET|SESSION)_)/, 'S3_CREDENTIALS__<NAME>__');
@@ -192,7 +192,7 @@ export function describeApp({ compiled, deployments, inEach }: CompiledView): vo
       const decided = [
         ...Object.keys(settingsOf(compiled().azd)),
         // Of tests only.
-        ...['LOADER_TICK_SCHEDULE', 'LOADER_TIME_SCALE'],
+        ...['LOADER_CLEAN_UP_SCHEDULE', 'LOADER_TICK_SCHEDULE', 'LOADER_TIME_SCALE'],
       ];
       const open = documented.filter((name) => !decided.includes(name));
       expect(Object.keys(properties).sort()).toEqual(open.sort());

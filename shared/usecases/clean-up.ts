@@ -1,0 +1,85 @@
+import { toLoaderError } from '../errors/loader-error.ts';
+import { events } from '../observability/events.ts';
+import type { Orchestrations } from '../ports/orchestrations.ts';
+import type { IndexedRun } from '../ports/run-store.ts';
+import { allOf } from './bounded.ts';
+import { listLoads } from './load-catalog.ts';
+import type { Loader } from './loader.ts';
+
+/** A pass ends after this long; the next one goes on. */
+const PASS_MS = 60_000;
+const RUNS_OF_A_PAGE = 100;
+
+/**
+ * Removes what has been kept for as long as the settings say: runs with all that was written for them, and histories of
+ * orchestrations that have ended. It may run twice at the same time, and be cut off anywhere.
+ *
+ * Kept longer are runs that have not ended, whose lock is not free, that left objects open which a later run will settle,
+ * that are being undone, and that a run under way runs again. The ledger is not touched.
+ */
+export async function cleanUp(loader: Loader, orchestrations: Orchestrations): Promise<void> {
+  const until = loader.now().getTime() + PASS_MS;
+  const { runsMs, historyMs } = loader.retention;
+  const runs = await attempt(loader, () => removeRuns(loader, before(loader, runsMs), until));
+  const histories = await attempt(loader, () => orchestrations.purge(before(loader, historyMs)));
+  if (runs + histories > 0) events.cleanedUp(loader.logger, { runs, histories });
+}
+
+/** One kind of thing that can't be removed does not keep the others. */
+async function attempt(loader: Loader, work: () => Promise<number>): Promise<number> {
+  try {
+    return await work();
+  } catch (thrown) {
+    events.cleanUpFailed(loader.logger, { error: toLoaderError(thrown) });
+    return 0;
+  }
+}
+
+function before({ now }: Loader, ms: number): Date {
+  return new Date(now().getTime() - ms);
+}
+
+async function removeRuns(loader: Loader, endedBefore: Date, until: number): Promise<number> {
+  const needed = await neededRuns(loader);
+  let removed = 0;
+  for (let after: string | null = null; loader.now().getTime() < until; ) {
+    const page = await loader.runs.listCreatedBefore(endedBefore, { limit: RUNS_OF_A_PAGE, after });
+    for (const run of page.runs) {
+      if (loader.now().getTime() >= until) return removed;
+      if (needed.has(run.runId) || !(await hasEndedBefore(loader, run, endedBefore))) continue;
+      await removeRun(loader, run);
+      removed += 1;
+    }
+    if (page.next === null) return removed;
+    after = page.next;
+  }
+  return removed;
+}
+
+/** Runs that something under way still reads. */
+async function neededRuns(loader: Loader): Promise<ReadonlySet<string>> {
+  const locks = await loader.loads.listLocks();
+  const held = locks.flatMap(({ request }) =>
+    'operation' in request
+      ? [request.ofRun]
+      : [request.runId, ...(request.options.rerun === undefined ? [] : [request.options.rerun.runId])],
+  );
+  const loads = await listLoads(loader);
+  const open = await allOf(loads, 8, ({ definition }) => loader.loads.listUnsettled(definition.name));
+  return new Set([...held, ...open.flat().map(({ runId }) => runId)]);
+}
+
+/** Also `true` for a run whose rows an earlier pass has removed already. */
+async function hasEndedBefore({ runs }: Loader, { runId }: IndexedRun, instant: Date): Promise<boolean> {
+  const stored = await runs.readControl(runId);
+  if (stored === null) return true;
+  const { endedAt } = stored.run.value;
+  return endedAt !== null && Date.parse(endedAt) < instant.getTime();
+}
+
+/** The documents first: as long as the run has a name, the next pass finds what is left. */
+async function removeRun(loader: Loader, run: IndexedRun): Promise<void> {
+  const paths = await loader.documents.list(`runs/${run.runId}/`);
+  await allOf(paths, 16, (path) => loader.documents.delete(path));
+  await loader.runs.deleteRun(run);
+}

@@ -1,0 +1,124 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+
+import { LoaderError } from '../../../shared/errors/loader-error.ts';
+import { cleanUp } from '../../../shared/usecases/clean-up.ts';
+import { putLoad } from '../../../shared/usecases/load-catalog.ts';
+import { listRuns } from '../../../shared/usecases/read-run.ts';
+import { startRerun } from '../../../shared/usecases/rerun.ts';
+import { startRun } from '../../../shared/usecases/start-run.ts';
+import { crashAt, surviving } from '../../fakes/crashing-loader.ts';
+import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
+import { putObjects, runLoad } from '../../fakes/run-load.ts';
+import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
+
+const DAY = 24 * 3_600_000;
+
+let test_: TestLoader;
+let orchestrations: MemoryOrchestrations;
+
+beforeEach(async () => {
+  test_ = createTestLoader();
+  orchestrations = createMemoryOrchestrations();
+  await putLoad(test_.loader, 'flights', definitionOf());
+  putObjects(test_, 20);
+});
+
+const left = async () =>
+  (await listRuns(test_.loader, { load: null, limit: 100, after: null })).runs.map(({ runId }) => runId);
+const documentsOf = (runId: string) => test_.loader.documents.list(`runs/${runId}/`);
+
+describe('what has been kept for long enough is removed', () => {
+  test('runs with all that was written for them, and histories; the ledger stays', async () => {
+    const old = await runLoad(test_, orchestrations);
+    test_.clock.advance(60 * DAY);
+    const recent = await runLoad(test_, orchestrations);
+    test_.clock.advance(31 * DAY);
+    expect((await documentsOf(old.runId)).length).toBeGreaterThan(3);
+    await cleanUp(test_.loader, orchestrations);
+    expect(await left()).toEqual([recent.runId]);
+    expect(await documentsOf(old.runId)).toEqual([]);
+    expect((await listRuns(test_.loader, { load: 'flights', limit: 9, after: null })).runs).toHaveLength(1);
+    expect((await documentsOf(recent.runId)).length).toBeGreaterThan(3);
+    expect(orchestrations.purges).toEqual([new Date(test_.clock.now().getTime() - 7 * DAY)]);
+    expect(await runLoad(test_, orchestrations)).toMatchObject({ plan: { skipped: { unchanged: 20 } } });
+  });
+
+  test('by several at the same time, and by a host that dies anywhere in between', async () => {
+    const runs = [await runLoad(test_, orchestrations), await runLoad(test_, orchestrations)];
+    test_.clock.advance(91 * DAY);
+    await Promise.all([cleanUp(test_.loader, orchestrations), cleanUp(test_.loader, orchestrations)]);
+    expect(await left()).toEqual([]);
+    for (const { runId } of runs) expect(await documentsOf(runId)).toEqual([]);
+  });
+
+  test('in spite of a death in the middle: the next pass finds the rest', async () => {
+    const { runId } = await runLoad(test_, orchestrations);
+    test_.clock.advance(91 * DAY);
+    let deletions = 0;
+    const { delete: remove } = test_.loader.documents;
+    const dying = {
+      ...test_.loader,
+      documents: {
+        ...test_.loader.documents,
+        delete: async (path: string) => {
+          deletions += 1;
+          if (deletions > 2) throw new LoaderError('stateUnavailable', 'away');
+          await remove.call(test_.loader.documents, path);
+        },
+      },
+    };
+    await cleanUp(dying, orchestrations);
+    expect(await left()).toEqual([runId]);
+    expect(test_.logged.some((line) => line.includes('cleanUpFailed'))).toBe(true);
+    await cleanUp(test_.loader, orchestrations);
+    expect([await left(), await documentsOf(runId)]).toEqual([[], []]);
+  });
+});
+
+describe('what is needed stays, however old it is', () => {
+  test('a run that has not ended', async () => {
+    const { runId } = await startRun(test_.loader, orchestrations, { load: 'flights', trigger: 'manual' });
+    test_.clock.advance(91 * DAY);
+    await cleanUp(test_.loader, orchestrations);
+    expect(await left()).toEqual([runId]);
+    expect((await documentsOf(runId)).length).toBeGreaterThan(0);
+  });
+
+  test('a run whose objects are open', async () => {
+    const { runId } = await runLoad(test_, orchestrations, { whenIdle: () => undefined });
+    test_.clock.advance(91 * DAY);
+    await cleanUp(test_.loader, orchestrations);
+    expect(await left()).toEqual([runId]);
+    // The next run settles them, and the one after it may be without the first.
+    expect(await runLoad(test_, orchestrations)).toMatchObject({ objects: { ingested: 20 } });
+    await cleanUp(test_.loader, orchestrations);
+    expect(await left()).not.toContain(runId);
+  });
+
+  test('a run that is run again', async () => {
+    const failed = await runLoad(test_, orchestrations, {
+      whenIdle: () =>
+        void test_.ingestion.settleAll({
+          status: 'Failed',
+          errorCode: 'Stream_WrongNumberOfFields',
+          failureStatus: 'Permanent',
+        }),
+    });
+    test_.clock.advance(91 * DAY);
+    await startRerun(test_.loader, orchestrations, {
+      rerun: { runId: failed.runId, objects: 'failed', acceptDoubles: false },
+      idempotencyKey: null,
+    });
+    await cleanUp(test_.loader, orchestrations);
+    expect(await left()).toContain(failed.runId);
+  });
+
+  test('a host that dies while it removes rows leaves a name by which the next pass finds them', async () => {
+    const { runId } = await runLoad(test_, orchestrations);
+    test_.clock.advance(91 * DAY);
+    const host = crashAt(test_.loader, 0, 'before');
+    await surviving(host, () => cleanUp(host.loader, orchestrations));
+    await cleanUp(test_.loader, orchestrations);
+    expect([await left(), await documentsOf(runId)]).toEqual([[], []]);
+  });
+});
