@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../errors/loader-error.ts';
 import type { Pace } from './pace.ts';
 import { retryNumber } from './retry-shard.ts';
+import type { ProgressSample } from './run-rate.ts';
 import type { FinalRunState, OutcomeDigest, PlanTotals, RunState, StopReason } from './run-summary.ts';
 
 /** What started a run. `settle` runs only settle what earlier runs left unknown, `rerun`s are about objects of one earlier run. */
@@ -82,6 +83,8 @@ export interface ControlRow {
 export interface PartProgress {
   readonly plan: PlanTotals;
   readonly digest: OutcomeDigest;
+  /** Settlers: how far the whole run was, from time to time; absent in rows of older versions. */
+  readonly samples?: readonly ProgressSample[];
 }
 
 /** A part of a run in one epoch: the planner, a lane or a settler. */

@@ -16,7 +16,7 @@ import type { Loader } from './loader.ts';
 import { change, decideAsPart } from './part-commit.ts';
 import { planRetries, type Retries, retryShard } from './plan-retries.ts';
 import { pendingListOf, type RunSnapshot, writeOutcomes } from './run-documents.ts';
-import { digestOfRun } from './run-totals.ts';
+import { digestOfRun, sampled } from './run-totals.ts';
 
 export interface Closing {
   readonly snapshot: RunSnapshot;
@@ -48,7 +48,8 @@ export async function closeShard(
   await decideAsPart(loader, { runId, epoch, part: `settler-${settler}` }, ({ view, me }) => {
     const stored = view.shards.find(({ value }) => value.shard === shard);
     if (stored === undefined) return { answer: null, me: {} };
-    const progress: PartRow['progress'] = { ...me.progress, digest: addDigests(me.progress.digest, digest) };
+    const counted = { ...me.progress, digest: addDigests(me.progress.digest, digest) };
+    const progress: PartRow['progress'] = sampled(counted, view, loader.now(), loader.timeScale);
     // What goes on is counted with the shard that it goes on in.
     const objects = stored.value.objects - (again?.objects ?? 0);
     const bytes = stored.value.bytes - (again?.takenBytes ?? 0);

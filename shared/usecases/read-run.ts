@@ -1,4 +1,6 @@
 import { outcomeOf } from '../domain/object-outcome.ts';
+import { shareAt } from '../domain/pace.ts';
+import { type Rate, rateOf, secondsLeft } from '../domain/run-rate.ts';
 import { isCutShort, type RunRow, type RunView, runState, type ShardRow } from '../domain/run-record.ts';
 import {
   OBJECT_STATES,
@@ -10,7 +12,7 @@ import {
 import { LoaderError } from '../errors/loader-error.ts';
 import type { Loader } from './loader.ts';
 import { ledgerOf, readManifest, readOutcomes, readSnapshot, readSummary } from './run-documents.ts';
-import { digestOfRun, planOfRun } from './run-totals.ts';
+import { digestOfRun, doneOfRun, planOfRun } from './run-totals.ts';
 
 /** How far a run is. Bytes are those of the objects as they lie in S3. */
 export interface RunProgress {
@@ -19,9 +21,26 @@ export interface RunProgress {
   /** Objects to load; grows until planning has ended. */
   readonly objectsTotal: number;
   readonly objectsPosted: number;
+  /** Posted, and not yet reported. */
+  readonly objectsQueued: number;
   readonly objectsDone: number;
+  /** Of these, by how they ended, as far as their shards are closed. */
+  readonly objectsIngested: number;
+  readonly objectsFailed: number;
   readonly bytesTotal: number;
   readonly bytesDone: number;
+  /** Of the last five minutes, or since the run began; `null` when it has ended or nothing can be told. */
+  readonly rate: Rate | null;
+  /** At that rate; `null` until planning has ended, and while nothing moves. */
+  readonly secondsLeft: number | null;
+  readonly concurrency: {
+    /** Lanes that work through a shard now. */
+    readonly lanesAtWork: number;
+    /** Of the load's concurrency that the run may use now; less than 1 after S3 or ADX throttled. */
+    readonly share: number;
+    /** How often it was slowed down. */
+    readonly slowdowns: number;
+  };
 }
 
 /** Answer of `GET /api/runs/{id}`. */
@@ -55,35 +74,55 @@ export async function readRunStatus(loader: Loader, runId: string): Promise<RunS
     createdAt,
     endedAt,
     epoch,
-    progress: progressOf(view),
+    progress: progressOf(loader, view),
     summary: finalState === null ? null : await readSummary(loader, runId),
   };
 }
 
-function progressOf(view: RunView): RunProgress {
+/** From the live part of the run alone: what it costs does not grow with the run. */
+function progressOf({ now, timeScale }: Loader, view: RunView): RunProgress {
   const plan = planOfRun(view);
-  const digest = digestOfRun(view);
-  const closed = Object.values(digest.objects).reduce((sum, count) => sum + count, 0);
+  const { ingested, failed } = digestOfRun(view).objects;
+  const { createdAt, epoch, finalState } = view.run.value;
+  const { pace } = view.control.value;
   const live = view.shards.map(({ value }) => value);
   const sum = (rows: readonly ShardRow[], of: (row: ShardRow) => number) =>
     rows.reduce((total, row) => total + of(row), 0);
-  const planner = view.parts.find(
-    ({ value }) => value.part === 'planner' && value.epoch === view.run.value.epoch,
-  );
-  const openBytes = sum(live, ({ bytes, settledBytes }) => bytes - settledBytes);
+  const planner = view.parts.find(({ value }) => value.part === 'planner' && value.epoch === epoch);
+  const planningEnded = planner?.value.endedAt != null;
+  const done = doneOfRun(view);
+  const closed = done.objects - sum(live, ({ settledObjects }) => settledObjects);
+  const posted =
+    closed +
+    sum(
+      live.filter(({ state }) => state === 'posted'),
+      (row) => (isCutShort(row) ? row.settledObjects : row.objects),
+    );
+  const samples = view.parts.flatMap(({ value }) => value.progress.samples ?? []);
+  const begun = { at: createdAt, objects: 0, bytes: 0 };
+  const rate =
+    finalState === null
+      ? rateOf(samples.length < 2 ? [begun] : samples, { at: now().toISOString(), ...done })
+      : null;
   return {
     listed: plan.listed,
-    planningEnded: planner?.value.endedAt != null,
+    planningEnded,
     objectsTotal: plan.selected,
-    objectsPosted:
-      closed +
-      sum(
-        live.filter(({ state }) => state === 'posted'),
-        (row) => (isCutShort(row) ? row.settledObjects : row.objects),
-      ),
-    objectsDone: closed + sum(live, ({ settledObjects }) => settledObjects),
+    objectsPosted: posted,
+    objectsQueued: Math.max(0, posted - done.objects),
+    objectsDone: done.objects,
+    objectsIngested: ingested,
+    objectsFailed: failed,
     bytesTotal: plan.selectedBytes,
-    bytesDone: Math.max(0, plan.selectedBytes - openBytes),
+    bytesDone: done.bytes,
+    rate,
+    secondsLeft:
+      planningEnded && finalState === null ? secondsLeft(rate, plan.selected - done.objects) : null,
+    concurrency: {
+      lanesAtWork: live.filter(({ state }) => state === 'claimed').length,
+      share: shareAt(pace, now(), timeScale),
+      slowdowns: pace?.slowdowns ?? 0,
+    },
   };
 }
 

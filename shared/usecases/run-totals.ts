@@ -1,4 +1,5 @@
-import type { RunView } from '../domain/run-record.ts';
+import { type ProgressSample, withSample } from '../domain/run-rate.ts';
+import type { PartProgress, RunView } from '../domain/run-record.ts';
 import {
   addDigests,
   addPlanTotals,
@@ -16,4 +17,21 @@ export function planOfRun(view: Pick<RunView, 'parts'>): PlanTotals {
 /** Progress of all parts, those of earlier epochs too. */
 export function digestOfRun(view: Pick<RunView, 'parts'>): OutcomeDigest {
   return view.parts.reduce((digest, { value }) => addDigests(digest, value.progress.digest), EMPTY_DIGEST);
+}
+
+/** How far a run is: objects that have come to their end, those of shards under way among them, and their bytes. */
+export function doneOfRun(view: Pick<RunView, 'parts' | 'shards'>): Omit<ProgressSample, 'at'> {
+  const live = view.shards.map(({ value }) => value);
+  const closed = Object.values(digestOfRun(view).objects).reduce((sum, count) => sum + count, 0);
+  const openBytes = live.reduce((sum, { bytes, settledBytes }) => sum + bytes - settledBytes, 0);
+  return {
+    objects: closed + live.reduce((sum, { settledObjects }) => sum + settledObjects, 0),
+    bytes: Math.max(0, planOfRun(view).selectedBytes - openBytes),
+  };
+}
+
+/** The settler's progress with a sample of how far the run is. */
+export function sampled(progress: PartProgress, view: RunView, now: Date, timeScale: number): PartProgress {
+  const sample = { at: now.toISOString(), ...doneOfRun(view) };
+  return { ...progress, samples: withSample(progress.samples ?? [], sample, timeScale) };
 }

@@ -13,7 +13,7 @@ import type { Loader } from './loader.ts';
 import { change, decideAsPart } from './part-commit.ts';
 import { withPresentVersions } from './rewritten-keys.ts';
 import { ledgerOf, type RunSnapshot, readFacts, readManifest, readSnapshot } from './run-documents.ts';
-import { digestOfRun } from './run-totals.ts';
+import { digestOfRun, sampled } from './run-totals.ts';
 import { settleEntry } from './settle-entry.ts';
 import { isThrottled, slowDown } from './slow-down.ts';
 
@@ -224,7 +224,7 @@ async function lookAgain(
     ({ stored }) => stored !== null && stored.value.runId === runId && !isOpen(stored, runId),
   );
   const failedHere = done.filter(({ stored }) => stored!.value.state === 'failed').length;
-  await decideAsPart(loader, { runId, epoch, part: `settler-${settler}` }, ({ view }) => {
+  await decideAsPart(loader, { runId, epoch, part: `settler-${settler}` }, ({ view, me }) => {
     const stored = view.shards.find(({ value }) => value.shard === shard);
     if (stored === undefined || stored.value.state !== 'posted') return { answer: null, me: {} };
     const { postedAt, looks } = stored.value;
@@ -250,7 +250,12 @@ async function lookAgain(
       ...EMPTY_DIGEST,
       objects: { ...EMPTY_DIGEST.objects, ingested: done.length - failedHere, failed: failedHere },
     });
-    return { answer: null, me: {}, writes: [next, ...stopOnError(loader, view.control, snapshot, seen)] };
+    const progress = sampled(me.progress, view, now, loader.timeScale);
+    return {
+      answer: null,
+      me: { progress },
+      writes: [next, ...stopOnError(loader, view.control, snapshot, seen)],
+    };
   });
 }
 

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 
 import { NO_OPTIONS } from '../../../shared/domain/run-record.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
-import { listObjects, readRunStatus } from '../../../shared/usecases/read-run.ts';
+import { listObjects, type RunProgress, readRunStatus } from '../../../shared/usecases/read-run.ts';
 import { tick } from '../../../shared/usecases/tick.ts';
 import {
   createMemoryOrchestrations,
@@ -23,6 +23,11 @@ beforeEach(() => {
 async function run(options: DriveOptions & { readonly retryFailed?: boolean } = {}) {
   const { retryFailed = false, ...driving } = options;
   return runLoad(test_, orchestrations, { options: { ...NO_OPTIONS, retryFailed }, ...driving });
+}
+
+async function currentProgress(): Promise<RunProgress> {
+  const { runs } = await test_.loader.runs.listRuns({ load: 'flights', limit: 1 });
+  return (await readRunStatus(test_.loader, runs[0]!.runId)).progress;
 }
 
 function putObjects(count: number, prefix = 'in/'): void {
@@ -159,6 +164,30 @@ describe('a run', () => {
     expect(test_.logged.filter((line) => line.includes('postsAmbiguous'))).toEqual([
       expect.stringMatching(/^warn .*"objects":2,.*"message":"The queue did not answer in time."/),
     ]);
+  });
+
+  test('tells how far it is, how fast, and how long it will take', async () => {
+    putObjects(200);
+    await putLoad(test_.loader, 'flights', definitionOf({ concurrency: { lanes: 1, maxInFlight: 50 } }));
+    const seen: RunProgress[] = [];
+    const summary = await run({
+      whenIdle: () => {
+        test_.ingestion.settleAll();
+        void currentProgress().then((progress) => void seen.push(progress));
+      },
+    });
+    const middle = seen.find(({ objectsDone }) => objectsDone > 0 && objectsDone < 200)!;
+    expect(middle.rate!.objectsPerSecond).toBeGreaterThan(0);
+    expect(middle.secondsLeft).toBeGreaterThan(0);
+    expect(middle).toMatchObject({ objectsTotal: 200, concurrency: { share: 1, slowdowns: 0 } });
+    expect(middle.objectsIngested).toBeLessThanOrEqual(middle.objectsDone);
+    expect(middle.objectsPosted).toBe(middle.objectsDone + middle.objectsQueued);
+    expect((await readRunStatus(test_.loader, summary.runId)).progress).toMatchObject({
+      objectsIngested: 200,
+      objectsQueued: 0,
+      rate: null,
+      secondsLeft: null,
+    });
   });
 
   test('loads 12,000 objects over several pages', async () => {
