@@ -9,10 +9,12 @@ import { type MeasuredBench, readBaseline, saveBaseline } from './baseline.ts';
 import type { Bench, BenchResult, Stoppable } from './bench.ts';
 import { fanOut } from './fan-out.ts';
 import { importApp } from './import.ts';
+import { largeFanOut } from './large-fan-out.ts';
 import { listing } from './listing.ts';
 import { describeMachine } from './machine.ts';
 import { isWithinBound, machineText, resultText } from './report.ts';
 import { standIns } from './stand-ins.ts';
+import { storageRequests } from './storage-requests.ts';
 import { window } from './window.ts';
 
 const BENCHES: readonly Bench[] = [
@@ -39,6 +41,19 @@ const BENCHES: readonly Bench[] = [
     about: 'what S3, Kusto, the functions host and the start of the stack can do on this machine (2 min)',
     isLong: false,
     run: standIns,
+  },
+  {
+    name: 'requests',
+    about:
+      'objects a second and requests to storage of a run of 2,000 small objects on the whole stack (1 min)',
+    isLong: false,
+    run: storageRequests,
+  },
+  {
+    name: 'large-fan-out',
+    about: 'CPU of runs of up to 1,000,000 objects on the local functions host (5 min)',
+    isLong: true,
+    run: largeFanOut,
   },
   {
     name: 'window',

@@ -17,6 +17,25 @@ df.app.orchestration('hundreds', function* (context) {
   );
 });
 
+/** As people write it first: one orchestrator that fans out to an activity for each object. */
+df.app.orchestration('naive', function* (context) {
+  const { activities } = context.df.getInput();
+  yield context.df.Task.all(
+    Array.from({ length: activities }, (_, n) => context.df.callActivity('nothing', { n })),
+  );
+});
+
+app.http('startNaive', {
+  route: 'naive/{activities}',
+  methods: ['POST'],
+  authLevel: 'anonymous',
+  extraInputs: [df.input.durableClient()],
+  handler: async (request, context) => {
+    const input = { activities: Number(request.params.activities) };
+    return { jsonBody: await df.getClient(context).startNew('naive', { input }) };
+  },
+});
+
 app.http('start', {
   route: 'start/{hundreds}',
   methods: ['POST'],

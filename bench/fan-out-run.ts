@@ -1,0 +1,146 @@
+import { readFile } from 'node:fs/promises';
+
+import { formatDuration } from '../cli/format.ts';
+import { createAppClient } from '../dev/app-client.ts';
+import { type FunctionsHost, startFunctionsHost } from '../dev/functions-host/index.ts';
+import type { BenchRun } from './bench.ts';
+import { BENCH_DEFINITION } from './bench-loader.ts';
+import type { ActivityCpu } from './fan-out-app/activity-cpu.ts';
+
+/** The first runs of a process pay for compiling its code; they are not what grows with a run. */
+export const WARM_UP_OBJECTS = 100;
+
+const POLL_MS = 100;
+const TIMEOUT_MS = 60 * 60_000;
+
+/** What a run cost the process that carried it out. */
+export interface Measured {
+  readonly wallMs: number;
+  readonly cpuMs: number;
+  readonly activityCpuMs: number;
+  readonly orchestratorCpuMs: number;
+  readonly libraryCpuMs: number;
+  readonly hostCpuMs: number;
+  readonly turns: number;
+  /** Highest memory of the process since it started. */
+  readonly peakBytes: number;
+}
+
+/** The round of the least CPU, with the least peak of any. */
+export function leastOf(rounds: readonly Measured[]): Measured {
+  const least = rounds.reduce((a, b) => (b.cpuMs < a.cpuMs ? b : a));
+  return { ...least, peakBytes: Math.min(...rounds.map(({ peakBytes }) => peakBytes)) };
+}
+
+export interface FanOutTask {
+  readonly appFolder: string;
+  readonly folder: string;
+  readonly objects: number;
+  readonly objectsPerActivity: number;
+  /** Options of Node for the host. */
+  readonly nodeOptions: string;
+}
+
+/** Runs a load on a host of its own, after a small one. */
+export async function measureRun(
+  run: BenchRun,
+  { appFolder, folder, objects, objectsPerActivity, nodeOptions }: FanOutTask,
+): Promise<Measured> {
+  const cpuFile = `${folder}-cpu.json`;
+  const host = await run.start(() =>
+    startFunctionsHost({
+      appFolder,
+      stateFile: `${folder}.sqlite`,
+      logLevel: 'error',
+      onLog: (line) => run.say(line),
+      graceMs: 500,
+      env: {
+        FUNCTIONS_WORKER_RUNTIME: 'node',
+        NODE_OPTIONS: nodeOptions,
+        // A worker in Azure compiles its code itself.
+        NODE_DISABLE_COMPILE_CACHE: '1',
+        BENCH_CPU_FILE: cpuFile,
+        // They need a storage account, or would run into the measurement.
+        'AzureWebJobs.receiveEvents.Disabled': 'true',
+        'AzureWebJobs.tick.Disabled': 'true',
+        'AzureWebJobs.cleanUp.Disabled': 'true',
+      },
+    }),
+  );
+  try {
+    await runLoad(host, { objects: WARM_UP_OBJECTS, objectsPerActivity, load: 'warm-up' });
+    const before = await readCounters(host, cpuFile);
+    const startedAt = performance.now();
+    await runLoad(host, { objects, objectsPerActivity, load: 'measured' });
+    const wallMs = performance.now() - startedAt;
+    const after = await readCounters(host, cpuFile);
+    const diff = (of: (counters: Counters) => number) => of(after) - of(before);
+    const cpu = {
+      cpuMs: diff(({ cpuMs }) => cpuMs),
+      activityCpuMs: diff(({ activityCpuMs }) => activityCpuMs),
+      orchestratorCpuMs: diff(({ orchestratorCpuMs }) => orchestratorCpuMs),
+      libraryCpuMs: diff(({ orchestratorLibraryCpuMs }) => orchestratorLibraryCpuMs),
+    };
+    const hostCpuMs = cpu.cpuMs - cpu.activityCpuMs - cpu.orchestratorCpuMs - cpu.libraryCpuMs;
+    const peakBytes = (await readPeakMemory(host.pid)) ?? after.peakRssBytes;
+    return { wallMs, ...cpu, hostCpuMs, turns: diff(({ durable }) => durable.turns), peakBytes };
+  } finally {
+    await host.stop();
+  }
+}
+
+/**
+ * Most resident memory that the process ever had; `null` where there is no /proc. The `maxRSS` of a process
+ * is no substitute on Linux: it begins with the memory of the process that spawned it.
+ */
+async function readPeakMemory(pid: number): Promise<number | null> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => null);
+  const kibibytes = status === null ? undefined : /^VmHWM:\s+(\d+) kB/m.exec(status)?.[1];
+  return kibibytes === undefined ? null : Number(kibibytes) * 1024;
+}
+
+/** Runs a load of so many objects to its end. @throws when not every object was ingested. */
+async function runLoad(
+  host: FunctionsHost,
+  {
+    load,
+    objects,
+    objectsPerActivity,
+  }: { readonly load: string; readonly objects: number; readonly objectsPerActivity: number },
+): Promise<void> {
+  const app = createAppClient(host);
+  const put = await app.request('PUT', `/api/loads/${load}`, {
+    source: { bucket: `objects-${objects}` },
+    ...BENCH_DEFINITION,
+    concurrency: { objectsPerActivity },
+  });
+  if (put.status !== 201) throw new Error(`PUT ${load}: ${put.status} ${JSON.stringify(put.body)}`);
+  const runId = await app.startRun(load);
+  const until = Date.now() + TIMEOUT_MS;
+  while (Date.now() < until) {
+    const { summary } = await app.readRun(runId);
+    if (summary !== null) {
+      if (summary.state === 'completed' && summary.objects.ingested === objects) return;
+      throw new Error(
+        `The run of ${objects} objects ended as ${summary.state}: ${JSON.stringify(summary.objects)}`,
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  throw new Error(`The run of ${objects} objects has not ended in ${formatDuration(TIMEOUT_MS)}.`);
+}
+
+interface Counters extends ActivityCpu {
+  readonly cpuMs: number;
+  readonly orchestratorCpuMs: number;
+  readonly orchestratorLibraryCpuMs: number;
+  readonly peakRssBytes: number;
+  readonly durable: { readonly turns: number };
+}
+
+async function readCounters({ url, masterKey }: FunctionsHost, cpuFile: string): Promise<Counters> {
+  const response = await fetch(`${url}/admin/host/metrics`, { headers: { 'x-functions-key': masterKey } });
+  if (!response.ok) throw new Error(`The host's metrics can't be read: ${response.status}`);
+  const activities = JSON.parse(await readFile(cpuFile, 'utf8')) as ActivityCpu;
+  return { ...((await response.json()) as Omit<Counters, keyof ActivityCpu>), ...activities };
+}
