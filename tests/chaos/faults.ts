@@ -105,11 +105,12 @@ const ofIngestion = (
 const ofCluster = (name: string, weight: number, fault: RequestFault): Fault => ({
   name,
   weight,
-  strike: async (field) =>
-    void control(field).faults.addRequestFault({ count: field.random.int(1, 3), ...fault }),
+  strike: async (field) => {
+    control(field).faults.addRequestFault({ count: field.random.int(1, 3), ...fault });
+  },
 });
 
-export const FAULTS: readonly Fault[] = [
+const FAULTS: readonly Fault[] = [
   { name: 'kill', weight: 30, strike: killAtSideEffect },
   // The message is in, and whoever posted it never hears of it.
   ofStorage('post cut after it was in', 6, (random) => ({

@@ -111,7 +111,7 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
     return {
       seed,
       seconds: Math.round((Date.now() - began) / 1000),
-      faults: Object.fromEntries([...counts].sort()),
+      faults: Object.fromEntries([...counts].sort(([a], [b]) => (a < b ? -1 : 1))),
       kills,
       keys: bucket.keys.size,
       ...checked,

@@ -57,7 +57,7 @@ const selects = ({ source }: Feed, key: string) =>
   }) === null;
 
 test('law: it is the same whichever load asks', () => {
-  fc.assert(fc.property(feed, feed, (a, b) => void expect(mayOverlap(a, b)).toBe(mayOverlap(b, a))));
+  fc.assert(fc.property(feed, feed, (a, b) => mayOverlap(a, b) === mayOverlap(b, a)));
 });
 
 test('law: two loads that both select a key of a bucket for one table are never called apart', () => {
