@@ -180,7 +180,7 @@ export function isCutShort({ state, code }: Pick<ShardRow, 'state' | 'code'>): b
 }
 
 /** A shard of objects that the run posts once more: settlers work through it, lanes leave it alone. */
-function isRetryShard({ shard }: Pick<ShardRow, 'shard'>): boolean {
+export function isRetryShard({ shard }: Pick<ShardRow, 'shard'>): boolean {
   return retryNumber(shard) > 0;
 }
 

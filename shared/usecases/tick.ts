@@ -1,6 +1,7 @@
 import { PAYLOAD_VERSION } from '../contracts/durable.ts';
 import { partInstanceId, runInstanceId, scheduledRunId, shardInstanceId } from '../domain/run-id.ts';
 import {
+  isRetryShard,
   type PartRow,
   type RunRequest,
   type RunView,
@@ -170,7 +171,9 @@ async function takeOver(loader: Loader, orchestrations: Orchestrations, view: Ru
 /** Accounts for what a given-up run has posted: what ADX has not reported by now is `unknown`. */
 async function settleForGood(loader: Loader, { run, shards }: RunView): Promise<void> {
   const { runId, epoch } = run.value;
-  for (const { value } of shards.filter((shard) => shard.value.state !== 'planned')) {
+  // Objects that wait to be posted once more have failed.
+  const begun = shards.filter(({ value }) => value.state !== 'planned' || isRetryShard(value));
+  for (const { value } of begun) {
     const input = { v: PAYLOAD_VERSION, runId, epoch, settler: 0, shard: value.shard } as const;
     await settleShard(loader, input, { isLastLook: true });
   }

@@ -4,6 +4,7 @@ import { ingestUnit } from '../../../shared/usecases/ingest-unit.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
 import { planPage } from '../../../shared/usecases/plan-page.ts';
 import { readRunStatus } from '../../../shared/usecases/read-run.ts';
+import { settleShard } from '../../../shared/usecases/settle-shard.ts';
 import { startRun } from '../../../shared/usecases/start-run.ts';
 import { takePosted } from '../../../shared/usecases/take-posted.ts';
 import { takeShard } from '../../../shared/usecases/take-shard.ts';
@@ -116,4 +117,36 @@ test('a run that is given up says of what it has posted that its fate is unknown
     summary: { objects: { ingested: 10, unknown: 15, notStarted: 25 } },
   });
   expect(await loader.loads.listUnsettled('flights')).toMatchObject([{ runId, objects: 15 }]);
+});
+
+test('a run that is given up says of what waited to be posted once more that it has failed', async () => {
+  const { loader, clock, source, ingestion } = createTestLoader();
+  const orchestrations = createMemoryOrchestrations();
+  for (let index = 0; index < 4; index += 1) source.put({ key: `in/${index}` });
+  await putLoad(loader, 'flights', definitionOf({ concurrency: { lanes: 1 } }));
+  const { runId } = await startRun(loader, orchestrations, { load: 'flights', trigger: 'manual' });
+  const ref = { v: 1, runId, epoch: 1 } as const;
+  await planPage(loader, { ...ref, page: 0, attempt: 0 });
+  const taken = await takeShard(loader, { ...ref, lane: 0, turn: 0, finished: null });
+  if (taken.kind !== 'shard') throw new Error('No shard');
+  ingestion.endPosts(({ url }) => (url.includes('/3') ? 'refused' : 'accepted'));
+  await ingestUnit(loader, { ...ref, shard: taken.shard, unit: 0 });
+  ingestion.settleAll();
+  const finished = { shard: taken.shard, ok: true, code: null };
+  await takeShard(loader, { ...ref, lane: 0, turn: 1, finished });
+  clock.advance(MINUTE);
+  const due = await takePosted(loader, { ...ref, settler: 0, turn: 0 });
+  if (due.kind !== 'settle') throw new Error('Nothing to settle');
+  await settleShard(loader, { ...ref, settler: 0, shard: due.shard });
+  expect((await loader.runs.readRun(runId))!.shards.map(({ value }) => value.shard)).toEqual([
+    `${taken.shard}r1`,
+  ]);
+  for (let minute = 0; minute < 90; minute += 1) {
+    clock.advance(MINUTE);
+    await tick(loader, orchestrations);
+  }
+  expect(await readRunStatus(loader, runId)).toMatchObject({
+    state: 'failed',
+    summary: { objects: { ingested: 3, failed: 1, unknown: 0, notStarted: 0 } },
+  });
 });
