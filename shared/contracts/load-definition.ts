@@ -63,6 +63,19 @@ const SourceSchema = v.pipe(
       ),
       null,
     ),
+    files: v.optional(
+      v.nullable(
+        v.pipe(
+          v.array(text('Key of an object.')),
+          v.minLength(1),
+          v.maxLength(10_000),
+          v.description(
+            'Keys of the objects, instead of a listing; the other filters apply to them, too. Default: the bucket is listed.',
+          ),
+        ),
+      ),
+      null,
+    ),
     suffix: v.optional(
       v.pipe(
         v.union(

@@ -111,7 +111,9 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
       ? await ofEarlierRun(loader, source, { snapshot, rerun: options.rerun, after })
       : trigger === 'events'
         ? await announced(loader, source, task, after)
-        : await listed(loader, source, task, after);
+        : snapshot.definition.source.files !== null
+          ? await named(source, snapshot, snapshot.definition.source.files, after)
+          : await listed(loader, source, task, after);
   const skipped = new Map<SkipReason, number>();
   if (batch.gone > 0) skipped.set('gone', batch.gone);
   if (batch.unreadable > 0) skipped.set('unreadable', batch.unreadable);
@@ -233,6 +235,40 @@ async function listed(
   return { objects, gone: 0, unreadable: 0, position: objects.at(-1)?.key ?? after, isLast, pending: [] };
 }
 
+/** Objects whose keys the definition names, as they are now. */
+async function named(
+  source: Source,
+  snapshot: RunSnapshot,
+  files: readonly string[],
+  after: string | null,
+): Promise<KeyBatch> {
+  const rest = [...new Set(files)].sort(byBytes).filter((key) => after === null || byBytes(key, after) > 0);
+  const batch = rest.slice(0, PENDING_KEYS);
+  const heads = await headAll(
+    source,
+    snapshot,
+    batch.map((key) => ({ key })),
+  );
+  throwPassing(heads);
+  return {
+    ...countHeads(heads),
+    position: batch.at(-1) ?? after,
+    isLast: batch.length === rest.length,
+    pending: [],
+  };
+}
+
+/** The order of S3's listings. */
+function byBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
+
+/** What may be readable in a while is no reason to plan without it. */
+function throwPassing(heads: readonly Head[]): void {
+  const passing = heads.find((head) => head instanceof LoaderError && !head.permanent);
+  if (passing instanceof LoaderError) throw passing;
+}
+
 /** Objects that events announced, as they are now: an event may be older than the object. */
 async function announced(
   loader: Loader,
@@ -272,8 +308,7 @@ async function ofEarlierRun(
     until: new Date(loader.now().getTime() + LISTING_MS),
   });
   const heads = await headAll(source, snapshot, objects);
-  const passing = heads.find((head) => head instanceof LoaderError && !head.permanent);
-  if (passing instanceof LoaderError) throw passing;
+  throwPassing(heads);
   return { ...countHeads(heads), position: next, isLast: next === null, pending: [] };
 }
 
@@ -330,7 +365,7 @@ function countHeads(heads: readonly Head[]): Pick<KeyBatch, 'objects' | 'gone' |
 
 /**
  * A range query per partition for many keys of a listing, between which the ledger holds no more than the listing does.
- * Announced keys, and those of an earlier run, may be anywhere, so only they are looked up.
+ * Announced keys, named ones, and those of an earlier run may be anywhere, so only they are looked up.
  */
 async function readEntries(
   loader: Loader,
@@ -343,7 +378,8 @@ async function readEntries(
   if (first === undefined || last === undefined) return new Map();
   const keys = () => objects.map(({ key }) => key);
   const { trigger, options } = snapshot.request;
-  const isListing = trigger !== 'events' && options.rerun === undefined;
+  const isListing =
+    trigger !== 'events' && options.rerun === undefined && snapshot.definition.source.files === null;
   if (!isListing || objects.length <= LEDGER_PARTITIONS) return loader.ledger.readKeys(name, keys());
   return loader.ledger.readRange(name, first.key, last.key);
 }

@@ -81,6 +81,10 @@ function violations(schema: Schema, json: unknown, at = ''): string[] {
         );
       case 'minLength':
         return unless(typeof json !== 'string' || json.length >= (value as number), 'is too short');
+      case 'minItems':
+        return unless(!Array.isArray(json) || json.length >= (value as number), 'has too few items');
+      case 'maxItems':
+        return unless(!Array.isArray(json) || json.length <= (value as number), 'has too many items');
       case 'minimum':
         return unless(typeof json !== 'number' || json >= (value as number), 'is too small');
       case 'maximum':
@@ -120,6 +124,7 @@ describe('the published schema', () => {
     ['a bucket in capitals', { ...SMALLEST, source: { bucket: 'DEMO' } }],
     ['an unknown format', { ...SMALLEST, format: { type: 'xml' } }],
     ['a cluster that is no URL', { ...SMALLEST, destination: { ...SMALLEST.destination, cluster: 'help' } }],
+    ['an empty list of files', { ...SMALLEST, source: { bucket: 'demo', files: [] } }],
     ['no lanes', { ...SMALLEST, concurrency: { lanes: 0 } }],
     ['a policy without its figure', { ...SMALLEST, onError: { policy: 'atMost' } }],
   ])('refuses %s, as the app does', (_, json) => {

@@ -51,6 +51,7 @@ describe('parseDefinition', () => {
         region: 'us-east-1',
         endpoint: null,
         pathStyle: false,
+        files: null,
         writtenOnce: false,
         credentials: 'default',
       },

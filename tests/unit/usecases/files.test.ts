@@ -1,0 +1,58 @@
+import { beforeEach, expect, test } from 'vitest';
+
+import { LoaderError } from '../../../shared/errors/loader-error.ts';
+import { putLoad } from '../../../shared/usecases/load-catalog.ts';
+import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
+import { runLoad } from '../../fakes/run-load.ts';
+import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
+
+let test_: TestLoader;
+let orchestrations: MemoryOrchestrations;
+
+beforeEach(() => {
+  test_ = createTestLoader();
+  orchestrations = createMemoryOrchestrations();
+});
+
+const putFiles = (files: readonly string[], more: object = {}) =>
+  putLoad(test_.loader, 'flights', definitionOf({ source: { bucket: 'memory-bucket', files, ...more } }));
+
+test('loads the objects that are named, without a listing, and says which are not there', async () => {
+  for (const key of ['in/a', 'in/b', 'in/c']) test_.source.put({ key });
+  await putFiles(['in/c', 'in/a', 'in/missing', 'in/a'], { writtenOnce: true });
+  const summary = await runLoad(test_, orchestrations);
+  expect(summary).toMatchObject({
+    state: 'completed',
+    objects: { ingested: 2 },
+    plan: { listed: 3, selected: 2, skipped: { gone: 1 } },
+  });
+  expect(test_.source.callCounts.listPage).toBe(0);
+  expect(await runLoad(test_, orchestrations)).toMatchObject({
+    plan: { selected: 0, skipped: { gone: 1, unchanged: 2 } },
+  });
+});
+
+test('over several pages, in any order, and with the other filters', async () => {
+  const files = Array.from(
+    { length: 4500 },
+    (_, index) => `in/${(index * 7919) % 4500}.${index % 2 === 0 ? 'json' : 'csv'}`,
+  );
+  for (const key of new Set(files)) test_.source.put({ key });
+  await putFiles(files, { suffix: '.json' });
+  const json = new Set(files.filter((key) => key.endsWith('.json'))).size;
+  expect(await runLoad(test_, orchestrations)).toMatchObject({
+    state: 'completed',
+    objects: { ingested: json },
+    plan: { selected: json },
+  });
+});
+
+test('waits for a bucket that does not answer rather than plan without an object', async () => {
+  test_.source.put({ key: 'in/a' });
+  await putFiles(['in/a']);
+  test_.source.failNext('head', new LoaderError('sourceUnavailable', 'away'), 2);
+  expect(await runLoad(test_, orchestrations)).toMatchObject({
+    state: 'completed',
+    objects: { ingested: 1 },
+  });
+});
