@@ -58,6 +58,7 @@ function createNoOpIngestion(batchingWindowMs: number): Ingestion {
           { status: 'Succeeded', errorCode: null, failureStatus: null, details: null, updatedAt: null },
         ]),
       ),
+    countRowsByPath: async () => null,
     countRowsByTag: async () => null,
     listExtents: async () => [],
     dropExtents: async () => undefined,

@@ -1,5 +1,5 @@
 /**
- * Writes the table of error codes into docs/REFERENCE.md, between its markers.
+ * Writes the tables of error codes and log events into docs/REFERENCE.md, between their markers.
  *
  *   npm run docs:reference
  */
@@ -7,6 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { ERROR_KINDS } from '../shared/errors/loader-error.ts';
+import { EVENT_KINDS } from '../shared/observability/events.ts';
 
 export const REFERENCE_FILE = path.join(import.meta.dirname, '..', 'docs', 'REFERENCE.md');
 
@@ -23,8 +24,9 @@ export function sectionOf(
   return { before: document.slice(0, start), content: document.slice(start, to), after: document.slice(to) };
 }
 
+const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('<', '&lt;');
+
 export function errorCodesTable(): string {
-  const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('<', '&lt;');
   const rows = Object.entries(ERROR_KINDS).map(
     ([code, { title, httpStatus, owner, permanent, remedy }]) =>
       `| \`${code}\` | ${httpStatus} | ${owner} | ${permanent ? 'yes' : 'no'} | ${cell(title)} | ${cell(remedy)} |`,
@@ -37,7 +39,29 @@ export function errorCodesTable(): string {
   ].join('\n');
 }
 
+export function logEventsTable(): string {
+  const rows = Object.entries(EVENT_KINDS)
+    .sort(([, a], [, b]) => a.id - b.id)
+    .map(
+      ([event, { id, level, text, meaning, fields }]) =>
+        `| ${id} | \`${event}\` | ${level} | ${text} | ${fields.join(', ')} | ${cell(meaning)} |`,
+    );
+  return [
+    '| Id | Event | Level | Line | Fields | What it means |',
+    '|---|---|---|---|---|---|',
+    ...rows,
+    '',
+  ].join('\n');
+}
+
 if (import.meta.main) {
-  const { before, after } = sectionOf(readFileSync(REFERENCE_FILE, 'utf8'), 'error codes');
-  writeFileSync(REFERENCE_FILE, before + errorCodesTable() + after);
+  let document = readFileSync(REFERENCE_FILE, 'utf8');
+  for (const [name, table] of [
+    ['error codes', errorCodesTable()],
+    ['log events', logEventsTable()],
+  ] as const) {
+    const { before, after } = sectionOf(document, name);
+    document = before + table + after;
+  }
+  writeFileSync(REFERENCE_FILE, document);
 }

@@ -38,6 +38,7 @@ function computedSource(objects: number): Source {
         isLast: from + count >= objects,
       };
     },
+    countParquetRows: async () => null,
     head: async () => null,
     presignGet: async ({ key, lifetimeMs }) => ({
       url: `https://bench.s3.invalid/${key}?X-Amz-Signature=${'0'.repeat(64)}`,

@@ -53,6 +53,16 @@ app.http('listObjects', {
   }),
 });
 
+app.http('countRows', {
+  methods: ['GET'],
+  authLevel: 'function',
+  route: 'runs/{id}/rows',
+  handler: answering(async (loader, request) => {
+    const { recountRows } = await import('../../shared/usecases/count-rows.ts');
+    return json(200, await recountRows(loader, request.params['id'] ?? ''));
+  }),
+});
+
 app.http('cancelRun', {
   methods: ['POST'],
   authLevel: 'function',

@@ -281,6 +281,26 @@ const LimitsSchema = v.strictObject({
   ),
 });
 
+const ReconcileSchema = v.strictObject({
+  parquetFooters: v.optional(
+    v.pipe(
+      v.boolean(),
+      v.description(
+        'Read how many rows each loaded Parquet object holds, from its last bytes, and compare them with the rows in the table. One request an object, seldom two.',
+      ),
+    ),
+    false,
+  ),
+  sourcePathColumn: v.optional(
+    v.nullable(
+      text(
+        'Column of type string that the ingestion mapping fills by the transform SourceLocation. Rows are then also counted object by object, in loads of at most 100,000 objects a run.',
+      ),
+    ),
+    null,
+  ),
+});
+
 const ScheduleSchema = v.pipe(
   v.strictObject({
     cron: text('Five fields, or six with seconds in front.'),
@@ -327,6 +347,15 @@ export const LoadDefinitionSchema = v.pipe(
     onError: v.optional(OnErrorSchema, { policy: 'continue' }),
     retry: v.optional(RetrySchema, {}),
     limits: v.optional(LimitsSchema, {}),
+    reconcile: v.optional(
+      v.pipe(
+        ReconcileSchema,
+        v.description(
+          'How rows in the table are compared with those of the objects. The rows of a run are always counted; how many the objects hold is known only by one of these.',
+        ),
+      ),
+      {},
+    ),
     concurrency: v.optional(ConcurrencySchema, {}),
     schedule: v.optional(v.nullable(ScheduleSchema), null),
     events: v.optional(
@@ -345,6 +374,17 @@ export const LoadDefinitionSchema = v.pipe(
       null,
     ),
   }),
+  v.forward(
+    v.partialCheck(
+      [
+        ['format', 'type'],
+        ['reconcile', 'parquetFooters'],
+      ],
+      ({ format, reconcile }) => !reconcile.parquetFooters || format.type === 'parquet',
+      'must be false unless format.type is parquet',
+    ),
+    ['reconcile', 'parquetFooters'],
+  ),
   v.title('Load definition of s3-adx-loader'),
 );
 

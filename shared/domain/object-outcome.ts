@@ -8,10 +8,14 @@ import type { PlannedObject } from './shard-layout.ts';
 export interface ShardItem {
   readonly object: PlannedObject;
   readonly stored: Stored<LedgerEntry> | null;
+  /** Rows that the object holds, where somebody has counted them. */
+  readonly rows?: number | null;
 }
 
 export interface OutcomeSituation {
   readonly runId: string;
+  /** The run's drop-by tag. */
+  readonly tag: string;
   /** Why objects of the shard could not be posted. */
   readonly code: string | null;
   readonly stop: ControlRow['stop'];
@@ -20,8 +24,11 @@ export interface OutcomeSituation {
 }
 
 /** How an object of a shard ended, by what the ledger says of it. */
-export function outcomeOf({ object, stored }: ShardItem, situation: OutcomeSituation): ObjectOutcome {
-  const { runId } = situation;
+export function outcomeOf(
+  { object, stored, rows = null }: ShardItem,
+  situation: OutcomeSituation,
+): ObjectOutcome {
+  const { runId, tag } = situation;
   const base = { key: object.key, version: object.version, sizeBytes: object.sizeBytes };
   const entry = stored?.value ?? null;
   // Settled after all, between the document of unsettled objects and now.
@@ -40,6 +47,9 @@ export function outcomeOf({ object, stored }: ShardItem, situation: OutcomeSitua
     postedAt: entry.queuedAt ?? entry.intentAt,
     settledAt: entry.settledAt,
     repostedUnproven: entry.repostedUnproven,
+    rows,
+    // Not known in entries of older versions: then it is taken for the run's own.
+    ...(entry.tag === null || entry.tag === tag ? {} : { earlierTag: entry.tag }),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../errors/loader-error.ts';
+import type { ExpectedRows, RowCount } from './row-count.ts';
 import type { SkipReason } from './selection.ts';
 
 /**
@@ -33,6 +34,10 @@ export interface ObjectOutcome {
   readonly settledAt: string | null;
   /** The message was posted again without proof that the earlier one was not ingested. */
   readonly repostedUnproven: boolean;
+  /** Rows that the object holds, by itself; `null`, and absent in outcomes of older versions: not known. */
+  readonly rows?: number | null;
+  /** The tag of its rows where that is not the run's own: an earlier run had posted the object. */
+  readonly earlierTag?: string;
 }
 
 export interface FailureExample {
@@ -50,6 +55,8 @@ export interface SlowObject {
 export interface OutcomeDigest {
   readonly objects: Readonly<Record<ObjectState, number>>;
   readonly bytesIngested: number;
+  /** Of objects that were ingested under the run's tag; absent in digests of older versions. */
+  readonly rows?: ExpectedRows;
   readonly failures: Readonly<
     Partial<Record<ErrorCode, { readonly count: number; readonly examples: readonly FailureExample[] }>>
   >;
@@ -67,6 +74,7 @@ const REPOSTED_NAMED = 20;
 export const EMPTY_DIGEST: OutcomeDigest = {
   objects: { ingested: 0, failed: 0, gone: 0, changed: 0, unknown: 0, deferred: 0, notStarted: 0 },
   bytesIngested: 0,
+  rows: { known: 0, unknownObjects: 0 },
   failures: {},
   slowest: [],
   repostedUnproven: [],
@@ -93,6 +101,7 @@ function digestOutcome(outcome: ObjectOutcome, fence: (key: string) => string | 
   return {
     objects: { ...EMPTY_DIGEST.objects, [outcome.state]: 1 },
     bytesIngested: outcome.state === 'ingested' ? outcome.sizeBytes : 0,
+    rows: rowsUnderTag(outcome),
     failures: failed
       ? { [outcome.code]: { count: 1, examples: [{ key: outcome.key, message: outcome.message ?? '' }] } }
       : {},
@@ -100,6 +109,24 @@ function digestOutcome(outcome: ObjectOutcome, fence: (key: string) => string | 
     repostedUnproven: outcome.repostedUnproven ? [outcome.key] : [],
     earliestFenceAt: outcome.state === 'unknown' || outcome.state === 'deferred' ? fence(outcome.key) : null,
   };
+}
+
+function rowsUnderTag({ state, rows = null, earlierTag }: ObjectOutcome): ExpectedRows {
+  if (state !== 'ingested' || earlierTag !== undefined) return { known: 0, unknownObjects: 0 };
+  return rows === null ? { known: 0, unknownObjects: 1 } : { known: rows, unknownObjects: 0 };
+}
+
+function rowsOfDigest({ rows, objects }: OutcomeDigest): ExpectedRows {
+  return rows ?? { known: 0, unknownObjects: objects.ingested };
+}
+
+/**
+ * Rows that the objects of a digest have added under the run's tag. `null`, not known, where the rows of an object are not,
+ * and where nobody knows whether an object's are in: its fate is open, or it was rewritten while it was loaded.
+ */
+export function expectedRowsOf(digest: OutcomeDigest): number | null {
+  const { known, unknownObjects } = rowsOfDigest(digest);
+  return unknownObjects + digest.objects.unknown + digest.objects.changed === 0 ? known : null;
 }
 
 /** Adds two digests up. Associative and commutative but for which of equal examples is named. */
@@ -120,9 +147,14 @@ export function addDigests(a: OutcomeDigest, b: OutcomeDigest): OutcomeDigest {
       examples: [...(sofar?.examples ?? []), ...more.examples].slice(0, EXAMPLES),
     };
   }
+  const [rowsOfA, rowsOfB] = [rowsOfDigest(a), rowsOfDigest(b)];
   return {
     objects,
     bytesIngested: a.bytesIngested + b.bytesIngested,
+    rows: {
+      known: rowsOfA.known + rowsOfB.known,
+      unknownObjects: rowsOfA.unknownObjects + rowsOfB.unknownObjects,
+    },
     failures,
     slowest: [...a.slowest, ...b.slowest].sort((x, y) => y.durationMs - x.durationMs).slice(0, SLOWEST),
     repostedUnproven: [...a.repostedUnproven, ...b.repostedUnproven].slice(0, REPOSTED_NAMED),
@@ -163,18 +195,6 @@ export function addPlanTotals(a: PlanTotals, b: PlanTotals): PlanTotals {
     selectedBytes: a.selectedBytes + b.selectedBytes,
     skipped,
   };
-}
-
-/** Rows in the table under the tag of the run. */
-export interface RowCount {
-  /** Rows of all extents that carry the tag; `null` when they could not be counted. */
-  readonly tagged: number | null;
-  /** `true` when the tag holds this run's rows alone; `false` when the window holds other runs too. */
-  readonly tagIsThisRunOnly: boolean;
-  /** `null`: not known. Rows that the loaded objects hold. */
-  readonly expected: number | null;
-  /** `null` where one of the two is not known. */
-  readonly agrees: boolean | null;
 }
 
 /** The states a run may have. The first five are of a run under way, the others final. */

@@ -15,6 +15,11 @@ export function versionIdOf(version: string): string | null {
   return version.startsWith('v:') ? version.slice(2) : null;
 }
 
+/** The ETag that a `version` names, in quotes as HTTP wants it. */
+export function etagOf(version: string): string {
+  return `"${version.replace(/^e:/, '')}"`;
+}
+
 /** The `version` of an object from what S3 says of it. */
 export function versionOf(s3: { readonly versionId?: string | undefined; readonly etag: string }): string {
   if (s3.versionId !== undefined && s3.versionId !== '' && s3.versionId !== 'null')

@@ -179,6 +179,11 @@ export const ERROR_KINDS = {
     'The ingestion mapping does not exist',
     'Create the mapping on the table, or check destination.mapping and format.type.',
   ),
+  columnNotFound: user(
+    400,
+    'The column for the paths of the objects does not exist',
+    'Check reconcile.sourcePathColumn: it must be a column of type string, which the ingestion mapping fills by SourceLocation.',
+  ),
   // Fates of single objects.
   formatMismatch: user(
     400,

@@ -1,193 +1,269 @@
-import type { LoaderError } from '../errors/loader-error.ts';
-import type { Logger } from '../ports/logger.ts';
+import { LoaderError } from '../errors/loader-error.ts';
+import type { LogFields, Logger } from '../ports/logger.ts';
 
-interface RunFields {
+type Level = Parameters<Logger['log']>[0];
+
+/** The fields that events have, by name. Keys of objects, URLs and secrets are never among them. */
+interface FieldTypes {
   readonly runId: string;
   readonly epoch: number;
+  readonly shard: string;
+  readonly unit: number;
+  readonly page: number;
+  readonly attempt: number;
+  readonly trigger: string;
+  readonly state: string;
+  readonly ingested: number;
+  readonly failed: number;
+  readonly share: number;
+  readonly slowdowns: number;
+  readonly silentSince: string;
+  readonly objects: number;
+  readonly rows: number;
+  readonly sourceId: string;
+  readonly document: string;
+  readonly instance: string;
+  readonly operationId: string;
+  readonly step: string;
+  readonly load: string;
+  readonly names: readonly string[];
+  readonly file: string;
+  readonly runs: number;
+  readonly histories: number;
+  readonly reason: string;
+  readonly message: string;
+  readonly code: string;
+  /** Told as `code`, and as `message` with all of its problems. */
+  readonly error: LoaderError;
+}
+type Field = keyof FieldTypes;
+
+interface EventKind<Fields extends Field = Field> {
+  /** Stable: queries and alerts may rely on it. A number is never used again. */
+  readonly id: number;
+  readonly level: Level;
+  readonly text: string;
+  /** What it means, for docs/REFERENCE.md. */
+  readonly meaning: string;
+  /** Nothing else is written, whatever else a caller's object holds. */
+  readonly fields: readonly Fields[];
 }
 
-/** Every log line of the loader: one named event each, with its fields. Keys of objects, URLs and secrets are never among them. */
-export const events = {
-  runStarted: (logger: Logger, { runId, trigger }: { readonly runId: string; readonly trigger: string }) =>
-    logger.log('info', 'run started', { event: 'runStarted', runId, trigger }),
-  runEnded: (
-    logger: Logger,
-    { runId, state, ingested, failed }: { runId: string; state: string; ingested: number; failed: number },
-  ) => logger.log('info', 'run ended', { event: 'runEnded', runId, state, ingested, failed }),
-  planningFailed: (
-    logger: Logger,
-    input: RunFields & { readonly page: number; readonly attempt: number; readonly error: LoaderError },
-  ) => {
-    const { runId, epoch, page, attempt, error } = input;
-    logger.log('warn', 'planning failed', {
-      event: 'planningFailed',
-      runId,
-      epoch,
-      page,
-      attempt,
-      code: error.code,
-      message: error.message,
-    });
-  },
-  unitFailed: (
-    logger: Logger,
-    input: RunFields & { readonly shard: string; readonly unit: number; readonly error: LoaderError },
-  ) => {
-    const { runId, epoch, shard, unit, error } = input;
-    logger.log('warn', 'unit failed', {
-      event: 'unitFailed',
-      runId,
-      epoch,
-      shard,
-      unit,
-      code: error.code,
-      message: error.message,
-    });
-  },
-  /** Posts of which nobody knows whether the message is in: their objects wait for ADX's report, or for the fence. */
-  postsAmbiguous: (
-    logger: Logger,
-    input: RunFields & {
-      readonly shard: string;
-      readonly unit: number;
-      readonly objects: number;
-      readonly sourceId: string;
-      readonly message: string;
-    },
-  ) => logger.log('warn', 'posts without a clear answer', { event: 'postsAmbiguous', ...input }),
-  settlingFailed: (
-    logger: Logger,
-    input: RunFields & { readonly shard: string; readonly error: LoaderError },
-  ) => {
-    const { runId, epoch, shard, error } = input;
-    logger.log('warn', 'settling failed', {
-      event: 'settlingFailed',
-      runId,
-      epoch,
-      shard,
-      code: error.code,
-      message: error.message,
-    });
-  },
-  runReachedDeadline: (logger: Logger, { runId, epoch }: RunFields) =>
-    logger.log('warn', 'run has reached its deadline', { event: 'runReachedDeadline', runId, epoch }),
-  /** Amazon S3 or Azure Data Explorer throttle: the run uses this share of its concurrency from now on, and more later. */
-  runSlowedDown: (
-    logger: Logger,
-    input: RunFields & { readonly share: number; readonly slowdowns: number },
-  ) => logger.log('warn', 'run slowed down', { event: 'runSlowedDown', ...input }),
-  /** Whether these objects were rewritten while they were loaded is not known. */
-  keysNotLookedAtAgain: (
-    logger: Logger,
-    input: RunFields & { readonly shard: string; readonly error: LoaderError },
-  ) => {
-    const { runId, epoch, shard, error } = input;
-    logger.log('warn', 'keys could not be looked at again', {
-      event: 'keysNotLookedAtAgain',
-      runId,
-      epoch,
-      shard,
-      code: error.code,
-      message: error.message,
-    });
-  },
-  runSilent: (logger: Logger, { runId, epoch, silentSince }: RunFields & { readonly silentSince: string }) =>
-    logger.log('warn', 'run stands still', { event: 'runSilent', runId, epoch, silentSince }),
-  runTakenOver: (logger: Logger, { runId, epoch }: RunFields) =>
-    logger.log('warn', 'run taken over', { event: 'runTakenOver', runId, epoch }),
-  runGivenUp: (logger: Logger, { runId, epoch }: RunFields) =>
-    logger.log('error', 'run given up', { event: 'runGivenUp', runId, epoch }),
-  undoEnded: (
-    logger: Logger,
-    input: {
-      readonly operationId: string;
-      readonly state: string;
-      readonly objects: number;
-      readonly rows: number;
-    },
-  ) => logger.log('info', 'undo ended', { event: 'undoEnded', ...input }),
-  undoStepFailed: (
-    logger: Logger,
-    {
-      operationId,
-      step,
-      error,
-    }: { readonly operationId: string; readonly step: string; readonly error: LoaderError },
-  ) =>
-    logger.log('warn', 'a step of an undo failed', {
-      event: 'undoStepFailed',
-      operationId,
-      step,
-      code: error.code,
-    }),
-  cleanedUp: (logger: Logger, { runs, histories }: { readonly runs: number; readonly histories: number }) =>
-    logger.log('info', 'old runs and histories removed', { event: 'cleanedUp', runs, histories }),
-  cleanUpFailed: (logger: Logger, { error }: { readonly error: LoaderError }) =>
-    logger.log('warn', 'old runs or histories could not be removed', {
-      event: 'cleanUpFailed',
-      code: error.code,
-      message: error.message,
-    }),
-  loadsSeeded: (logger: Logger, { names }: { readonly names: readonly string[] }) =>
-    logger.log('info', 'loads read from files', { event: 'loadsSeeded', names: names.join(', ') }),
-  loadsOverlap: (logger: Logger, { load, message }: { readonly load: string; readonly message: string }) =>
-    logger.log('warn', 'loads overlap', { event: 'loadsOverlap', load, message }),
-  loadFileInvalid: (
-    logger: Logger,
-    { file, error }: { readonly file: string; readonly error: LoaderError },
-  ) =>
-    logger.log('error', 'a file of the loads folder is not a valid definition', {
-      event: 'loadFileInvalid',
-      file,
-      code: error.code,
-      message: [error.message, ...error.problems.map(({ field, message }) => `${field} ${message}`)].join(
-        '; ',
-      ),
-    }),
-  eventsReceived: (logger: Logger, { load, objects }: { readonly load: string; readonly objects: number }) =>
-    logger.log('info', 'S3 events received', { event: 'eventsReceived', load, objects }),
-  eventUnreadable: (logger: Logger, { reason }: { readonly reason: string }) =>
-    logger.log('error', 'message is not an S3 event', { event: 'eventUnreadable', reason }),
-  tickFailed: (logger: Logger, { load, error }: { readonly load: string; readonly error: LoaderError }) =>
-    logger.log('error', 'tick failed for a load', {
-      event: 'tickFailed',
-      load,
-      code: error.code,
-      message: error.message,
-    }),
-  instanceNotEnded: (
-    logger: Logger,
-    { instance, error }: { readonly instance: string; readonly error: LoaderError },
-  ) =>
-    logger.log('warn', 'instance of an earlier epoch could not be ended', {
-      event: 'instanceNotEnded',
-      instance,
-      code: error.code,
-      message: error.message,
-    }),
-  openObjectsUnread: (
-    logger: Logger,
-    {
-      runId,
-      document,
-      error,
-    }: { readonly runId: string; readonly document: string; readonly error: LoaderError },
-  ) =>
-    logger.log('warn', 'open objects of an earlier run could not be read', {
-      event: 'openObjectsUnread',
-      runId,
-      document,
-      code: error.code,
-      message: error.message,
-    }),
-  rowsNotCounted: (
-    logger: Logger,
-    { runId, error }: { readonly runId: string; readonly error: LoaderError },
-  ) =>
-    logger.log('warn', 'rows could not be counted', {
-      event: 'rowsNotCounted',
-      runId,
-      code: error.code,
-      message: error.message,
-    }),
+function kind<const Fields extends Field>(
+  id: number,
+  level: Level,
+  text: string,
+  meaning: string,
+  fields: readonly Fields[],
+): EventKind<Fields> {
+  return { id, level, text, meaning, fields };
+}
+
+const IN_RUN = ['runId', 'epoch'] as const;
+const IN_SHARD = [...IN_RUN, 'shard'] as const;
+
+/**
+ * Every log line of the loader: one named event each, with its fields. Numbers: 1xx runs, 2xx parts of a run, 3xx undo and reset, 4xx loads and S3 events, 5xx upkeep.
+ */
+export const EVENT_KINDS = {
+  runStarted: kind(100, 'info', 'run started', 'A run has begun.', ['runId', 'trigger']),
+  runEnded: kind(101, 'info', 'run ended', 'A run has ended; its summary tells more.', [
+    'runId',
+    'state',
+    'ingested',
+    'failed',
+  ]),
+  runReachedDeadline: kind(
+    102,
+    'warn',
+    'run has reached its deadline',
+    'It starts no further objects; the rest is for the next run.',
+    [...IN_RUN],
+  ),
+  runSlowedDown: kind(
+    103,
+    'warn',
+    'run slowed down',
+    'Amazon S3 or Azure Data Explorer throttle: the run uses this share of its concurrency from now on, and more later.',
+    [...IN_RUN, 'share', 'slowdowns'],
+  ),
+  runSilent: kind(
+    104,
+    'warn',
+    'run stands still',
+    'A part of the run gives no sign of life. If that lasts, the run is taken over.',
+    [...IN_RUN, 'silentSince'],
+  ),
+  runTakenOver: kind(
+    105,
+    'warn',
+    'run taken over',
+    'A new instance goes on with the run, in the next epoch. Look for restarts of the host when it happens often.',
+    [...IN_RUN],
+  ),
+  runGivenUp: kind(
+    106,
+    'error',
+    'run given up',
+    'The run was taken over too often. What is open is handed on to the next run.',
+    [...IN_RUN],
+  ),
+  rowsNotCounted: kind(
+    107,
+    'warn',
+    'rows could not be counted',
+    'The summary of the run says that its rows are not known; count them again by GET /api/runs/{id}/rows.',
+    ['runId', 'error'],
+  ),
+  planningFailed: kind(
+    200,
+    'warn',
+    'planning failed',
+    'A plan page could not be made. It is tried again, unless the error is permanent: then the run ends.',
+    [...IN_RUN, 'page', 'attempt', 'error'],
+  ),
+  unitFailed: kind(
+    201,
+    'warn',
+    'unit failed',
+    'A pack of objects could not be worked through. Its shard is tried again.',
+    [...IN_SHARD, 'unit', 'error'],
+  ),
+  postsAmbiguous: kind(
+    202,
+    'warn',
+    'posts without a clear answer',
+    "Nobody knows whether these messages are in: their objects wait for Azure Data Explorer's report, or for the fence.",
+    [...IN_SHARD, 'unit', 'objects', 'sourceId', 'message'],
+  ),
+  settlingFailed: kind(
+    203,
+    'warn',
+    'settling failed',
+    'The reports on a shard could not be read or written down. It is looked at again.',
+    [...IN_SHARD, 'error'],
+  ),
+  keysNotLookedAtAgain: kind(
+    204,
+    'warn',
+    'keys could not be looked at again',
+    'Whether these objects were rewritten while they were loaded is not known.',
+    [...IN_SHARD, 'error'],
+  ),
+  footersNotRead: kind(
+    205,
+    'warn',
+    'Parquet footers could not be read',
+    'How many rows these objects hold is not known, and so not whether all of them are in the table.',
+    [...IN_SHARD, 'error'],
+  ),
+  openObjectsUnread: kind(
+    206,
+    'warn',
+    'open objects of an earlier run could not be read',
+    'They are looked at by a later run.',
+    ['runId', 'document', 'error'],
+  ),
+  instanceNotEnded: kind(
+    207,
+    'warn',
+    'instance of an earlier epoch could not be ended',
+    'What it still does is refused by the epoch; it ends by itself.',
+    ['instance', 'error'],
+  ),
+  undoEnded: kind(300, 'info', 'undo ended', 'GET /api/operations/{id} tells more.', [
+    'operationId',
+    'state',
+    'objects',
+    'rows',
+  ]),
+  undoStepFailed: kind(
+    301,
+    'warn',
+    'a step of an undo failed',
+    'It is tried again, unless the error is permanent: then the undo has failed, and says why.',
+    ['operationId', 'step', 'code'],
+  ),
+  loadsSeeded: kind(
+    400,
+    'info',
+    'loads read from files',
+    'The definitions of the loads folder are in place.',
+    ['names'],
+  ),
+  loadFileInvalid: kind(
+    401,
+    'error',
+    'a file of the loads folder is not a valid definition',
+    'Correct the file; the other ones are in place.',
+    ['file', 'error'],
+  ),
+  loadsOverlap: kind(
+    402,
+    'warn',
+    'loads overlap',
+    'Two loads may load the same objects into the same table, and neither knows of the other.',
+    ['load', 'message'],
+  ),
+  eventsReceived: kind(403, 'info', 'S3 events received', 'Objects are on the pending list of the load.', [
+    'load',
+    'objects',
+  ]),
+  eventUnreadable: kind(
+    404,
+    'error',
+    'message is not an S3 event',
+    'It goes to the poison queue. Send S3, SNS or EventBridge notifications to the queue, and nothing else.',
+    ['reason'],
+  ),
+  tickFailed: kind(
+    500,
+    'error',
+    'tick failed for a load',
+    'Its schedule, events and runs were not looked after this minute; the next tick tries again.',
+    ['load', 'error'],
+  ),
+  cleanedUp: kind(
+    501,
+    'info',
+    'old runs and histories removed',
+    'By LOADER_RETENTION_RUNS and LOADER_RETENTION_HISTORY.',
+    ['runs', 'histories'],
+  ),
+  cleanUpFailed: kind(
+    502,
+    'warn',
+    'old runs or histories could not be removed',
+    'The next clean-up tries again.',
+    ['error'],
+  ),
 } as const;
+
+type EventName = keyof typeof EVENT_KINDS;
+type FieldsOf<Name extends EventName> = Pick<FieldTypes, (typeof EVENT_KINDS)[Name]['fields'][number]>;
+type Events = { readonly [Name in EventName]: (logger: Logger, fields: FieldsOf<Name>) => void };
+
+/** A function for each event that writes it to a log. */
+export const events = Object.fromEntries(
+  Object.entries<EventKind>(EVENT_KINDS).map(([event, { id, level, text, fields }]) => [
+    event,
+    (logger: Logger, given: FieldTypes) =>
+      logger.log(level, text, {
+        event,
+        eventId: id,
+        ...Object.fromEntries(fields.flatMap((field) => written(field, given[field]))),
+      }),
+  ]),
+) as unknown as Events;
+
+function written(field: Field, value: FieldTypes[Field]): readonly [string, LogFields[string]][] {
+  if (value instanceof LoaderError) {
+    const { code, message, problems } = value;
+    const all = [message, ...problems.map((problem) => `${problem.field} ${problem.message}`)];
+    return [
+      ['code', code],
+      ['message', all.join('; ')],
+    ];
+  }
+  return [[field, typeof value === 'object' ? value.join(', ') : value]];
+}

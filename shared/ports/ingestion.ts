@@ -55,12 +55,13 @@ export interface TagQuestion {
  * `tableNotFound`, `mappingNotFound` (permanent).
  */
 export interface Ingestion {
-  /** Checks that database, table and mapping are there. What the identity may not read is taken to be right. */
+  /** Checks that database, table, mapping and, where one is named, a column of type string are there. What the identity may not read is taken to be right. */
   describeTable(input: {
     readonly database: string;
     readonly table: string;
     readonly mapping: string | null;
     readonly format: string;
+    readonly column?: string | null;
   }): Promise<TableFacts>;
 
   /** Opens the way: resources and identity token, once for many callers. */
@@ -77,6 +78,15 @@ export interface Ingestion {
 
   /** Rows in the extents that carry the tag; `null` when the identity may not see it. */
   countRowsByTag(input: TagQuestion): Promise<number | null>;
+  /**
+   * Rows under the tag by what the column holds, such as the paths of their objects; `null` when the identity may not ask.
+   * Many paths are asked for part by part: those whose MD5, in lower-case hexadecimal, begins with `md5Prefix`.
+   *
+   * @throws {LoaderError} `columnNotFound`.
+   */
+  countRowsByPath(
+    input: TagQuestion & { readonly column: string; readonly md5Prefix: string },
+  ): Promise<ReadonlyMap<string, number> | null>;
   /** Extents that carry exactly this tag. */
   listExtents(input: TagQuestion): Promise<readonly TaggedExtent[]>;
   /**

@@ -29,6 +29,12 @@ export interface Source {
   /** The present version of a key, or `null` when there is none. */
   head(key: string): Promise<S3Object | null>;
 
+  /**
+   * Rows of a Parquet object, read from its last bytes; `null` when this version is not there any more, or is no Parquet
+   * file that can be read.
+   */
+  countParquetRows(input: { readonly key: string; readonly version: string }): Promise<number | null>;
+
   /** Signs a GET for the object. No request is made. */
   presignGet(input: {
     readonly key: string;

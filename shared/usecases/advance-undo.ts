@@ -10,6 +10,7 @@ import { allOf } from './bounded.ts';
 import type { Loader } from './loader.ts';
 import { pauseMs } from './part-commit.ts';
 import { ledgerOf, type RunSnapshot, readSnapshot } from './run-documents.ts';
+import { runsOfUnit } from './runs-of-unit.ts';
 import { findOperation, saveOperation } from './undo-documents.ts';
 
 /** An activity goes on for so long before it gives way to the next. */
@@ -78,7 +79,8 @@ async function takeStep(loader: Loader, operation: UndoOperation): Promise<Step>
     events.undoStepFailed(loader.logger, {
       operationId: operation.operationId,
       step: operation.step,
-      error,
+      // Its message may name a key.
+      code: error.code,
     });
     if (!error.permanent) return { operation, isPutOff: true };
     const problem = {
@@ -108,7 +110,8 @@ async function check(work: UndoWork): Promise<UndoOperation> {
     const dependents = await ingestion.listDependents({ database, table });
     if (dependents.length > 0)
       throw inexact(`rows went from table "${table}" into ${dependents.join(', ')} and would stay there`);
-    return { ...operation, runs: await runsOfUnit(loader, snapshot) };
+    const runs = await runsOfUnit(loader, snapshot);
+    return { ...operation, runs: runs.map(({ runId }) => runId) };
   }
   if (operation.partition < LEDGER_PARTITIONS) {
     const partitions = nextPartitions(operation);
@@ -238,35 +241,6 @@ async function* pagesOf(
     yield page.entries;
     after = page.next;
   } while (after !== null);
-}
-
-/** Runs of one page of the index that are looked at when the tag is shared. */
-const RUNS_PER_PAGE = 100;
-/** No window is longer. */
-const LONGEST_WINDOW_MS = 24 * 3_600_000;
-
-/** The runs whose rows carry the tag. */
-async function runsOfUnit(
-  loader: Loader,
-  { request, tag, tagWindow }: RunSnapshot,
-): Promise<readonly string[]> {
-  if (tagWindow === 'run') return [request.runId];
-  const found: string[] = [];
-  const earliest = Date.parse(request.createdAt) - LONGEST_WINDOW_MS;
-  let after: string | null = null;
-  for (;;) {
-    const page: Awaited<ReturnType<Loader['runs']['listRuns']>> = await loader.runs.listRuns({
-      load: request.load,
-      limit: RUNS_PER_PAGE,
-      after,
-    });
-    for (const { runId, createdAt } of page.runs) {
-      if (Date.parse(createdAt) < earliest) return found;
-      if ((await readSnapshot(loader, runId)).tag === tag) found.push(runId);
-    }
-    if (page.next === null) return found;
-    after = page.next;
-  }
 }
 
 function inexact(reason: string): LoaderError {

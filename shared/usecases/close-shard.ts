@@ -96,7 +96,14 @@ async function accountFor(
     ]),
   );
   const planned = await planRetries(loader, closing);
-  const situation = { runId, code: row.code, stop: control.stop, now: loader.now(), downloadGraceMs };
+  const situation = {
+    runId,
+    tag: snapshot.tag,
+    code: row.code,
+    stop: control.stop,
+    now: loader.now(),
+    downloadGraceMs,
+  };
   const outcomes = await writeOutcomes(
     loader,
     runId,

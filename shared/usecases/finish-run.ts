@@ -1,14 +1,16 @@
 import type { RunRef } from '../contracts/durable.ts';
+import type { RowCount } from '../domain/row-count.ts';
 import type { RunView } from '../domain/run-record.ts';
 import {
+  expectedRowsOf,
   finalState,
   type OutcomeDigest,
-  type RowCount,
   type RunProblem,
   type RunSummary,
 } from '../domain/run-summary.ts';
 import { ERROR_KINDS, toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
+import { countRows, type LoadedRows } from './count-rows.ts';
 import { handBackAnnounced, handOnUnsettled } from './hand-on.ts';
 import type { Loader } from './loader.ts';
 import { change } from './part-commit.ts';
@@ -56,7 +58,10 @@ async function makeSummary(
   const durationMs = Math.max(1, endedAt.getTime() - startedAt.getTime());
   const digest = withLeftShards(digestOfRun(view), view);
   const problem = problemOf(view, givenUp);
-  const rows = await countRows(loader, snapshot, digest);
+  const rows = await tryToCount(loader, snapshot, {
+    ofThisRun: expectedRowsOf(digest),
+    ingested: digest.objects.ingested,
+  });
   const { stop, pace } = view.control.value;
   const summary: RunSummary = {
     runId: request.runId,
@@ -66,7 +71,7 @@ async function makeSummary(
       planFailed: problem !== null,
       givenUp,
       digest,
-      rowsAgree: rows.agrees,
+      rowsAgree: rows.byObject != null && rows.byObject.differing > 0 ? false : rows.agrees,
     }),
     trigger: request.trigger,
     startedAt: request.createdAt,
@@ -127,34 +132,18 @@ function perSecond(amount: number, durationMs: number): number {
   return Math.round((amount * 100_000) / durationMs) / 100;
 }
 
-/**
- * Rows under the run's tag. How many rows the objects hold is not known without reading them, so `expected` is known
- * only where nothing was ingested under a tag of this run's own.
- */
-async function countRows(
+/** Rows that can't be counted now are not known; the run has ended all the same. */
+async function tryToCount(
   loader: Loader,
-  { definition, tag, tagWindow }: RunSnapshot,
-  digest: OutcomeDigest,
+  snapshot: RunSnapshot,
+  { ofThisRun, ingested }: LoadedRows,
 ): Promise<RowCount> {
-  const { cluster, database, table } = definition.destination;
-  const tagIsThisRunOnly = tagWindow === 'run';
-  const { ingested, unknown } = digest.objects;
-  const expected = ingested === 0 && unknown === 0 && tagIsThisRunOnly ? 0 : null;
-  const tagged = await countTagged();
-  return {
-    tagged,
-    tagIsThisRunOnly,
-    expected,
-    agrees: tagged === null || expected === null ? null : tagged === expected,
-  };
-
-  async function countTagged(): Promise<number | null> {
-    try {
-      return await (await loader.ingestion(cluster)).countRowsByTag({ database, table, tag });
-    } catch (thrown) {
-      events.rowsNotCounted(loader.logger, { runId: tag, error: toLoaderError(thrown) });
-      return null;
-    }
+  try {
+    return await countRows(loader, snapshot, { ofThisRun, ingested });
+  } catch (thrown) {
+    events.rowsNotCounted(loader.logger, { runId: snapshot.request.runId, error: toLoaderError(thrown) });
+    const tagIsThisRunOnly = snapshot.tagWindow === 'run';
+    return { tagged: null, tagIsThisRunOnly, ofThisRun, expected: null, agrees: null, byObject: null };
   }
 }
 

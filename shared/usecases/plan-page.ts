@@ -137,6 +137,7 @@ async function learnFacts(loader: Loader, { request, definition }: RunSnapshot):
     table,
     mapping,
     format: definition.format.type,
+    column: definition.reconcile.sourcePathColumn,
   });
   // A rerun is about objects of one run and no others.
   const unsettled = request.options.rerun === undefined ? await loader.loads.listUnsettled(request.load) : [];

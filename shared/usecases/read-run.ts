@@ -212,7 +212,7 @@ interface Position {
 
 function parseCursor(after: string | null): Position {
   if (after === null) return { shard: '', index: Number.POSITIVE_INFINITY };
-  const match = /^([0-9-]+)\.(\d+)$/.exec(after);
+  const match = /^([0-9]+-[0-9]+(?:r[0-9]+)?)\.(\d+)$/.exec(after);
   if (match === null)
     throw new LoaderError('invalidRequest', 'The cursor is not valid', {
       problems: [{ field: 'after', message: 'must be the `next` of an earlier answer' }],
@@ -267,6 +267,7 @@ async function outcomesOf(loader: Loader, view: RunView, shard: ShardRow): Promi
       { object, stored },
       {
         runId,
+        tag: snapshot.tag,
         code: shard.code,
         stop: finalState === null ? null : 'cancel',
         now: loader.now(),

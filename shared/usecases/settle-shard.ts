@@ -10,6 +10,7 @@ import type { Ingestion } from '../ports/ingestion.ts';
 import type { LedgerName } from '../ports/ledger.ts';
 import { closeShard, stopOnError } from './close-shard.ts';
 import type { Loader } from './loader.ts';
+import { withParquetRows } from './parquet-rows.ts';
 import { change, decideAsPart } from './part-commit.ts';
 import { withPresentVersions } from './rewritten-keys.ts';
 import { ledgerOf, type RunSnapshot, readFacts, readManifest, readSnapshot } from './run-documents.ts';
@@ -93,7 +94,8 @@ async function passOver(
     return { ok: true, settled: false };
   }
   const looked = await withPresentVersions(loader, input, { snapshot, items: settled, isLastLook });
-  await closeShard(loader, input, { ...closing, items: looked });
+  const counted = await withParquetRows(loader, input, snapshot, looked);
+  await closeShard(loader, input, { ...closing, items: counted });
   return { ok: true, settled: true };
 }
 

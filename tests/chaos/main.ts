@@ -61,10 +61,20 @@ async function record(file: string, line: object): Promise<void> {
   await appendFile(path.join(import.meta.dirname, file), `${JSON.stringify(line)}\n`);
 }
 
-function tell({ seed, seconds, kills, runs, keys, rows, flaggedDoubles, broken }: SeedResult): void {
+function tell({
+  seed,
+  seconds,
+  kills,
+  runs,
+  keys,
+  rows,
+  flaggedDoubles,
+  reportedDoubles,
+  broken,
+}: SeedResult): void {
   const verdict = broken.length === 0 ? 'kept' : `BROKEN: ${broken.slice(0, 10).join('; ')}`;
   console.log(
-    `seed ${seed}: ${seconds} s, ${kills} kills, ${runs} runs, ${keys} keys, ${rows} rows, ${flaggedDoubles} flagged doubles: ${verdict}`,
+    `seed ${seed}: ${seconds} s, ${kills} kills, ${runs} runs, ${keys} keys, ${rows} rows, ${flaggedDoubles} flagged and ${reportedDoubles} reported doubles: ${verdict}`,
   );
 }
 

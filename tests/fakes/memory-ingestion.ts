@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 import type { IngestionStatus } from '../../shared/domain/ingestion-status.ts';
 import { LoaderError } from '../../shared/errors/loader-error.ts';
 import type { Ingestion, IngestionRequest, PostResult } from '../../shared/ports/ingestion.ts';
@@ -29,6 +31,7 @@ type Method =
   | 'warmUp'
   | 'readStatuses'
   | 'countRowsByTag'
+  | 'countRowsByPath'
   | 'listExtents'
   | 'dropExtents'
   | 'listDependents';
@@ -49,6 +52,8 @@ export interface MemoryIngestion extends Ingestion {
   removeStatus(sourceId: string): void;
   /** What `countRowsByTag` answers for the tag; without it the answer is 0. */
   setRowCount(tag: string, rows: number | null): void;
+  /** Rows that messages about the URL's path bring; `countRowsByTag` and `countRowsByPath` then count what was ingested. */
+  setRowsOf(path: string, rows: number): void;
   /** Messages whose rows are in the table now: ingested and not dropped. Each is one extent of one row. */
   readonly rows: readonly IngestionRequest[];
   /** What `listDependents` answers from now on. Default nothing. */
@@ -82,10 +87,12 @@ export function createMemoryIngestion(options: MemoryIngestionOptions = {}): Mem
     warmUp: 0,
     readStatuses: 0,
     countRowsByTag: 0,
+    countRowsByPath: 0,
     listExtents: 0,
     dropExtents: 0,
     listDependents: 0,
   };
+  const rowsOf = new Map<string, number>();
   const dropped = new Set<string>();
   const retagged = new Map<string, readonly string[]>();
   let dependents: readonly string[] = [];
@@ -94,6 +101,7 @@ export function createMemoryIngestion(options: MemoryIngestionOptions = {}): Mem
     warmUp: [],
     readStatuses: [],
     countRowsByTag: [],
+    countRowsByPath: [],
     listExtents: [],
     dropExtents: [],
     listDependents: [],
@@ -111,6 +119,16 @@ export function createMemoryIngestion(options: MemoryIngestionOptions = {}): Mem
     attempts.push({ request, result: result.result, arrived });
     if (arrived) messages.push(request);
     return result;
+  };
+
+  const countPaths = (tag: string) => {
+    const counted = new Map<string, number>();
+    for (const { url, tags } of fake.rows) {
+      const path = url.split('?')[0]!;
+      const rows = rowsOf.get(new URL(path).pathname);
+      if (rows !== undefined && tags.includes(tag)) counted.set(path, (counted.get(path) ?? 0) + rows);
+    }
+    return counted;
   };
 
   const fake: MemoryIngestion = {
@@ -147,6 +165,9 @@ export function createMemoryIngestion(options: MemoryIngestionOptions = {}): Mem
     },
     setTags(sourceId, tags) {
       retagged.set(sourceId, tags);
+    },
+    setRowsOf(path, rows) {
+      rowsOf.set(path, rows);
     },
     setRowCount(tag, rows) {
       rowCounts.set(tag, rows);
@@ -205,7 +226,12 @@ export function createMemoryIngestion(options: MemoryIngestionOptions = {}): Mem
     async countRowsByTag({ tag }) {
       count('countRowsByTag');
       const rows = rowCounts.get(tag);
-      return rows === undefined ? 0 : rows;
+      return rows === undefined ? [...countPaths(tag).values()].reduce((sum, one) => sum + one, 0) : rows;
+    },
+    async countRowsByPath({ tag, md5Prefix }) {
+      count('countRowsByPath');
+      const isPart = (path: string) => createHash('md5').update(path).digest('hex').startsWith(md5Prefix);
+      return new Map([...countPaths(tag)].filter(([path]) => isPart(path)));
     },
     async listExtents({ table, tag }) {
       count('listExtents');

@@ -23,12 +23,14 @@ export interface PresignCall {
   readonly url: string;
 }
 
-type Method = 'listPage' | 'head' | 'presignGet';
+type Method = 'listPage' | 'head' | 'countParquetRows' | 'presignGet';
 
 /** A `Source` that keeps its bucket in memory, with controls for tests. */
 export interface MemorySource extends Source {
   put(object: MemoryObject): S3Object;
   remove(key: string): void;
+  /** What `countParquetRows` answers for the key as long as it is there. Default: it is no Parquet file. */
+  setParquetRows(key: string, rows: number): void;
   /** What stands under the key, seen without a request. */
   present(key: string): S3Object | null;
   /** The next `times` calls of the method throw the error. */
@@ -56,9 +58,15 @@ export function createMemorySource(options: MemorySourceOptions = {}): MemorySou
   const now = options.now ?? (() => new Date());
   const objects = new Map<string, S3Object>();
   const presignCalls: PresignCall[] = [];
-  const callCounts: Record<Method, number> = { listPage: 0, head: 0, presignGet: 0 };
-  const failures: Record<Method, LoaderError[]> = { listPage: [], head: [], presignGet: [] };
+  const callCounts: Record<Method, number> = { listPage: 0, head: 0, countParquetRows: 0, presignGet: 0 };
+  const failures: Record<Method, LoaderError[]> = {
+    listPage: [],
+    head: [],
+    countParquetRows: [],
+    presignGet: [],
+  };
   let sorted: S3Object[] | null = null;
+  const parquetRows = new Map<string, number>();
   let puts = 0;
 
   const count = (method: Method) => {
@@ -88,6 +96,9 @@ export function createMemorySource(options: MemorySourceOptions = {}): MemorySou
       objects.delete(key);
       sorted = null;
     },
+    setParquetRows(key, rows) {
+      parquetRows.set(key, rows);
+    },
     present: (key) => objects.get(key) ?? null,
     failNext(method, error, times = 1) {
       for (let index = 0; index < times; index += 1) failures[method].push(error);
@@ -106,6 +117,10 @@ export function createMemorySource(options: MemorySourceOptions = {}): MemorySou
     async head(key) {
       count('head');
       return objects.get(key) ?? null;
+    },
+    async countParquetRows({ key, version }) {
+      count('countParquetRows');
+      return objects.get(key)?.version === version ? (parquetRows.get(key) ?? null) : null;
     },
     async presignGet({ key, version, lifetimeMs }) {
       count('presignGet');

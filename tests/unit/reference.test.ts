@@ -1,10 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { errorCodesTable, REFERENCE_FILE, sectionOf } from '../../scripts/make-docs.ts';
+import { errorCodesTable, logEventsTable, REFERENCE_FILE, sectionOf } from '../../scripts/make-docs.ts';
 import { readSettings } from '../../shared/config/settings.ts';
 import { OBJECT_STATES } from '../../shared/domain/run-summary.ts';
 import { SKIP_REASONS } from '../../shared/domain/selection.ts';
+import { EVENT_KINDS } from '../../shared/observability/events.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8');
@@ -12,6 +13,21 @@ const reference = readFileSync(REFERENCE_FILE, 'utf8');
 
 test('the reference lists the error codes; npm run docs:reference writes them', () => {
   expect(sectionOf(reference, 'error codes').content).toBe(errorCodesTable());
+});
+
+describe('log events', () => {
+  test('the reference lists them; npm run docs:reference writes them', () => {
+    expect(sectionOf(reference, 'log events').content).toBe(logEventsTable());
+  });
+
+  test('each has an id of its own and a text that alerts can begin with', () => {
+    const kinds = Object.values(EVENT_KINDS);
+    for (const value of [kinds.map(({ id }) => id), kinds.map(({ text }) => text)])
+      expect(new Set<unknown>(value).size).toBe(kinds.length);
+    // No text begins as another one does, so that a query for the one finds no lines of the other.
+    for (const { text } of kinds)
+      expect(kinds.filter((other) => `${other.text} {`.startsWith(`${text} {`))).toHaveLength(1);
+  });
 });
 
 /** Rows of the table of settings: name and default. */

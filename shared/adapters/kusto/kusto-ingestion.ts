@@ -10,7 +10,8 @@ import { createIngestionResources, type IngestionResources } from './ingestion-r
 import { createQueuePoster } from './queue-poster.ts';
 import { createStatusTable } from './status-table.ts';
 import { dropTaggedExtents, listTableDependents, listTaggedExtents } from './table-extents.ts';
-import { countRows, readTableFacts } from './table-facts.ts';
+import { readTableFacts } from './table-facts.ts';
+import { countRows, countRowsByPath } from './table-rows.ts';
 
 export interface KustoIngestionOptions {
   /** URL of the cluster; the ingestion endpoint is derived from it. */
@@ -142,6 +143,13 @@ export function createKustoIngestion(options: KustoIngestionOptions): Ingestion 
         return await countRows(engine, input);
       } catch (error) {
         throw clusterErrorOf(error, cluster, `count the rows of table "${input.table}"`);
+      }
+    },
+    async countRowsByPath(input) {
+      try {
+        return await countRowsByPath(engine, input);
+      } catch (error) {
+        throw clusterErrorOf(error, cluster, `count the rows of table "${input.table}" by path`);
       }
     },
     async listExtents(input) {

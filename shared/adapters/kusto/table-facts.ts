@@ -1,6 +1,6 @@
 import { parseTimeSpanMs } from '../../domain/duration.ts';
 import { LoaderError } from '../../errors/loader-error.ts';
-import type { TableFacts, TagQuestion } from '../../ports/ingestion.ts';
+import type { TableFacts } from '../../ports/ingestion.ts';
 import type { ClusterClient, Row } from './cluster-client.ts';
 import { readClusterFailure } from './cluster-error.ts';
 import { mappingKindOf, quoteEntity, quoteText } from './kusto-names.ts';
@@ -13,6 +13,8 @@ export interface TableQuestion {
   readonly table: string;
   readonly mapping: string | null;
   readonly format: string;
+  /** Of type string. Default: none. */
+  readonly column?: string | null;
 }
 
 /**
@@ -22,8 +24,10 @@ export interface TableQuestion {
 export async function readTableFacts(client: ClusterClient, question: TableQuestion): Promise<TableFacts> {
   const { database, table } = question;
   try {
-    await client.execute(database, `.show table ${quoteEntity(table)} cslschema`);
+    const [schema] = await client.execute(database, `.show table ${quoteEntity(table)} cslschema`);
+    checkColumn(question, String(schema?.['Schema'] ?? ''));
   } catch (error) {
+    if (error instanceof LoaderError) throw error;
     const { status, missing } = readClusterFailure(error);
     if (status !== 403) {
       if (missing === 'database') {
@@ -38,6 +42,15 @@ export async function readTableFacts(client: ClusterClient, question: TableQuest
     readBatchingWindowMs(client, question),
   ]);
   return { batchingWindowMs };
+}
+
+/** @param schema - as ADX writes it: `a:string,['b c']:long`. */
+function checkColumn({ column = null, table }: TableQuestion, schema: string): void {
+  if (column === null) return;
+  const written = [`${column}:string`, `${quoteEntity(column)}:string`, `["${column}"]:string`];
+  const isThere = written.some((one) => `,${schema.replaceAll(', ', ',')},`.includes(`,${one},`));
+  if (isThere) return;
+  throw new LoaderError('columnNotFound', `Table "${table}" has no column "${column}" of type string.`);
 }
 
 async function tableNotFound(
@@ -115,19 +128,6 @@ async function readOrNull(
     const { status, missing } = readClusterFailure(error);
     if (missing !== null) return [];
     if (status === 403 || status === 400) return null;
-    throw error;
-  }
-}
-
-/** Rows of the extents that carry exactly this tag; `null` when the identity may not see them. */
-export async function countRows(client: ClusterClient, input: TagQuestion): Promise<number | null> {
-  const { database, table, tag } = input;
-  const extents = `.show table ${quoteEntity(table)} extents where tags has ${quoteText(tag)}`;
-  try {
-    const rows = await client.execute(database, `${extents} | summarize Rows = sum(RowCount)`);
-    return Number(rows[0]?.['Rows'] ?? 0);
-  } catch (error) {
-    if (readClusterFailure(error).status === 403) return null;
     throw error;
   }
 }

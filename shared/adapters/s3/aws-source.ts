@@ -1,6 +1,6 @@
 import type { _Object as ListedObject, S3Client } from '@aws-sdk/client-s3';
 import type { AddressReach } from '../../config/allowed-endpoints.ts';
-import { type S3Object, versionIdOf, versionOf } from '../../domain/s3-object.ts';
+import { etagOf, type S3Object, versionIdOf, versionOf } from '../../domain/s3-object.ts';
 import { LoaderError } from '../../errors/loader-error.ts';
 import type { PresignedUrl, Source } from '../../ports/source.ts';
 import { type AwsCredentials, type AwsKeys, keysProviderOf } from './aws-credentials.ts';
@@ -113,8 +113,32 @@ export function createAwsSource(options: AwsSourceOptions): Source {
         };
       } catch (error) {
         if (statusOfAwsError(error) === 404) return null;
-        throw errorOf(error, `read the properties of "${key}"`);
+        throw errorOf(error, 'read the properties of an object');
       }
+    },
+
+    async countParquetRows({ key, version }) {
+      const { readParquetRows } = await import('./parquet-footer.ts');
+      const [{ GetObjectCommand }, client] = [await import('@aws-sdk/client-s3'), await getClient()];
+      const versionId = versionIdOf(version);
+      return readParquetRows(async (range) => {
+        try {
+          const answer = await client.send(
+            new GetObjectCommand({
+              Bucket: bucket,
+              Key: key,
+              Range: range,
+              ...(versionId === null ? { IfMatch: etagOf(version) } : { VersionId: versionId }),
+            }),
+          );
+          const sizeBytes = Number(answer.ContentRange?.split('/')[1] ?? answer.ContentLength);
+          return { sizeBytes, body: (await answer.Body?.transformToByteArray()) ?? new Uint8Array() };
+        } catch (error) {
+          // Gone, another version, or empty.
+          if ([404, 412, 416].includes(statusOfAwsError(error) ?? 0)) return null;
+          throw errorOf(error, 'read the end of an object');
+        }
+      });
     },
 
     async presignGet({ key, version, lifetimeMs }) {

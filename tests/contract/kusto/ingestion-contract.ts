@@ -96,6 +96,12 @@ export function testIngestion(name: string, start: () => Promise<IngestionUnderT
       expect(await part.ingestion.countRowsByTag({ ...table, tag: "drop-by:it's/none" })).toBe(0);
     });
 
+    test('a tag that no extent carries counts no paths', async () => {
+      const question = { ...table, tag: "drop-by:it's/none", column: 'Name' };
+      expect(await part.ingestion.countRowsByPath({ ...question, md5Prefix: '' })).toEqual(new Map());
+      expect(await part.ingestion.countRowsByPath({ ...question, md5Prefix: 'c' })).toEqual(new Map());
+    });
+
     test('a tag that no extent carries has none to list, and dropping what is not there is no error', async () => {
       const question = { ...table, tag: "drop-by:it's/none" };
       expect(await part.ingestion.listExtents(question)).toEqual([]);

@@ -28,6 +28,7 @@ function scriptTable(cluster: ScriptedCluster): void {
   cluster.on(/policy ingestionbatching$/, { rows: [{ Policy: policy('00:00:10') }] });
   cluster.on(/extents where tags has .*summarize/, { rows: [{ Rows: 0 }] });
   cluster.on(/extents where tags has .*project/, { rows: [] });
+  cluster.on(/extent_tags\(\)/, { rows: [] });
   cluster.on(/^\.drop extents/, { rows: [] });
   cluster.on(/^\.show table \* policy update$/, { rows: [] });
   cluster.on(/^\.show materialized-views$/, { rows: [] });

@@ -112,7 +112,14 @@ export async function startScriptedCluster(): Promise<ScriptedCluster> {
     const names = Object.keys(answer.rows[0] ?? { Nothing: '' });
     const Columns = names.map((ColumnName) => ({ ColumnName, DataType: 'String', ColumnType: 'string' }));
     const Rows = answer.rows.map((row) => names.map((name) => row[name]));
-    response.end(JSON.stringify({ Tables: [{ TableName: 'Table_0', Columns, Rows }] }));
+    const table = { TableName: 'Table_0', Columns, Rows };
+    const isQuery = request.url?.startsWith('/v2/') === true;
+    const frames = [
+      { FrameType: 'DataSetHeader', IsProgressive: false, Version: 'v2.0' },
+      { FrameType: 'DataTable', TableId: 0, TableKind: 'PrimaryResult', ...table },
+      { FrameType: 'DataSetCompletion', HasErrors: false, Cancelled: false },
+    ];
+    response.end(JSON.stringify(isQuery ? frames : { Tables: [table] }));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 

@@ -1,7 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DeleteObjectsCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { DuckDBConnection } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunningS3, startS3 } from '../../../dev/s3/index.ts';
 import { type AwsSourceOptions, createAwsSource } from '../../../shared/adapters/s3/aws-source.ts';
@@ -66,6 +68,71 @@ testSource('the AWS adapter on the local S3 endpoint', async () => {
     fetchBody: get,
     stop,
   };
+});
+
+describe('the AWS adapter and Parquet files', () => {
+  let local: Awaited<ReturnType<typeof startLocal>>;
+  const folder = mkdtemp(join(tmpdir(), 's3-parquet-'));
+  beforeAll(async () => {
+    local = await startLocal();
+  });
+  afterAll(async () => {
+    await local?.stop();
+    await rm(await folder, { recursive: true, force: true });
+  });
+
+  async function parquetFile(query: string): Promise<Buffer> {
+    const file = join(await folder, `${randomUUID()}.parquet`);
+    const connection = await DuckDBConnection.create();
+    await connection.run(`copy (${query}) to '${file}' (format parquet, row_group_size 2048)`);
+    connection.closeSync();
+    return readFile(file);
+  }
+  const put = async (key: string, body: Buffer | string) => {
+    await local.part.seedObjects(BUCKET, [{ key, body }]);
+    const source = connect(local.part);
+    return { source, key, version: (await source.head(key))!.version };
+  };
+
+  test('rows are counted by the footer, in one request', async () => {
+    const { source, ...object } = await put(
+      'small ä+1.parquet',
+      await parquetFile('select 1 as a from range(1234)'),
+    );
+    expect(await source.countParquetRows(object)).toBe(1234);
+  });
+
+  test('a footer that is longer than the first read is read whole', async () => {
+    const columns = Array.from({ length: 60 }, (_, index) => `range + ${index} as column_${index}`).join(
+      ', ',
+    );
+    const body = await parquetFile(`select ${columns} from range(40960)`);
+    expect(body.readUInt32LE(body.length - 8)).toBeGreaterThan(64 * 1024);
+    const { source, ...object } = await put('wide.parquet', body);
+    expect(await source.countParquetRows(object)).toBe(40_960);
+  });
+
+  test('what is gone, another version, empty, damaged or no Parquet file has no known rows', async () => {
+    const body = await parquetFile('select 1 as a');
+    const { source, ...object } = await put('a.parquet', body);
+    await put('a.parquet', Buffer.concat([body.subarray(0, 4), body]));
+    expect(await source.countParquetRows(object)).toBeNull();
+    expect(await source.countParquetRows({ ...object, key: 'none.parquet' })).toBeNull();
+    const damaged = Buffer.from(body);
+    damaged.fill(0xff, damaged.length - 40, damaged.length - 8);
+    const tooLong = Buffer.from(body);
+    tooLong.writeUInt32LE(0xffff_ffff, body.length - 8);
+    for (const [name, content] of Object.entries({
+      empty: '',
+      text: 'a,b\n1,2\n',
+      short: 'PAR1',
+      damaged,
+      tooLong,
+    })) {
+      const { source: _, ...bad } = await put(name, content);
+      expect(await source.countParquetRows(bad), name).toBeNull();
+    }
+  });
 });
 
 describe('the AWS adapter and what the endpoint refuses', () => {

@@ -66,6 +66,7 @@ describe('parseDefinition', () => {
       changed: 'skip',
       retry: { attempts: 3, firstDelaySeconds: 30 },
       limits: { maxObjects: null, maxBytes: null, deadlineMinutes: null },
+      reconcile: { parquetFooters: false, sourcePathColumn: null },
       onError: { policy: 'continue' },
       concurrency: { lanes: 4, objectsPerActivity: 100, maxInFlight: 20_000, postsInFlight: 16 },
       schedule: null,
