@@ -28,7 +28,7 @@ const SEEDED_AT_ONCE = 10_000;
 /** The parts that plan are called directly. */
 const NO_ORCHESTRATIONS: Orchestrations = {
   startRun: async () => true,
-  startUndo: async () => true,
+  startOperation: async () => true,
   status: async () => 'active',
   purge: async () => 0,
   terminate: async () => undefined,

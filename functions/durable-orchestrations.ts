@@ -34,7 +34,7 @@ export function orchestrationsOf(context: InvocationContext): Orchestrations {
   return {
     status,
     startRun: (instanceId, input) => start(ORCHESTRATORS.loadRun, instanceId, input),
-    startUndo: (instanceId, input) => start(ORCHESTRATORS.undo, instanceId, input),
+    startOperation: (instanceId, input) => start(ORCHESTRATORS.operation, instanceId, input),
     purge: async (createdBefore) => {
       const { instancesDeleted } = await client.purgeInstanceHistoryBy({
         createdTimeFrom: new Date(0),

@@ -4,13 +4,13 @@ import * as df from 'durable-functions';
 import {
   ACTIVITIES,
   type IngestUnitInput,
+  type OperationInput,
   type PlanPageInput,
   type RunRef,
   runOutput,
   type SettleShardInput,
   type TakePostedInput,
   type TakeShardInput,
-  type UndoInput,
 } from '../../shared/contracts/durable.ts';
 import type { Loader } from '../../shared/usecases/loader.ts';
 import { orchestrationsOf } from '../durable-orchestrations.ts';
@@ -49,13 +49,13 @@ activity(ACTIVITIES.settleShard, async (loader, input: SettleShardInput) =>
 );
 
 activity(
-  ACTIVITIES.advanceUndo,
-  async (loader, input: UndoInput, context) => {
-    const [{ advanceUndo }, { startWaiting }] = await Promise.all([
-      import('../../shared/usecases/advance-undo.ts'),
+  ACTIVITIES.advanceOperation,
+  async (loader, input: OperationInput, context) => {
+    const [{ advanceOperation }, { startWaiting }] = await Promise.all([
+      import('../../shared/usecases/advance-operation.ts'),
       import('../../shared/usecases/tick.ts'),
     ]);
-    const { answer, freed } = await advanceUndo(loader, input);
+    const { answer, freed } = await advanceOperation(loader, input);
     if (freed !== null) await startWaiting(loader, orchestrationsOf(context), freed);
     return answer;
   },

@@ -2,7 +2,7 @@ import { app } from '@azure/functions';
 import * as df from 'durable-functions';
 
 import { orchestrationsOf } from '../durable-orchestrations.ts';
-import { addressOf, answering, json } from './http-answer.ts';
+import { addressOf, answering, json, readJson } from './http-answer.ts';
 
 app.http('undoRun', {
   methods: ['POST'],
@@ -18,12 +18,27 @@ app.http('undoRun', {
   }),
 });
 
+app.http('resetLoad', {
+  methods: ['POST'],
+  authLevel: 'function',
+  route: 'loads/{name}/reset',
+  extraInputs: [df.input.durableClient()],
+  handler: answering(async (loader, request, context) => {
+    const { parseReset, startReset } = await import('../../shared/usecases/reset-ledger.ts');
+    const load = request.params['name'] ?? '';
+    const { prefix } = parseReset(await readJson(request));
+    const { operationId } = await startReset(loader, orchestrationsOf(context), { load, prefix });
+    const location = addressOf(request, `/api/operations/${operationId}`);
+    return json(202, { operationId, load, prefix, status: location }, { location, 'retry-after': '2' });
+  }),
+});
+
 app.http('getOperation', {
   methods: ['GET'],
   authLevel: 'function',
   route: 'operations/{id}',
   handler: answering(async (loader, request) => {
-    const { readOperation } = await import('../../shared/usecases/undo-documents.ts');
+    const { readOperation } = await import('../../shared/usecases/operation-documents.ts');
     const operation = await readOperation(loader, request.params['id'] ?? '');
     return json(200, operation, operation.state === 'running' ? { 'retry-after': '2' } : {});
   }),

@@ -12,7 +12,7 @@ export const ORCHESTRATORS = {
   lane: 'lane',
   loadShard: 'loadShard',
   settler: 'settler',
-  undo: 'undo',
+  operation: 'operation',
 } as const;
 
 export const ACTIVITIES = {
@@ -22,7 +22,7 @@ export const ACTIVITIES = {
   takePosted: 'takePosted',
   settleShard: 'settleShard',
   finishRun: 'finishRun',
-  advanceUndo: 'advanceUndo',
+  advanceOperation: 'advanceOperation',
 } as const;
 
 /** Version of all payloads of this file. */
@@ -124,14 +124,14 @@ export type SettleShardOutput =
   | { readonly ok: true; readonly settled: boolean }
   | { readonly ok: false; readonly code: string };
 
-/** One instance of an undo; an activity that finds a newer attempt stops. */
-export interface UndoInput {
+/** One instance of an operation (undo, reset); an activity that finds a newer attempt stops. */
+export interface OperationInput {
   readonly v: typeof PAYLOAD_VERSION;
   readonly operationId: string;
   readonly attempt: number;
 }
 
-export type AdvanceUndoOutput =
+export type AdvanceOperationOutput =
   | { readonly kind: 'wait'; readonly waitMs: number }
   | { readonly kind: 'stop' };
 

@@ -8,7 +8,7 @@ import type { ErrorCode } from '../errors/loader-error.ts';
  * - `ingested`: ADX reported success.
  * - `failed`: permanent, or attempts exhausted.
  * - `unknown`: the deadline passed without a report.
- * - `undone`: its rows were dropped.
+ * - `undone`: its rows were dropped, or somebody had the ledger forget it.
  */
 export type LedgerState = 'intent' | 'queued' | 'ingested' | 'failed' | 'unknown' | 'undone';
 
@@ -17,7 +17,7 @@ export const LEDGER_TRANSITIONS: Readonly<Record<LedgerState, readonly LedgerSta
   intent: ['queued', 'ingested', 'failed', 'unknown', 'intent'],
   queued: ['ingested', 'failed', 'unknown', 'intent'],
   ingested: ['undone', 'intent', 'ingested'],
-  failed: ['intent', 'ingested', 'failed'],
+  failed: ['undone', 'intent', 'ingested', 'failed'],
   unknown: ['ingested', 'failed', 'intent'],
   undone: ['intent'],
 };

@@ -37,13 +37,13 @@ export function partInstanceId({ runId, epoch, part }: RunEpoch & { readonly par
   return `${runInstanceId({ runId, epoch })}-${part}`;
 }
 
-/** Id of an undo of a load, at most 90 characters. */
-export function undoOperationId(load: string, startedAt: Date, suffix: string): string {
-  return `undo-${manualRunId(load, startedAt, suffix)}`;
+/** Id of an operation on a load, at most 91 characters. */
+export function operationId(kind: 'undo' | 'reset', load: string, startedAt: Date, suffix: string): string {
+  return `${kind}-${manualRunId(load, startedAt, suffix)}`;
 }
 
-/** Instance id of the `attempt`-th orchestration that carries an undo out. */
-export function undoInstanceId({
+/** Instance id of the `attempt`-th orchestration that carries an operation out. */
+export function operationInstanceId({
   operationId,
   attempt,
 }: {

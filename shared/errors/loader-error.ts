@@ -48,8 +48,8 @@ export const ERROR_KINDS = {
   runNotFound: user(404, 'There is no run of this id', 'List the runs with GET /api/runs.'),
   loadBusy: user(
     409,
-    'The load is being run or undone already',
-    'Wait for the run named in `runId`, or cancel it with POST /api/runs/{runId}/cancel; wait for the undo named in `operationId`.',
+    'The load is being run, undone or reset already',
+    'Wait for the run named in `runId`, or cancel it with POST /api/runs/{runId}/cancel; wait for the operation named in `operationId`.',
   ),
   runEnded: user(
     409,
@@ -80,6 +80,11 @@ export const ERROR_KINDS = {
     409,
     'The fate of objects of the unit is open',
     'Wait until the load has settled them, at the latest behind their fence, or settle them with a rerun; then undo again.',
+  ),
+  resetUnsettled: user(
+    409,
+    'There are objects under the prefix whose fate is open',
+    'Wait until the load has settled them, at the latest behind their fence, or settle them with a rerun; then reset again.',
   ),
   undoInexact: user(
     409,

@@ -19,11 +19,11 @@ interface FieldTypes {
   readonly slowdowns: number;
   readonly silentSince: string;
   readonly objects: number;
-  readonly rows: number;
   readonly sourceId: string;
   readonly document: string;
   readonly instance: string;
   readonly operationId: string;
+  readonly kind: string;
   readonly step: string;
   readonly load: string;
   readonly names: readonly string[];
@@ -63,7 +63,7 @@ const IN_RUN = ['runId', 'epoch'] as const;
 const IN_SHARD = [...IN_RUN, 'shard'] as const;
 
 /**
- * Every log line of the loader: one named event each, with its fields. Numbers: 1xx runs, 2xx parts of a run, 3xx undo and reset, 4xx loads and S3 events, 5xx upkeep.
+ * Every log line of the loader: one named event each, with its fields. Numbers: 1xx runs, 2xx parts of a run, 3xx operations, 4xx loads and S3 events, 5xx upkeep.
  */
 export const EVENT_KINDS = {
   runStarted: kind(100, 'info', 'run started', 'A run has begun.', ['runId', 'trigger']),
@@ -171,17 +171,18 @@ export const EVENT_KINDS = {
     'What it still does is refused by the epoch; it ends by itself.',
     ['instance', 'error'],
   ),
-  undoEnded: kind(300, 'info', 'undo ended', 'GET /api/operations/{id} tells more.', [
-    'operationId',
-    'state',
-    'objects',
-    'rows',
-  ]),
-  undoStepFailed: kind(
+  operationEnded: kind(
+    300,
+    'info',
+    'operation ended',
+    'An undo or a reset has ended; GET /api/operations/{id} tells more.',
+    ['operationId', 'kind', 'state', 'objects'],
+  ),
+  operationStepFailed: kind(
     301,
     'warn',
-    'a step of an undo failed',
-    'It is tried again, unless the error is permanent: then the undo has failed, and says why.',
+    'a step of an operation failed',
+    'It is tried again, unless the error is permanent: then the operation has failed, and says why.',
     ['operationId', 'step', 'code'],
   ),
   loadsSeeded: kind(

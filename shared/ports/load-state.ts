@@ -1,10 +1,10 @@
+import type { OperationRequest } from '../domain/operation.ts';
 import type { RunRequest } from '../domain/run-record.ts';
-import type { UndoRequest } from '../domain/undo-operation.ts';
 
-/** The lock of a load: held by its one run, or by an undo. */
+/** The lock of a load: held by its one run, or by an operation. */
 export interface Lock {
   readonly load: string;
-  readonly request: RunRequest | UndoRequest;
+  readonly request: RunRequest | OperationRequest;
   /** ISO 8601, UTC. */
   readonly acquiredAt: string;
 }
@@ -57,7 +57,7 @@ export interface LoadState {
     lock: Lock,
   ): Promise<{ readonly acquired: true } | { readonly acquired: false; readonly heldBy: Lock }>;
   readLock(load: string): Promise<Lock | null>;
-  /** Frees the lock if this run, or the undo of this id, holds it. */
+  /** Frees the lock if this run, or the operation of this id, holds it. */
   releaseLock(load: string, runId: string): Promise<void>;
   listLocks(): Promise<readonly Lock[]>;
 

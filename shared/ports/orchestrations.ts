@@ -1,12 +1,12 @@
-import type { LoadRunInput, UndoInput } from '../contracts/durable.ts';
+import type { LoadRunInput, OperationInput } from '../contracts/durable.ts';
 
 /** The part of the Durable client that the product needs. */
 export interface Orchestrations {
   /** Starts the orchestration of a run. `false` when an instance of this id is there already. */
   startRun(instanceId: string, input: LoadRunInput): Promise<boolean>;
 
-  /** Starts the orchestration of an undo. `false` when an instance of this id is there already. */
-  startUndo(instanceId: string, input: UndoInput): Promise<boolean>;
+  /** Starts the orchestration of an operation. `false` when an instance of this id is there already. */
+  startOperation(instanceId: string, input: OperationInput): Promise<boolean>;
   /** Whether there is an instance of this id, and whether it is still at work. */
   status(instanceId: string): Promise<'absent' | 'active' | 'ended'>;
 

@@ -59,11 +59,10 @@ async function removeRuns(loader: Loader, endedBefore: Date, until: number): Pro
 /** Runs that something under way still reads. */
 async function neededRuns(loader: Loader): Promise<ReadonlySet<string>> {
   const locks = await loader.loads.listLocks();
-  const held = locks.flatMap(({ request }) =>
-    'operation' in request
-      ? [request.ofRun]
-      : [request.runId, ...(request.options.rerun === undefined ? [] : [request.options.rerun.runId])],
-  );
+  const held = locks.flatMap(({ request }) => {
+    if ('operation' in request) return request.operation === 'undo' ? [request.ofRun] : [];
+    return [request.runId, ...(request.options.rerun === undefined ? [] : [request.options.rerun.runId])];
+  });
   const loads = await listLoads(loader);
   const open = await allOf(loads, 8, ({ definition }) => loader.loads.listUnsettled(definition.name));
   return new Set([...held, ...open.flat().map(({ runId }) => runId)]);

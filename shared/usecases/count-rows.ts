@@ -1,10 +1,10 @@
 import type { RowCount, RowDifference, RowsByObject } from '../domain/row-count.ts';
 import { LoaderError } from '../errors/loader-error.ts';
 import type { Loader } from './loader.ts';
+import { findUndoOf } from './operation-documents.ts';
 import { listObjects } from './read-run.ts';
 import { type RunSnapshot, readSnapshot, readSummary } from './run-documents.ts';
 import { runsOfUnit } from './runs-of-unit.ts';
-import { findUndoOf } from './undo-documents.ts';
 
 /** Objects of a run up to which rows are counted object by object: their paths are held in memory meanwhile. */
 const MOST_BY_OBJECT = 100_000;

@@ -14,6 +14,7 @@ import {
 import { LoaderError, type Problem } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
 import type { Orchestrations } from '../ports/orchestrations.ts';
+import { loadBusy } from './begin-operation.ts';
 import { getLoad } from './load-catalog.ts';
 import type { Loader } from './loader.ts';
 import { type RunSnapshot, takeSnapshot, writeSnapshot } from './run-documents.ts';
@@ -103,10 +104,7 @@ export async function startRun(
     // Its twin holds the lock, and starts the run or has the next tick start it.
     if (busy === runId) return { runId, isNew: false };
     if (idempotencyKey !== null) await loader.loads.dropIdempotencyKey(load, idempotencyKey);
-    const isUndo = 'operation' in holder;
-    throw new LoaderError('loadBusy', `The load "${load}" is being ${isUndo ? 'undone' : 'run'} by ${busy}`, {
-      facts: isUndo ? { operationId: busy } : { runId: busy },
-    });
+    throw loadBusy(load, holder);
   }
   await beginRun(loader, orchestrations, request);
   return { runId, isNew: true };

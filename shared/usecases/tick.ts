@@ -14,6 +14,7 @@ import { events } from '../observability/events.ts';
 import type { Lock } from '../ports/load-state.ts';
 import type { Orchestrations } from '../ports/orchestrations.ts';
 import type { RunWrite } from '../ports/run-store.ts';
+import { lookAfterOperation } from './begin-operation.ts';
 import { allOf } from './bounded.ts';
 import { finishRun } from './finish-run.ts';
 import { type CatalogEntry, listLoads } from './load-catalog.ts';
@@ -22,7 +23,6 @@ import { change, newPart } from './part-commit.ts';
 import { readSnapshot } from './run-documents.ts';
 import { settleShard } from './settle-shard.ts';
 import { beginRun, settlersFor, startInstance, startRun } from './start-run.ts';
-import { lookAfterUndo } from './undo-run.ts';
 
 /** A start that is under way right now is not completed by the tick. */
 const START_GRACE_MS = 30_000;
@@ -41,7 +41,7 @@ export async function tick(loader: Loader, orchestrations: Orchestrations): Prom
     guarded(loader, lock.load, () => {
       const { request } = lock;
       return 'operation' in request
-        ? lookAfterUndo(loader, orchestrations, { ...lock, request })
+        ? lookAfterOperation(loader, orchestrations, { ...lock, request })
         : lookAfterRun(loader, orchestrations, { ...lock, request });
     }),
   );

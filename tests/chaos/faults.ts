@@ -258,7 +258,7 @@ export const CHAOS_LOAD = {
   source: { prefix: `${LOAD}/` },
   // Of this format the loader knows how many rows an object holds, and so tells what was doubled inside Kusto.
   format: { type: 'parquet' },
-  reconcile: { parquetFooters: true },
+  reconcile: { parquetFooters: true, sourcePathColumn: 'Source' },
   changed: 'reload',
   concurrency: { lanes: 2, objectsPerActivity: 5, maxInFlight: 400 },
   retry: { attempts: 3, firstDelaySeconds: 30 },

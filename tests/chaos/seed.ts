@@ -49,6 +49,11 @@ export interface SeedResult {
 const MOST_CHAOS_MS = 150_000;
 const MOST_SETTLING_MS = 150_000;
 const TABLE = 'Chaos';
+const MAPPING = JSON.stringify([
+  { Column: 'line', Properties: { Path: '$.line' } },
+  { Column: 'n', Properties: { Path: '$.n' } },
+  { Column: 'Source', Properties: { Transform: 'SourceLocation' } },
+]);
 /** Numbers of the objects that faults write: behind all others. */
 const FIRST_NEW = 50_000;
 
@@ -99,7 +104,9 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
     await under.createTable(TABLE);
     // ADX's own default, so that messages wait as long as they do there.
     await under.kusto.command(`.delete table ${TABLE} policy ingestionbatching`);
-    await under.putLoad(LOAD, { ...CHAOS_LOAD, destination: { table: TABLE } });
+    await under.kusto.command(`.alter-merge table ${TABLE} (Source:string)`);
+    await under.kusto.command(`.create table ${TABLE} ingestion parquet mapping 'chaos' '${MAPPING}'`);
+    await under.putLoad(LOAD, { ...CHAOS_LOAD, destination: { table: TABLE, mapping: 'chaos' } });
     let written = 0;
     const writeMore = async (count: number) => {
       for (const last = written + count; written < last; written += 1) await bucket.write(keyOf(written));

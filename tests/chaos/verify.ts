@@ -105,17 +105,24 @@ async function checkReported({
   for (const { summary, objects } of runs) {
     // As they are now: a second copy may have come after the run had ended.
     const { body } = await under.app.request('GET', `/api/runs/${summary.runId}/rows`);
-    const { agrees } = body as RunSummary['rows'];
+    const { agrees, byObject } = body as RunSummary['rows'];
+    const found = new Set(byObject?.differences.map(({ key }) => key));
+    const isComplete = byObject != null && byObject.differing === found.size;
     const loaded = objects.filter(
       ({ state, earlierTag }) => state === 'ingested' && earlierTag === undefined,
     );
-    // Of a key that was loaded in several versions it is not known here which of them came twice.
-    const surely = loaded.filter(({ key }) => doubled.has(key) && twice.has(key) && loadsOf(runs, key) === 1);
-    if (surely.length > 0 && agrees === true)
-      broken.push(`${summary.runId} finds nothing wrong, and ${surely[0]!.key} is there twice`);
-    if (agrees === false) reported += surely.length;
-    const mayDiffer = objects.some(({ key, repostedUnproven }) => twice.has(key) || repostedUnproven);
-    if (agrees === false && !mayDiffer)
+    for (const { key } of loaded) {
+      // Of a key that was loaded in several versions it is not known here which of them came twice.
+      if (!doubled.has(key) || !twice.has(key) || loadsOf(runs, key) > 1) continue;
+      if (found.has(key)) reported += 1;
+      else if (isComplete) broken.push(`${key} is there twice, and ${summary.runId} does not find it`);
+    }
+    const mayDiffer = new Set(objects.filter((one) => one.repostedUnproven).map(({ key }) => key));
+    for (const key of found)
+      if (!twice.has(key) && !mayDiffer.has(key))
+        broken.push(`${summary.runId} says that the rows of ${key} differ, and they do not`);
+    const mayDisagree = objects.some(({ key }) => twice.has(key) || mayDiffer.has(key));
+    if (agrees === false && !mayDisagree)
       broken.push(`${summary.runId} finds ${JSON.stringify(body)}, and nothing is there twice`);
   }
   return reported;

@@ -161,6 +161,28 @@ describe('rerun', () => {
   });
 });
 
+describe('reset', () => {
+  test('has the ledger forget the objects under a prefix, so that the next run loads them again', async () => {
+    await under.createTable('T_reset');
+    await under.upload([...jsonObjects('reset/a', 4), ...jsonObjects('reset/b', 3)]);
+    await under.putLoad('reset', { destination: { table: 'T_reset' } });
+    await under.run('reset');
+    expect(await post('/api/loads/reset/reset')).toMatchObject({
+      status: 400,
+      body: { code: 'invalidRequest', problems: [{ field: 'prefix', message: 'is missing' }] },
+    });
+    const started = await under.app.request('POST', '/api/loads/reset/reset', { prefix: 'reset/b/' });
+    expect(started).toMatchObject({ status: 202, body: { load: 'reset', prefix: 'reset/b/' } });
+    const path = `/api/operations/${started.body.operationId}`;
+    await expect
+      .poll(async () => (await under.app.request('GET', path)).body, { timeout: 60_000 })
+      .toMatchObject({ kind: 'reset', state: 'succeeded', objects: 3, problem: null });
+    const again = await under.run('reset');
+    expect(again.summary).toMatchObject({ objects: { ingested: 3 }, plan: { skipped: { unchanged: 4 } } });
+    expect(await under.kusto.countRows('T_reset')).toBe(10);
+  });
+});
+
 describe('undo', () => {
   async function undo(runId: string) {
     const [started, twin] = await Promise.all([

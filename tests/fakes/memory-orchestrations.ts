@@ -1,5 +1,5 @@
 import { finishedShard } from '../../functions/orchestrators/load-shard.ts';
-import type { FinishedShard, LoadRunInput, UndoInput } from '../../shared/contracts/durable.ts';
+import type { FinishedShard, LoadRunInput, OperationInput } from '../../shared/contracts/durable.ts';
 import type { RunSummary } from '../../shared/domain/run-summary.ts';
 import type { Orchestrations } from '../../shared/ports/orchestrations.ts';
 import { finishRun } from '../../shared/usecases/finish-run.ts';
@@ -14,8 +14,8 @@ import type { TestClock } from './test-loader.ts';
 export interface MemoryOrchestrations extends Orchestrations {
   /** Inputs of the runs that were started and not yet driven, by instance id. */
   readonly started: Map<string, LoadRunInput>;
-  /** Inputs of the undos that were started, by instance id. */
-  readonly undos: Map<string, UndoInput>;
+  /** Inputs of the operations that were started, by instance id. */
+  readonly operations: Map<string, OperationInput>;
   readonly terminated: readonly string[];
   /** Instants up to which histories were removed. */
   readonly purges: readonly Date[];
@@ -24,7 +24,7 @@ export interface MemoryOrchestrations extends Orchestrations {
 /** Notes what was started; `drive` carries it out. */
 export function createMemoryOrchestrations(): MemoryOrchestrations {
   const started = new Map<string, LoadRunInput>();
-  const undos = new Map<string, UndoInput>();
+  const operations = new Map<string, OperationInput>();
   const terminated: string[] = [];
   const purges: Date[] = [];
   return {
@@ -34,11 +34,11 @@ export function createMemoryOrchestrations(): MemoryOrchestrations {
       return 0;
     },
     started,
-    undos,
+    operations,
     terminated,
-    startUndo: async (instanceId, input) => {
-      if (undos.has(instanceId)) return false;
-      undos.set(instanceId, input);
+    startOperation: async (instanceId, input) => {
+      if (operations.has(instanceId)) return false;
+      operations.set(instanceId, input);
       return true;
     },
     startRun: async (instanceId, input) => {
@@ -46,7 +46,8 @@ export function createMemoryOrchestrations(): MemoryOrchestrations {
       started.set(instanceId, input);
       return true;
     },
-    status: async (instanceId) => (started.has(instanceId) || undos.has(instanceId) ? 'active' : 'absent'),
+    status: async (instanceId) =>
+      started.has(instanceId) || operations.has(instanceId) ? 'active' : 'absent',
     terminate: async (instanceId) => void terminated.push(instanceId),
   };
 }

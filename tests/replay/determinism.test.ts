@@ -5,10 +5,10 @@ import { describe, expect, test } from 'vitest';
 import { lane } from '../../functions/orchestrators/lane.ts';
 import { loadRun } from '../../functions/orchestrators/load-run.ts';
 import { loadShard } from '../../functions/orchestrators/load-shard.ts';
+import { operation } from '../../functions/orchestrators/operation.ts';
 import { planner } from '../../functions/orchestrators/planner.ts';
 import { settler } from '../../functions/orchestrators/settler.ts';
 import { type Orchestration, TURNS_PER_EXECUTION } from '../../functions/orchestrators/steps.ts';
-import { undo } from '../../functions/orchestrators/undo.ts';
 
 /** What an orchestrator asked the runtime for, as far as a history would record it. */
 interface Action {
@@ -211,15 +211,15 @@ describe('orchestrators replay to the same actions', () => {
     ]);
   });
 
-  test('undo', () => {
+  test('operation', () => {
     const answer = fc.oneof({ weight: 9, arbitrary: wait }, { weight: 1, arbitrary: stop });
     const input = { v: 1, operationId: `undo-${ref.runId}`, attempt: 2 };
     fc.assert(
       fc.property(answersOf(answer), (answers) => {
-        const actions = expectDeterministic(undo, input, answers);
+        const actions = expectDeterministic(operation, input, answers);
         // It carries nothing on but its name: where it stands is in its document.
         for (const { name, input: given } of actions) {
-          if (name === 'advanceUndo') expect(given).toEqual(input);
+          if (name === 'advanceOperation') expect(given).toEqual(input);
         }
         const last = actions.at(-2);
         if (last?.kind === 'continueAsNew') expect(last.input).toEqual(input);

@@ -2,16 +2,16 @@ import { beforeEach, describe, expect, test } from 'vitest';
 
 import { partitionOf } from '../../../shared/domain/ledger-key.ts';
 import { LoaderError } from '../../../shared/errors/loader-error.ts';
-import { advanceUndo } from '../../../shared/usecases/advance-undo.ts';
+import { advanceOperation } from '../../../shared/usecases/advance-operation.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
+import { readOperation } from '../../../shared/usecases/operation-documents.ts';
 import { startRun } from '../../../shared/usecases/start-run.ts';
 import { tick } from '../../../shared/usecases/tick.ts';
-import { readOperation } from '../../../shared/usecases/undo-documents.ts';
 import { startUndo } from '../../../shared/usecases/undo-run.ts';
 import { type CrashMoment, crashAt, surviving } from '../../fakes/crashing-loader.ts';
 import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
 import { driveRun, putObjects, runLoad } from '../../fakes/run-load.ts';
-import { type DriveUndoOptions, driveUndo, undoRun } from '../../fakes/run-undo.ts';
+import { type DriveOperationOptions, driveOperation, undoRun } from '../../fakes/run-operation.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
 
 const MOST_SIDE_EFFECTS = 200;
@@ -29,7 +29,7 @@ beforeEach(async () => {
   await putLoad(test_.loader, 'flights', definitionOf());
 });
 
-const undo = (runId: string, options?: DriveUndoOptions) =>
+const undo = (runId: string, options?: DriveOperationOptions) =>
   undoRun(test_.loader, test_.clock, orchestrations, runId, options);
 
 const run = () => runLoad(test_, orchestrations);
@@ -168,7 +168,7 @@ describe('an undo', () => {
     const next = await run();
     expect(next).toMatchObject({ tag: first.tag, objects: { ingested: 30 } });
     for (const late of lateDrops) await late();
-    await advanceUndo(test_.loader, { v: 1, operationId: operation.operationId, attempt: 1 });
+    await advanceOperation(test_.loader, { v: 1, operationId: operation.operationId, attempt: 1 });
     expect(keysInTable()).toEqual(allKeys(30));
     expect(await run()).toMatchObject({ plan: { skipped: { unchanged: 30 } } });
   });
@@ -179,7 +179,7 @@ test('an activity of an undo that was away while it ended drops nothing of a lat
   putObjects(test_, 10);
   const first = await run();
   await startUndo(test_.loader, orchestrations, first.runId);
-  const input = [...orchestrations.undos.values()].at(-1)!;
+  const input = [...orchestrations.operations.values()].at(-1)!;
   // One activity is away from its n-th question for extents on; its twin carries the undo out, and the load is run again.
   for (let away = 1; away <= 3; away += 1) {
     let lists = 0;
@@ -187,7 +187,7 @@ test('an activity of an undo that was away while it ended drops nothing of a lat
     const isBack = new Promise<void>((resolve) => {
       goOn = resolve;
     });
-    const late = advanceUndo(
+    const late = advanceOperation(
       {
         ...test_.loader,
         ingestion: async () => ({
@@ -199,9 +199,9 @@ test('an activity of an undo that was away while it ended drops nothing of a lat
           },
         }),
       },
-      { ...input, operationId: [...orchestrations.undos.values()].at(-1)!.operationId },
+      { ...input, operationId: [...orchestrations.operations.values()].at(-1)!.operationId },
     );
-    await driveUndo(test_.loader, test_.clock, orchestrations);
+    await driveOperation(test_.loader, test_.clock, orchestrations);
     expect(keysInTable()).toEqual([]);
     expect(await run()).toMatchObject({ tag: first.tag, objects: { ingested: 10 } });
     goOn();
@@ -220,13 +220,13 @@ test('an activity of an undo that was away while it ended marks nothing that a l
   putObjects(test_, 10);
   const first = await run();
   await startUndo(test_.loader, orchestrations, first.runId);
-  const input = [...orchestrations.undos.values()].at(-1)!;
+  const input = [...orchestrations.operations.values()].at(-1)!;
   let goOn = () => {};
   const isBack = new Promise<void>((resolve) => {
     goOn = resolve;
   });
   let reads = 0;
-  const late = advanceUndo(
+  const late = advanceOperation(
     {
       ...test_.loader,
       ledger: {
@@ -242,7 +242,7 @@ test('an activity of an undo that was away while it ended marks nothing that a l
     input,
   );
   while (reads < 2) await new Promise((resolve) => setImmediate(resolve));
-  await driveUndo(test_.loader, test_.clock, orchestrations);
+  await driveOperation(test_.loader, test_.clock, orchestrations);
   await run();
   goOn();
   await late;
@@ -324,7 +324,7 @@ describe('an undo is refused, and changes nothing', () => {
     expect((await refusal(startUndo(test_.loader, orchestrations, first.runId))).code).toBe(
       'undoNotPermitted',
     );
-    expect(orchestrations.undos.size).toBe(0);
+    expect(orchestrations.operations.size).toBe(0);
     expect(await test_.loader.loads.readLock('flights')).toBeNull();
     expect(keysInTable()).toEqual(['in/000']);
   });
@@ -358,7 +358,9 @@ describe('the lock of a load that is being undone', () => {
     test_.clock.advance(MINUTE);
     await tick(test_.loader, orchestrations);
     expect(orchestrations.started.size).toBe(2);
-    expect(await driveUndo(test_.loader, test_.clock, orchestrations)).toMatchObject({ state: 'succeeded' });
+    expect(await driveOperation(test_.loader, test_.clock, orchestrations)).toMatchObject({
+      state: 'succeeded',
+    });
     expect(await run()).toMatchObject({ objects: { ingested: 2 } });
   });
 
@@ -368,11 +370,11 @@ describe('the lock of a load that is being undone', () => {
     const { operationId } = await startUndo(test_.loader, orchestrations, first.runId);
     test_.clock.advance(11 * MINUTE);
     await tick(test_.loader, orchestrations);
-    expect([...orchestrations.undos.keys()]).toEqual([`${operationId}-a1`, `${operationId}-a2`]);
+    expect([...orchestrations.operations.keys()]).toEqual([`${operationId}-a1`, `${operationId}-a2`]);
     expect(orchestrations.terminated).toEqual([`${operationId}-a1`]);
-    await advanceUndo(test_.loader, { v: 1, operationId, attempt: 1 });
+    await advanceOperation(test_.loader, { v: 1, operationId, attempt: 1 });
     expect(await readOperation(test_.loader, operationId)).toMatchObject({ state: 'running', step: 'check' });
-    expect(await driveUndo(test_.loader, test_.clock, orchestrations)).toMatchObject({
+    expect(await driveOperation(test_.loader, test_.clock, orchestrations)).toMatchObject({
       state: 'succeeded',
       objects: 2,
     });
@@ -429,12 +431,12 @@ describe.each<[CrashMoment, boolean]>([
       await surviving(host, order);
       if ((await test_.loader.loads.readLock('flights')) === null) await order();
       for (let minute = 0; minute < 3; minute += 1) {
-        if (orchestrations.undos.size > 0)
-          await driveUndo(host.loader, test_.clock, orchestrations, { twice, host });
+        if (orchestrations.operations.size > 0)
+          await driveOperation(host.loader, test_.clock, orchestrations, { twice, host });
         test_.clock.advance(MINUTE);
         await surviving(host, () => tick(host.loader, orchestrations));
       }
-      const operation = await driveUndo(host.loader, test_.clock, orchestrations, { twice, host });
+      const operation = await driveOperation(host.loader, test_.clock, orchestrations, { twice, host });
       if (host.deaths() === 0) break;
       crashes += 1;
       expect({ number, ...operation }).toMatchObject({ number, state: 'succeeded', objects: 20 });
@@ -453,10 +455,10 @@ test('a run that was waiting starts when the undo has ended', async () => {
   putObjects(test_, 1);
   const first = await run();
   await startUndo(test_.loader, orchestrations, first.runId);
-  const input = [...orchestrations.undos.values()].at(-1)!;
+  const input = [...orchestrations.operations.values()].at(-1)!;
   let freed: string | null = null;
   for (let turn = 0; turn < 50 && freed === null; turn += 1) {
-    const step = await advanceUndo(test_.loader, input);
+    const step = await advanceOperation(test_.loader, input);
     freed = step.freed;
     if (step.answer.kind === 'wait') test_.clock.advance(step.answer.waitMs);
   }

@@ -1,30 +1,30 @@
-import type { UndoOperation } from '../../shared/domain/undo-operation.ts';
-import { advanceUndo } from '../../shared/usecases/advance-undo.ts';
+import type { Operation, UndoOperation } from '../../shared/domain/operation.ts';
+import { advanceOperation } from '../../shared/usecases/advance-operation.ts';
 import type { Loader } from '../../shared/usecases/loader.ts';
-import { findOperation } from '../../shared/usecases/undo-documents.ts';
+import { findOperation } from '../../shared/usecases/operation-documents.ts';
 import { startUndo } from '../../shared/usecases/undo-run.ts';
 import type { MemoryOrchestrations, MortalHost } from './memory-orchestrations.ts';
 import type { TestClock } from './test-loader.ts';
 
-export interface DriveUndoOptions {
+export interface DriveOperationOptions {
   /** Runs each activity twice, at the same time. */
   readonly twice?: boolean;
   readonly host?: MortalHost;
   readonly mostTurns?: number;
 }
 
-/** Carries the latest attempt of an undo out as its orchestrator does, and returns where it stands then. */
-export async function driveUndo(
+/** Carries the latest attempt of an operation out as its orchestrator does, and returns where it stands then. */
+export async function driveOperation(
   loader: Loader,
   clock: TestClock,
   orchestrations: MemoryOrchestrations,
-  { twice = false, host, mostTurns = 500 }: DriveUndoOptions = {},
-): Promise<UndoOperation> {
-  const input = [...orchestrations.undos.values()].at(-1);
-  if (input === undefined) throw new Error('No undo was started');
+  { twice = false, host, mostTurns = 500 }: DriveOperationOptions = {},
+): Promise<Operation> {
+  const input = [...orchestrations.operations.values()].at(-1);
+  if (input === undefined) throw new Error('No operation was started');
   for (let turn = 0; turn < mostTurns; turn += 1) {
     const deaths = host?.deaths();
-    const activity = () => advanceUndo(loader, input);
+    const activity = () => advanceOperation(loader, input);
     const [first] = await Promise.allSettled(twice ? [activity(), activity()] : [activity()]);
     if (host?.deaths() !== deaths) {
       host?.restart();
@@ -44,9 +44,9 @@ export async function undoRun(
   clock: TestClock,
   orchestrations: MemoryOrchestrations,
   runId: string,
-  options: DriveUndoOptions = {},
+  options: DriveOperationOptions = {},
 ): Promise<UndoOperation> {
   clock.advance(1000);
   await startUndo(loader, orchestrations, runId);
-  return driveUndo(loader, clock, orchestrations, options);
+  return (await driveOperation(loader, clock, orchestrations, options)) as UndoOperation;
 }

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 
-import type { ShownOperation, UndoOperation } from '../domain/undo-operation.ts';
+import type { Operation, ShownOperation, UndoOperation } from '../domain/operation.ts';
 import { LoaderError } from '../errors/loader-error.ts';
 import type { Loader } from './loader.ts';
 
-export interface StoredOperation {
-  readonly value: UndoOperation;
+export interface StoredOperation<Kind extends Operation = Operation> {
+  readonly value: Kind;
   readonly etag: string;
 }
 
@@ -18,15 +18,13 @@ export async function findOperation(
   operationId: string,
 ): Promise<StoredOperation | null> {
   const document = await documents.get(pathOf(operationId));
-  return document === null
-    ? null
-    : { value: JSON.parse(document.body) as UndoOperation, etag: document.etag };
+  return document === null ? null : { value: JSON.parse(document.body) as Operation, etag: document.etag };
 }
 
 /** @param over - ETag of the version that it replaces, `null` for a new one. */
 export async function saveOperation(
   { documents }: Loader,
-  operation: UndoOperation,
+  operation: Operation,
   over: string | null,
 ): Promise<boolean> {
   const when = over === null ? 'ifAbsent' : { etag: over };
@@ -34,11 +32,14 @@ export async function saveOperation(
 }
 
 /** The latest undo of a unit. */
-export async function findUndoOf(loader: Loader, tag: string): Promise<StoredOperation | null> {
+export async function findUndoOf(
+  loader: Loader,
+  tag: string,
+): Promise<StoredOperation<UndoOperation> | null> {
   const document = await loader.documents.get(unitPath(tag));
-  return document === null
-    ? null
-    : findOperation(loader, (JSON.parse(document.body) as { operationId: string }).operationId);
+  if (document === null) return null;
+  const { operationId } = JSON.parse(document.body) as { operationId: string };
+  return (await findOperation(loader, operationId)) as StoredOperation<UndoOperation> | null;
 }
 
 export async function nameUndoOf(
@@ -52,24 +53,18 @@ export async function nameUndoOf(
 export async function readOperation(loader: Loader, operationId: string): Promise<ShownOperation> {
   const stored = await findOperation(loader, operationId);
   if (stored === null) throw new LoaderError('operationNotFound', `There is no operation "${operationId}"`);
-  const { kind, load, runId, tag, tagWindow, runs, state, step, createdAt, endedAt } = stored.value;
-  const { problem, objects, rows } = stored.value;
+  const { value } = stored;
   // Who waits for the end wants to start something then: it has not come before the load's lock is free.
-  const isFreeing = state !== 'running' && (await loader.loads.readLock(load))?.request.runId === operationId;
-  return {
-    operationId,
-    kind,
-    load,
-    runId,
-    state: isFreeing ? 'running' : state,
-    step,
-    tag,
-    tagWindow,
-    runs,
-    createdAt,
-    endedAt: isFreeing ? null : endedAt,
-    problem,
-    objects,
-    rows,
-  };
+  const holder = value.state === 'running' ? null : await loader.loads.readLock(value.load);
+  const isFreeing = holder?.request.runId === operationId;
+  return show(isFreeing ? { ...value, state: 'running', endedAt: null } : value);
+}
+
+function show(operation: Operation): ShownOperation {
+  const { operationId, load, state, createdAt, endedAt, problem, objects } = operation;
+  const shown = { operationId, load, state, createdAt, endedAt, problem, objects };
+  if (operation.kind === 'reset')
+    return { ...shown, kind: operation.kind, step: operation.step, prefix: operation.prefix };
+  const { runId, tag, tagWindow, runs, rows } = operation;
+  return { ...shown, kind: operation.kind, step: operation.step, runId, tag, tagWindow, runs, rows };
 }

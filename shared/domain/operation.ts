@@ -1,0 +1,95 @@
+import type { TagWindow } from './drop-by-tag.ts';
+import type { RunProblem } from './run-summary.ts';
+
+interface RequestBase {
+  /** Id of the operation: the holder of the lock. */
+  readonly runId: string;
+  readonly load: string;
+  /** ISO 8601, UTC. */
+  readonly createdAt: string;
+}
+
+/** Everything that is needed to begin an undo; it stands in the lock, so that a start that was cut off can be completed. */
+export interface UndoRequest extends RequestBase {
+  readonly operation: 'undo';
+  /** The run whose unit is undone. */
+  readonly ofRun: string;
+}
+
+/** Everything that is needed to begin a reset. */
+export interface ResetRequest extends RequestBase {
+  readonly operation: 'reset';
+  readonly prefix: string;
+  /** Of the ledger. */
+  readonly generation: number;
+}
+
+/** What holds the lock of a load that is not being run. */
+export type OperationRequest = UndoRequest | ResetRequest;
+
+interface OperationBase {
+  readonly v: 1;
+  readonly operationId: string;
+  readonly load: string;
+  readonly state: 'running' | 'succeeded' | 'failed';
+  readonly createdAt: string;
+  readonly endedAt: string | null;
+  readonly problem: RunProblem | null;
+  /** Objects that it is about. */
+  readonly objects: number;
+  /** Objects that were posted after this are none of the operation's: it took the lock then. */
+  readonly since: string;
+  /** Ledger partition at which `check` or `mark` goes on. */
+  readonly partition: number;
+  /** Number of the instance that carries it out. */
+  readonly attempt: number;
+  readonly heartbeatAt: string;
+}
+
+/**
+ * Where an undo stands. Written under its ETag by whoever takes it further; times are ISO 8601, UTC.
+ *
+ * - `check`: nothing is changed; every partition of the ledger is looked at for what forbids the undo.
+ * - `drop`: extents are listed, written down and dropped until none carries the tag.
+ * - `mark`: the ledger's entries of the unit become `undone`, partition by partition.
+ */
+export interface UndoOperation extends OperationBase {
+  readonly kind: 'undo';
+  readonly step: 'check' | 'drop' | 'mark';
+  /** The run whose unit is undone. */
+  readonly runId: string;
+  /** The unit: all rows under this tag. */
+  readonly tag: string;
+  readonly tagWindow: TagWindow;
+  /** Runs whose rows carry the tag; `null` before they were looked up. */
+  readonly runs: readonly string[] | null;
+  /** Rows that are dropped. */
+  readonly rows: number;
+  /** Dropping has begun: from then on the undo is not refused for what it has done itself, but taken up again. */
+  readonly hasDropped: boolean;
+  /** Extents that were found under the tag and are to be dropped; `null` when they are to be listed. */
+  readonly extentIds: readonly string[] | null;
+}
+
+/**
+ * Where a reset stands: the ledger forgets that it has loaded the objects under a prefix, so that the next run loads them
+ * again. Their rows stay where they are.
+ *
+ * - `check`: nothing is changed; every partition of the ledger is looked at for what forbids the reset.
+ * - `mark`: the entries become `undone`, partition by partition.
+ */
+export interface ResetOperation extends OperationBase {
+  readonly kind: 'reset';
+  readonly step: 'check' | 'mark';
+  /** Empty: all objects of the load. */
+  readonly prefix: string;
+  readonly generation: number;
+}
+
+export type Operation = UndoOperation | ResetOperation;
+
+/** What `GET /api/operations/{id}` shows. */
+export type ShownOperation =
+  | Omit<UndoOperation, Hidden | 'hasDropped' | 'extentIds'>
+  | Omit<ResetOperation, Hidden | 'generation'>;
+type Hidden = 'v' | 'since' | 'partition' | 'attempt' | 'heartbeatAt';
