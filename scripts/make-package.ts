@@ -1,7 +1,10 @@
 /**
  * Makes the package that is deployed, from a finished build:
  *
- *   npm run package
+ *   npm run package [-- --durable-task-scheduler]
+ *
+ * With the option, or with LOADER_DURABLE_TASK_SCHEDULER=true in the environment, as azd sets it, host.json is the one for
+ * the Durable Task Scheduler.
  *
  * - `infra/package/out/`: the files, for `azd`, which zips them itself
  * - `infra/package/s3-adx-loader.zip`: the same files; the same sources give the same bytes
@@ -13,6 +16,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { buffer } from 'node:stream/consumers';
+import { parseArgs } from 'node:util';
 
 import { ZipFile } from 'yazl';
 
@@ -33,6 +37,8 @@ export interface PackageOptions {
   /** Folder that is made anew, for the files. */
   readonly outFolder: string;
   readonly zipFile: string;
+  /** host.json is the one for the Durable Task Scheduler. Default false: for Azure Storage. */
+  readonly durableTaskScheduler?: boolean;
 }
 
 export interface PackageReport {
@@ -48,8 +54,8 @@ const NO_TIME = new Date(1980, 0, 1);
 const FILE_MODE = 0o100_644;
 
 export async function makePackage(options: PackageOptions): Promise<PackageReport> {
-  const { root, dist, outFolder, zipFile } = options;
-  const files = await contentsOf(root, dist);
+  const { outFolder, zipFile } = options;
+  const files = await contentsOf(options);
   await rm(outFolder, { recursive: true, force: true });
   for (const [name, content] of files) {
     await mkdir(path.dirname(path.join(outFolder, name)), { recursive: true });
@@ -64,16 +70,22 @@ export async function makePackage(options: PackageOptions): Promise<PackageRepor
   };
 }
 
-async function contentsOf(root: string, dist: string): Promise<readonly (readonly [string, Buffer])[]> {
+async function contentsOf({
+  root,
+  dist,
+  durableTaskScheduler = false,
+}: PackageOptions): Promise<readonly (readonly [string, Buffer])[]> {
   const scratch = packagedFiles(root).filter((file) => {
     const [top = ''] = file.split(path.sep);
     return PACKAGED.has(top) && top !== 'dist' && top !== 'package.json';
   });
   const read = async (folder: string, file: string, prefix = '') =>
     [prefix + file.split(path.sep).join('/'), await readFile(path.join(folder, file))] as const;
+  const hostFile = durableTaskScheduler ? 'infra/host.durable-task-scheduler.json' : 'host.json';
   const built = packagedFiles(dist, new Set());
   const files = [
-    ...(await Promise.all(scratch.map((file) => read(root, file)))),
+    ...(await Promise.all(scratch.filter((file) => file !== 'host.json').map((file) => read(root, file)))),
+    ['host.json', await readFile(path.join(root, hostFile))] as const,
     ...(await Promise.all(built.map((file) => read(dist, file, 'dist/')))),
     ['package.json', await deployedPackageJson(root)] as const,
   ];
@@ -97,6 +109,7 @@ async function zipOf(files: readonly (readonly [string, Buffer])[]): Promise<Buf
 }
 
 if (import.meta.main) {
+  const { values } = parseArgs({ options: { 'durable-task-scheduler': { type: 'boolean' } } });
   const root = path.dirname(import.meta.dirname);
   const folder = path.join(root, 'infra', 'package');
   const zipFile = path.join(folder, 's3-adx-loader.zip');
@@ -105,6 +118,8 @@ if (import.meta.main) {
     dist: path.join(root, 'dist'),
     outFolder: path.join(folder, 'out'),
     zipFile,
+    durableTaskScheduler:
+      values['durable-task-scheduler'] ?? process.env['LOADER_DURABLE_TASK_SCHEDULER'] === 'true',
   });
   for (const { name, sizeBytes } of files) console.log(`${String(sizeBytes).padStart(9)} ${name}`);
   console.log(`${String(zipBytes).padStart(9)} ${path.relative(process.cwd(), zipFile)} sha256 ${sha256}`);

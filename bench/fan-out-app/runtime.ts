@@ -38,6 +38,9 @@ function computedSource(objects: number): Source {
         isLast: from + count >= objects,
       };
     },
+    listFolders: async () => ({ folders: [], hasKeys: true, isLast: true }),
+    findInventory: () => Promise.reject(new Error('not benched')),
+    readInventory: () => Promise.reject(new Error('not benched')),
     countParquetRows: async () => null,
     head: async () => null,
     presignGet: async ({ key, lifetimeMs }) => ({

@@ -76,6 +76,29 @@ const SourceSchema = v.pipe(
       ),
       null,
     ),
+    inventory: v.optional(
+      v.nullable(
+        v.pipe(
+          v.string(),
+          v.regex(
+            /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\/(.*\/)?(manifest\.json)?$/,
+            'must be s3://bucket/.../manifest.json, or s3://bucket/.../ for the folder that holds the lists of all dates',
+          ),
+          v.description(
+            'S3 Inventory list of the bucket, instead of a listing: its manifest, or the folder with those of all dates, of which the newest is taken. CSV or Parquet, with Size, LastModifiedDate and ETag. The other filters apply to its objects, too. Default: the bucket is listed.',
+          ),
+        ),
+      ),
+      null,
+    ),
+    listers: v.optional(
+      count(
+        1,
+        8,
+        'How many parts of the bucket are listed at the same time; it is split at folders. One lists some thousand keys a second.',
+      ),
+      1,
+    ),
     suffix: v.optional(
       v.pipe(
         v.union(
@@ -150,6 +173,14 @@ const SourceSchema = v.pipe(
       'must be later than modifiedAfter',
     ),
     ['modifiedBefore'],
+  ),
+  v.forward(
+    v.partialCheck(
+      [['files'], ['inventory']],
+      ({ files, inventory }) => files === null || inventory === null,
+      'must not be there beside files',
+    ),
+    ['inventory'],
   ),
 );
 

@@ -155,6 +155,11 @@ export const ERROR_KINDS = {
     'Amazon S3 asks for fewer requests',
     'Nothing to do: the run goes slower by itself and is faster again later. Spread keys over more prefixes if it goes on.',
   ),
+  inventoryNotUsable: user(
+    400,
+    'The S3 Inventory list can not be used',
+    'Check source.inventory; the list must be CSV or Parquet and have the fields Size, LastModifiedDate and ETag.',
+  ),
   // Azure Data Explorer.
   clusterThrottled: system(
     false,

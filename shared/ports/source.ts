@@ -6,6 +6,33 @@ export interface ListedPage {
   readonly isLast: boolean;
 }
 
+/** What lies directly in a folder, without what its subfolders hold. */
+export interface ListedFolders {
+  /** Prefixes that end with `/`, in UTF-8 byte order. */
+  readonly folders: readonly string[];
+  /** There are keys that lie in none of them. */
+  readonly hasKeys: boolean;
+  readonly isLast: boolean;
+}
+
+/** An S3 Inventory list of a bucket: its manifest, as far as it is needed. */
+export interface InventoryList {
+  readonly format: 'CSV' | 'Parquet';
+  /** Names of the columns of CSV files, in order. */
+  readonly columns: readonly string[];
+  /** Keys of its files. */
+  readonly files: readonly string[];
+  /** When S3 began to make it; ISO 8601, UTC. */
+  readonly createdAt: string;
+}
+
+export interface InventoryPage {
+  /** Present versions only, in the order of the list. */
+  readonly objects: readonly S3Object[];
+  /** Where the next page begins; `null` behind the last. */
+  readonly next: { readonly file: number; readonly row: number } | null;
+}
+
 export interface PresignedUrl {
   readonly url: string;
   /** When nobody can begin to download by it any more; `null` when it works for ever, as in a public bucket. */
@@ -25,6 +52,26 @@ export interface Source {
     readonly startAfter: string | null;
     readonly signal?: AbortSignal;
   }): Promise<ListedPage>;
+
+  /** One page of the folders that begin with `prefix` and come after `startAfter`; at most 1,000 folders and keys are looked at. */
+  listFolders(input: { readonly prefix: string; readonly startAfter: string | null }): Promise<ListedFolders>;
+
+  /**
+   * Finds an S3 Inventory list in this bucket.
+   *
+   * @param location - key of a `manifest.json`, or the folder that holds those of all dates, ending with `/`: then the newest.
+   * @param ofBucket - the bucket that it must be about.
+   * @throws {LoaderError} also `inventoryNotUsable`.
+   */
+  findInventory(input: { readonly location: string; readonly ofBucket: string }): Promise<InventoryList>;
+
+  /** Reads at most about `most` rows of one file of the list, from `row` of its file `file` on. @throws {LoaderError} also `inventoryNotUsable`. */
+  readInventory(input: {
+    readonly list: InventoryList;
+    readonly file: number;
+    readonly row: number;
+    readonly most: number;
+  }): Promise<InventoryPage>;
 
   /** The present version of a key, or `null` when there is none. */
   head(key: string): Promise<S3Object | null>;

@@ -4,9 +4,9 @@ import { parseWith } from '../config/parse-definition.ts';
 import { NO_OPTIONS, type RerunOptions } from '../domain/run-record.ts';
 import { LoaderError } from '../errors/loader-error.ts';
 import type { Orchestrations } from '../ports/orchestrations.ts';
-import { expectSameLedger } from './find-objects.ts';
 import { getLoad } from './load-catalog.ts';
 import type { Loader } from './loader.ts';
+import { expectSameLedger } from './next-keys.ts';
 import { type StartedRun, startRun } from './start-run.ts';
 
 /** Body of `POST /api/runs/{id}/rerun`; all of it optional. */

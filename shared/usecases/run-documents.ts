@@ -8,6 +8,7 @@ import type { PlannedObject, Shard } from '../domain/shard-layout.ts';
 import { LoaderError } from '../errors/loader-error.ts';
 import type { LedgerName } from '../ports/ledger.ts';
 import type { PendingList, Unsettled } from '../ports/load-state.ts';
+import type { InventoryList } from '../ports/source.ts';
 import type { Loader } from './loader.ts';
 
 /** What a run works by from beginning to end, whatever becomes of the definition meanwhile. */
@@ -63,6 +64,14 @@ export interface RunFacts {
   readonly batchingWindowMs: number;
   /** What earlier runs left unknown and this one settles. */
   readonly unsettled: readonly Unsettled[];
+  /** The S3 Inventory list that the run takes its keys from; `null`, and absent in facts of older versions: none. */
+  readonly inventory?: InventoryFacts | null;
+}
+
+export interface InventoryFacts {
+  /** Where the list lies; seldom the bucket that it is about. */
+  readonly bucket: string;
+  readonly list: InventoryList;
 }
 
 const snapshotPath = (runId: string) => `runs/${runId}/snapshot.json`;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type S3Object, versionIdOf, versionOf } from '../../shared/domain/s3-object.ts';
-import type { LoaderError } from '../../shared/errors/loader-error.ts';
+import { LoaderError } from '../../shared/errors/loader-error.ts';
 import type { Source } from '../../shared/ports/source.ts';
 
 /** What a test says of an object; everything but the key has a default. */
@@ -23,7 +23,7 @@ export interface PresignCall {
   readonly url: string;
 }
 
-type Method = 'listPage' | 'head' | 'countParquetRows' | 'presignGet';
+type Method = 'listPage' | 'listFolders' | 'readInventory' | 'head' | 'countParquetRows' | 'presignGet';
 
 /** A `Source` that keeps its bucket in memory, with controls for tests. */
 export interface MemorySource extends Source {
@@ -33,6 +33,8 @@ export interface MemorySource extends Source {
   setParquetRows(key: string, rows: number): void;
   /** What stands under the key, seen without a request. */
   present(key: string): S3Object | null;
+  /** Makes an inventory list of what is there now, in files of so many rows; it is found at any location. */
+  takeInventory(rowsPerFile: number): void;
   /** The next `times` calls of the method throw the error. */
   failNext(method: Method, error: LoaderError, times?: number): void;
   /** Every URL that was signed, in order. */
@@ -58,9 +60,18 @@ export function createMemorySource(options: MemorySourceOptions = {}): MemorySou
   const now = options.now ?? (() => new Date());
   const objects = new Map<string, S3Object>();
   const presignCalls: PresignCall[] = [];
-  const callCounts: Record<Method, number> = { listPage: 0, head: 0, countParquetRows: 0, presignGet: 0 };
+  const callCounts: Record<Method, number> = {
+    listPage: 0,
+    listFolders: 0,
+    readInventory: 0,
+    head: 0,
+    countParquetRows: 0,
+    presignGet: 0,
+  };
   const failures: Record<Method, LoaderError[]> = {
     listPage: [],
+    listFolders: [],
+    readInventory: [],
     head: [],
     countParquetRows: [],
     presignGet: [],
@@ -68,6 +79,7 @@ export function createMemorySource(options: MemorySourceOptions = {}): MemorySou
   let sorted: S3Object[] | null = null;
   const parquetRows = new Map<string, number>();
   let puts = 0;
+  let inventory: S3Object[][] | null = null;
 
   const count = (method: Method) => {
     callCounts[method] += 1;
@@ -113,6 +125,45 @@ export function createMemorySource(options: MemorySourceOptions = {}): MemorySou
           key.startsWith(prefix) && (after === null || Buffer.compare(Buffer.from(key), after) > 0),
       );
       return { objects: rest.slice(0, pageSize), isLast: rest.length <= pageSize };
+    },
+    takeInventory(rowsPerFile) {
+      inventory = [];
+      // In no order, as S3 promises none.
+      const all = [...objects.values()].reverse();
+      for (let at = 0; at < all.length; at += rowsPerFile) inventory.push(all.slice(at, at + rowsPerFile));
+    },
+    async findInventory({ location }) {
+      if (inventory === null)
+        throw new LoaderError('inventoryNotUsable', `There is no manifest.json at ${location}`);
+      const files = inventory.map((_, index) => `inventory/${index}.csv.gz`);
+      return { format: 'CSV', columns: [], files, createdAt: now().toISOString() };
+    },
+    async readInventory({ list, file, row, most }) {
+      count('readInventory');
+      const rows = inventory?.[file] ?? [];
+      const page = rows.slice(row, row + most);
+      const isLast = row + page.length >= rows.length;
+      const next = isLast ? { file: file + 1, row: 0 } : { file, row: row + page.length };
+      return { objects: page, next: next.file < list.files.length ? next : null };
+    },
+    async listFolders({ prefix, startAfter }) {
+      count('listFolders');
+      const folders: string[] = [];
+      let hasKeys = false;
+      let looked = 0;
+      const keys = [...objects.keys()].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+      for (const key of keys) {
+        if (!key.startsWith(prefix)) continue;
+        if (startAfter !== null && Buffer.compare(Buffer.from(key), Buffer.from(startAfter)) <= 0) continue;
+        const end = key.indexOf('/', prefix.length);
+        const folder = end < 0 ? null : key.slice(0, end + 1);
+        if (folder !== null && folder === folders.at(-1)) continue;
+        if (looked === pageSize) return { folders, hasKeys, isLast: false };
+        looked += 1;
+        if (folder === null) hasKeys = true;
+        else folders.push(folder);
+      }
+      return { folders, hasKeys, isLast: true };
     },
     async head(key) {
       count('head');

@@ -66,7 +66,13 @@ export function createAwsSource(options: AwsSourceOptions): Source {
   );
   const errorOf = (error: unknown, action: string) => awsErrorOf(error, { bucket, region, action, secrets });
 
-  return {
+  const getInventory = once(async () => {
+    const { createInventoryBucket } = await import('./inventory-bucket.ts');
+    const sizeOf = async (key: string) => (await source.head(key))?.sizeBytes ?? null;
+    return createInventoryBucket({ bucket, getClient, errorOf, listFolders: source.listFolders, sizeOf });
+  });
+
+  const source: Source = {
     async listPage({ prefix, startAfter, signal }) {
       const [{ ListObjectsV2Command }, client] = [await import('@aws-sdk/client-s3'), await getClient()];
       const list = (token: string | undefined) =>
@@ -98,6 +104,34 @@ export function createAwsSource(options: AwsSourceOptions): Source {
         signal?.throwIfAborted();
         throw errorOf(error, 'list the keys');
       }
+    },
+
+    async listFolders({ prefix, startAfter }) {
+      const [{ ListObjectsV2Command }, client] = [await import('@aws-sdk/client-s3'), await getClient()];
+      const input = { Bucket: bucket, Prefix: prefix, Delimiter: '/', EncodingType: 'url' } as const;
+      try {
+        const page = await client.send(
+          new ListObjectsV2Command({ ...input, ...(startAfter === null ? {} : { StartAfter: startAfter }) }),
+        );
+        const decode = page.EncodingType === 'url' ? decodeKey : (key: string) => key;
+        return {
+          folders: (page.CommonPrefixes ?? []).map((one) => decode(one.Prefix ?? '')),
+          hasKeys: (page.Contents ?? []).length > 0,
+          isLast: page.IsTruncated !== true,
+        };
+      } catch (error) {
+        throw errorOf(error, 'list the folders');
+      }
+    },
+
+    async findInventory(input) {
+      const { findInventory } = await import('./inventory.ts');
+      return findInventory(await getInventory(), input);
+    },
+
+    async readInventory(input) {
+      const { readInventory } = await import('./inventory.ts');
+      return readInventory(await getInventory(), input);
     },
 
     async head(key) {
@@ -149,6 +183,7 @@ export function createAwsSource(options: AwsSourceOptions): Source {
       }
     },
   };
+  return source;
 }
 
 async function createClient(

@@ -89,6 +89,26 @@ export function testSource(name: string, start: () => Promise<SourceUnderTest>):
       expect(await listAll('many/')).toEqual(keys);
     });
 
+    test('folders are listed without what is in them, in UTF-8 order, from anywhere on', async () => {
+      await part.fill(['a b/1', 'a b/2/3', 'f', 'ä/x', 'z/\u{ffee}/1', 'z/\u{1f600}/1', 'z/+/1']);
+      const list = (prefix: string, startAfter: string | null = null) =>
+        part.source.listFolders({ prefix, startAfter });
+      expect(await list('')).toEqual({ folders: ['a b/', 'z/', 'ä/'], hasKeys: true, isLast: true });
+      expect(await list('z/')).toEqual({
+        folders: ['z/+/', 'z/\u{ffee}/', 'z/\u{1f600}/'],
+        hasKeys: false,
+        isLast: true,
+      });
+      expect(await list('', 'a b/2/3')).toEqual({ folders: ['z/', 'ä/'], hasKeys: true, isLast: true });
+      expect(await list('', 'z/')).toMatchObject({ folders: expect.arrayContaining(['ä/']), hasKeys: false });
+      expect(await list('f')).toEqual({ folders: [], hasKeys: true, isLast: true });
+      await part.fill(Array.from({ length: 1001 }, (_, index) => `${index}/x`));
+      const first = await list('');
+      expect(first.folders).toHaveLength(1000);
+      expect(first.isLast).toBe(false);
+      expect((await list('', `${first.folders.at(-1)}~`)).folders).toHaveLength(1);
+    });
+
     test('a signed URL ends when it says and holds the object', async () => {
       await part.fill(ODD_KEYS);
       for (const key of ODD_KEYS) {

@@ -52,6 +52,8 @@ describe('parseDefinition', () => {
         endpoint: null,
         pathStyle: false,
         files: null,
+        inventory: null,
+        listers: 1,
         writtenOnce: false,
         credentials: 'default',
       },

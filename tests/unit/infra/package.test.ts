@@ -15,6 +15,10 @@ import { ROOT } from './compiled.ts';
 /** Bounds of what is uploaded and unpacked at each cold start; scripts/check-bundle.ts bounds the parts. */
 const ZIP_BUDGET_BYTES = 1_500_000;
 
+interface HostJson {
+  readonly extensions: { readonly durableTask: { readonly storageProvider: unknown } };
+}
+
 let folder: string;
 let first: Awaited<ReturnType<typeof buildAndPack>>;
 let second: Awaited<ReturnType<typeof buildAndPack>>;
@@ -64,6 +68,36 @@ describe('the package', () => {
       ),
     ).toEqual([]);
     expect(new Set(names).size).toBe(names.length);
+  });
+
+  test('for the Durable Task Scheduler has another storage provider in host.json, and else the same', async () => {
+    const outFolder = path.join(folder, 'scheduler', 'out');
+    await makePackage({
+      root: ROOT,
+      dist: path.join(folder, 'first', 'dist'),
+      outFolder,
+      zipFile: path.join(folder, 'scheduler', 'package.zip'),
+      durableTaskScheduler: true,
+    });
+    const read = async (file: string) => JSON.parse(await readFile(file, 'utf8')) as HostJson;
+    const [scheduler, storage] = await Promise.all([
+      read(path.join(outFolder, 'host.json')),
+      read(path.join(ROOT, 'host.json')),
+    ]);
+    // Named as infra/main.bicep names the setting.
+    const connectionStringName = 'DURABLE_TASK_SCHEDULER_CONNECTION_STRING';
+    expect(scheduler.extensions.durableTask.storageProvider).toEqual({
+      type: 'azureManaged',
+      connectionStringName,
+    });
+    expect(await readFile(path.join(ROOT, 'infra', 'main.bicep'), 'utf8')).toContain(
+      `${connectionStringName}:`,
+    );
+    const withoutProvider = ({ extensions, ...host }: HostJson) => ({
+      ...host,
+      extensions: { ...extensions, durableTask: { ...extensions.durableTask, storageProvider: null } },
+    });
+    expect(withoutProvider(scheduler)).toEqual(withoutProvider(storage));
   });
 
   test('is built of the product and of packages that it depends on, not of those of development', async () => {

@@ -1,0 +1,91 @@
+import { beforeEach, expect, test } from 'vitest';
+
+import { LoaderError } from '../../../shared/errors/loader-error.ts';
+import { putLoad } from '../../../shared/usecases/load-catalog.ts';
+import { createMemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
+import { runLoad } from '../../fakes/run-load.ts';
+import { createTestLoader, definitionOf } from '../../fakes/test-loader.ts';
+
+const prepare = () => ({ ...createTestLoader(), orchestrations: createMemoryOrchestrations() });
+let under: ReturnType<typeof prepare>;
+
+beforeEach(async () => {
+  under = prepare();
+  await putInventoryLoad();
+});
+
+const putInventoryLoad = (more: object = {}) =>
+  putLoad(
+    under.loader,
+    'flights',
+    definitionOf({
+      source: {
+        bucket: 'memory-bucket',
+        prefix: 'in/',
+        inventory: 's3://lists/memory-bucket/daily/',
+        writtenOnce: true,
+      },
+      ...more,
+    }),
+  );
+
+test('objects come from the list instead of a listing, and the other filters apply', async () => {
+  for (let index = 0; index < 25; index += 1) under.source.put({ key: `in/${index}` });
+  under.source.put({ key: 'other/1' });
+  under.source.takeInventory(10);
+  under.source.put({ key: 'in/too-late' });
+  const summary = await runLoad(under, under.orchestrations);
+  expect(summary).toMatchObject({
+    state: 'completed',
+    plan: { listed: 26, selected: 25, skipped: { prefix: 1 } },
+    objects: { ingested: 25 },
+  });
+  expect(under.source.callCounts).toMatchObject({ listPage: 0, head: 0, readInventory: 3 });
+  // The same list again, then a newer one.
+  expect(await runLoad(under, under.orchestrations)).toMatchObject({ plan: { skipped: { unchanged: 25 } } });
+  under.source.takeInventory(1000);
+  expect(await runLoad(under, under.orchestrations)).toMatchObject({ objects: { ingested: 1 } });
+});
+
+test('an object that is gone since the list was made is gone, and keeps nothing else', async () => {
+  for (const key of ['in/a', 'in/b']) under.source.put({ key });
+  under.source.takeInventory(10);
+  under.source.remove('in/b');
+  const summary = await runLoad(under, under.orchestrations, {
+    whenIdle: () => {
+      for (const { sourceId, url } of under.ingestion.messages)
+        if (url.includes('in/b'))
+          under.ingestion.setStatus(sourceId, {
+            status: 'Failed',
+            errorCode: 'Download_SourceNotFound',
+            failureStatus: 'Permanent',
+          });
+      under.ingestion.settleAll();
+    },
+  });
+  expect(summary.objects).toMatchObject({ ingested: 1, gone: 1 });
+});
+
+test('without a list the run fails before anything is loaded, and says what to do', async () => {
+  under.source.put({ key: 'in/a' });
+  const summary = await runLoad(under, under.orchestrations);
+  expect(summary).toMatchObject({ state: 'failed', problem: { code: 'inventoryNotUsable' } });
+  expect(under.ingestion.attempts).toEqual([]);
+});
+
+test('a definition names a list or files, not both, and a list by an address of S3', async () => {
+  const put = (source: object) =>
+    putLoad(under.loader, 'x', definitionOf({ source: { bucket: 'memory-bucket', ...source } }));
+  const problemsOf = async (source: object) => {
+    const error = await put(source).catch((thrown: unknown) => thrown);
+    return error instanceof LoaderError ? error.problems : error;
+  };
+  expect(await problemsOf({ inventory: 's3://lists/x/manifest.json', files: ['a'] })).toEqual([
+    { field: 'source.inventory', message: 'must not be there beside files' },
+  ]);
+  expect(await problemsOf({ inventory: 'https://lists/x/' })).toMatchObject([{ field: 'source.inventory' }]);
+  expect(await problemsOf({ inventory: 's3://lists/x.csv.gz' })).toMatchObject([
+    { field: 'source.inventory' },
+  ]);
+  await put({ inventory: 's3://lists/manifest.json' });
+});
