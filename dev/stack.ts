@@ -22,6 +22,8 @@ export interface StackOptions {
   readonly batchingTimeScale?: number;
   /** Buckets to create. */
   readonly buckets?: readonly string[];
+  /** The app writes its history into the local cluster. Default false. */
+  readonly history?: boolean;
   /** Further settings of the app. */
   readonly settings?: Readonly<Record<string, string>>;
   readonly host?: Partial<FunctionsHostOptions>;
@@ -83,7 +85,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
           logLevel: 'warning',
           ...options.host,
           ...changes,
-          env: { ...appSettings(services), ...options.settings, ...options.host?.env, ...changes.env },
+          env: {
+            ...appSettings(services),
+            ...(options.history === true ? historySettings(services) : {}),
+            ...options.settings,
+            ...options.host?.env,
+            ...changes.env,
+          },
         }),
       );
     let host = await launch();
@@ -102,6 +110,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await stopAll();
     throw error;
   }
+}
+
+function historySettings({ kusto }: Services): Record<string, string> {
+  return {
+    LOADER_HISTORY_CLUSTER: String(kusto.settings.endpoint),
+    LOADER_HISTORY_DATABASE: String(kusto.settings.database),
+  };
 }
 
 /** App settings that connect the app to the local services. */

@@ -5,10 +5,12 @@ import path from 'node:path';
 import type { InvocationContext } from '@azure/functions';
 
 import type { AddressReach } from '../shared/config/allowed-endpoints.ts';
+import type { Settings } from '../shared/config/settings.ts';
 import type { LoadDefinition } from '../shared/contracts/load-definition.ts';
 import { toLoaderError } from '../shared/errors/loader-error.ts';
 import type { Ingestion } from '../shared/ports/ingestion.ts';
 import type { Logger } from '../shared/ports/logger.ts';
+import type { Recorder } from '../shared/ports/recorder.ts';
 import type { Source } from '../shared/ports/source.ts';
 import type { Loader } from '../shared/usecases/loader.ts';
 
@@ -54,6 +56,12 @@ async function build(logger: Logger): Promise<Omit<Loader, 'logger'>> {
 
   const sources = new Map<string, Promise<Source>>();
   const clusters = new Map<string, Promise<Ingestion>>();
+  const cluster = (url: string) =>
+    once(clusters, url, async () => {
+      reachOf(settings.allowedEndpoints, 'cluster', url);
+      const { createKustoIngestion } = await import('../shared/adapters/kusto/kusto-ingestion.ts');
+      return createKustoIngestion({ cluster: url, credential });
+    });
   const loader: Omit<Loader, 'logger'> = {
     appId: settings.appId,
     timing: settings.timing,
@@ -73,15 +81,28 @@ async function build(logger: Logger): Promise<Omit<Loader, 'logger'>> {
       once(sources, sourceIdentity(definition), async () =>
         openSource(definition, reachOf(settings.allowedEndpoints, 'source', definition.endpoint), readS3Keys),
       ),
-    ingestion: (cluster) =>
-      once(clusters, cluster, async () => {
-        reachOf(settings.allowedEndpoints, 'cluster', cluster);
-        const { createKustoIngestion } = await import('../shared/adapters/kusto/kusto-ingestion.ts');
-        return createKustoIngestion({ cluster, credential });
-      }),
+    ingestion: cluster,
+    recorders: await createRecorders(settings, cluster),
   };
   await readLoadsFolder({ ...loader, logger }, settings.loadsFolder);
   return loader;
+}
+
+async function createRecorders(
+  { otlp, history }: Settings,
+  cluster: (url: string) => Promise<Ingestion>,
+): Promise<readonly Recorder[]> {
+  const recorders: Recorder[] = [];
+  if (otlp !== null) {
+    const { createOtlpRecorder } = await import('../shared/adapters/otlp/otlp-recorder.ts');
+    recorders.push(createOtlpRecorder(otlp));
+  }
+  if (history !== null) {
+    const { createHistoryTables } = await import('../shared/adapters/kusto/history-tables.ts');
+    const { database } = history;
+    recorders.push(createHistoryTables({ database, ingestion: () => cluster(history.cluster) }));
+  }
+  return recorders;
 }
 
 async function needed<Value>(promise: Promise<Value | null>): Promise<Value> {

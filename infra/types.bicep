@@ -35,6 +35,12 @@ type loaderSettings = {
   LOADER_STALE_AFTER: string?
   LOADER_RETENTION_RUNS: string?
   LOADER_RETENTION_HISTORY: string?
+  LOADER_HISTORY_CLUSTER: string?
+  LOADER_HISTORY_DATABASE: string?
+  OTEL_EXPORTER_OTLP_ENDPOINT: string?
+  @description('A Key Vault reference, where a collector asks for a key.')
+  OTEL_EXPORTER_OTLP_HEADERS: string?
+  OTEL_SERVICE_NAME: string?
   LOADER_LOADS_FOLDER: string?
   LOADER_ALLOWED_ENDPOINTS: string?
 }

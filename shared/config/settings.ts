@@ -45,6 +45,17 @@ export interface Settings {
   readonly retention: Retention;
   /** Objects of one bucket that all runs together may have in flight; `null`: as many as each load says. */
   readonly maxInFlightPerBucket: number | null;
+  /** OpenTelemetry collector that runs are sent to; `null`: none. */
+  readonly otlp: OtlpSettings | null;
+  /** Cluster and database with tables of the loader's own history; `null`: none. */
+  readonly history: { readonly cluster: string; readonly database: string } | null;
+}
+
+export interface OtlpSettings {
+  readonly endpoint: string;
+  /** Secret. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly serviceName: string;
 }
 
 const SECOND = 1000;
@@ -121,6 +132,8 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     timeScale,
     takeoverAfterMs: scaled(TAKEOVER_AFTER_MS),
     maxInFlightPerBucket,
+    otlp: readOtlp(text, problem, appId),
+    history: readHistory(text, problem),
     retention: {
       runsMs: scaled(duration('LOADER_RETENTION_RUNS', 90 * 24 * HOUR)),
       historyMs: scaled(duration('LOADER_RETENTION_HISTORY', 7 * 24 * HOUR)),
@@ -140,6 +153,43 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
 
 type Text = (name: string) => string | null;
 type Report = (field: string, message: string) => void;
+
+/** The names are those of OpenTelemetry's specification. */
+function readOtlp(text: Text, problem: Report, appId: string): OtlpSettings | null {
+  const endpoint = text('OTEL_EXPORTER_OTLP_ENDPOINT');
+  if (endpoint === null) return null;
+  if (!/^https?:\/\//.test(endpoint) || !URL.canParse(endpoint))
+    problem(
+      'OTEL_EXPORTER_OTLP_ENDPOINT',
+      'must be the http or https URL of a collector, without /v1/traces',
+    );
+  const pairs = (text('OTEL_EXPORTER_OTLP_HEADERS') ?? '').split(',').filter((pair) => pair.trim() !== '');
+  if (pairs.some((pair) => pair.indexOf('=') < 1))
+    problem('OTEL_EXPORTER_OTLP_HEADERS', 'must be name=value pairs with commas between them');
+  const headers = pairs.map((pair) => {
+    const at = pair.indexOf('=');
+    return [pair.slice(0, at).trim(), decoded(pair.slice(at + 1).trim())] as const;
+  });
+  const serviceName = text('OTEL_SERVICE_NAME') ?? appId;
+  return { endpoint, headers: Object.fromEntries(headers), serviceName };
+}
+
+function decoded(value: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
+}
+
+function readHistory(text: Text, problem: Report): Settings['history'] {
+  const [cluster, database] = [text('LOADER_HISTORY_CLUSTER'), text('LOADER_HISTORY_DATABASE')];
+  if (cluster === null && database === null) return null;
+  if (cluster === null || !URL.canParse(cluster))
+    problem('LOADER_HISTORY_CLUSTER', 'must be the URL of a cluster, with LOADER_HISTORY_DATABASE');
+  if (database === null) problem('LOADER_HISTORY_DATABASE', 'must be set with LOADER_HISTORY_CLUSTER');
+  return { cluster: cluster ?? '', database: database ?? '' };
+}
 
 function readIdentity(text: Text, problem: Report): IdentitySettings {
   // In Azure the managed identity is there; elsewhere a developer is signed in with the Azure CLI.

@@ -30,6 +30,11 @@ export function sourceIdOf(input: SourceIdInput): string {
     input.version,
     String(input.attemptSeq),
   ];
+  return uuidOf(parts);
+}
+
+/** The UUID of a list of texts, with the version and variant bits of v4. */
+export function uuidOf(parts: readonly string[]): string {
   // Lengths in front: no two lists of parts give one text.
   const bytes = createHash('sha256')
     .update(parts.map((part) => `${Buffer.byteLength(part)}:${part}`).join(''))

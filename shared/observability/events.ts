@@ -31,6 +31,7 @@ interface FieldTypes {
   readonly runs: number;
   readonly histories: number;
   readonly reason: string;
+  readonly recorder: string;
   readonly message: string;
   readonly code: string;
   /** Told as `code`, and as `message` with all of its problems. */
@@ -223,6 +224,13 @@ export const EVENT_KINDS = {
     'tick failed for a load',
     'Its schedule, events and runs were not looked after this minute; the next tick tries again.',
     ['load', 'error'],
+  ),
+  notRecorded: kind(
+    503,
+    'warn',
+    'a run or a shard could not be recorded',
+    'Spans, metrics or rows of history are missing; nothing of the run depends on them.',
+    ['runId', 'recorder', 'error'],
   ),
   cleanedUp: kind(
     501,

@@ -17,6 +17,9 @@ export interface IngestionRequest {
   readonly tags: readonly string[];
 }
 
+/** Rows that the loader itself has, in the format. */
+export type RowsRequest = Omit<IngestionRequest, 'url' | 'rawSizeBytes'> & { readonly body: string };
+
 /**
  * How a post ended.
  * - `accepted`: the message is in ADX's queue.
@@ -72,6 +75,12 @@ export interface Ingestion {
    * Never throws for what the queue answers.
    */
   post(request: IngestionRequest): Promise<PostResult>;
+
+  /**
+   * Posts rows of the loader's own, which it puts into the cluster's storage for ingestion first. As `post`, once per source
+   * id.
+   */
+  postRows(request: RowsRequest): Promise<PostResult>;
 
   /** What ADX has reported for these source ids; `null` where there is no entity. */
   readStatuses(sourceIds: readonly string[]): Promise<ReadonlyMap<string, IngestionStatus | null>>;

@@ -15,6 +15,7 @@ import type { RunWrite } from '../ports/run-store.ts';
 import type { Loader } from './loader.ts';
 import { change, decideAsPart } from './part-commit.ts';
 import { planRetries, type Retries, retryShard } from './plan-retries.ts';
+import { record } from './record.ts';
 import { pendingListOf, type RunSnapshot, writeOutcomes } from './run-documents.ts';
 import { digestOfRun, sampled } from './run-totals.ts';
 
@@ -38,11 +39,12 @@ export async function closeShard(
   closing: Closing,
 ): Promise<void> {
   const { snapshot, row, items } = closing;
-  const { digest, again } =
+  const { digest, again, outcomes } =
     items === null
       ? {
           digest: { ...EMPTY_DIGEST, objects: { ...EMPTY_DIGEST.objects, unknown: row.objects } },
           again: null,
+          outcomes: null,
         }
       : await accountFor(loader, { ...closing, items });
   await decideAsPart(loader, { runId, epoch, part: `settler-${settler}` }, ({ view, me }) => {
@@ -73,10 +75,17 @@ export async function closeShard(
       ],
     };
   });
+  if (outcomes === null) return;
+  const { request, definition } = snapshot;
+  const { bucket } = definition.source;
+  const ended = { runId, load: request.load, bucket, shard, endedAt: loader.now(), outcomes };
+  await record(loader, runId, (recorder) => recorder.shardEnded(ended));
 }
 
 interface AccountedShard {
   readonly digest: OutcomeDigest;
+  /** `null` when there are none, as the manifest is gone. */
+  readonly outcomes: readonly ObjectOutcome[] | null;
   /** The shard that takes what is posted once more; `null` when there is none. */
   readonly again: Retries | null;
 }
@@ -116,6 +125,7 @@ async function accountFor(
   // A twin may have accounted for all of them, as it saw a stop.
   const isGoingOn = planned !== null && outcomes.length < items.length;
   return {
+    outcomes,
     digest: digestOutcomes(outcomes, (key) => fences.get(key) ?? null),
     again: isGoingOn ? planned : null,
   };

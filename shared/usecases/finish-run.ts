@@ -14,6 +14,7 @@ import { countRows, type LoadedRows } from './count-rows.ts';
 import { handBackAnnounced, handOnUnsettled } from './hand-on.ts';
 import type { Loader } from './loader.ts';
 import { change } from './part-commit.ts';
+import { record } from './record.ts';
 import { type RunSnapshot, readSnapshot, readSummary, writeSummary } from './run-documents.ts';
 import { digestOfRun, planOfRun } from './run-totals.ts';
 
@@ -41,6 +42,8 @@ export async function finishRun(
     if (!(await markEnded(loader, summary, epoch))) return null;
     const { ingested, failed } = summary.objects;
     events.runEnded(loader.logger, { runId, state: summary.state, ingested, failed });
+    const { bucket } = snapshot.definition.source;
+    await record(loader, runId, (recorder) => recorder.runEnded(summary, { bucket }));
   }
   await loader.loads.releaseLock(snapshot.request.load, runId);
   return readSummary(loader, runId);

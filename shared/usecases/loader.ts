@@ -6,6 +6,7 @@ import type { Ingestion } from '../ports/ingestion.ts';
 import type { Ledger } from '../ports/ledger.ts';
 import type { LoadState } from '../ports/load-state.ts';
 import type { Logger } from '../ports/logger.ts';
+import type { Recorder } from '../ports/recorder.ts';
 import type { RunStore } from '../ports/run-store.ts';
 import type { Source } from '../ports/source.ts';
 
@@ -24,6 +25,8 @@ export interface Loader {
   readonly runs: RunStore;
   readonly loads: LoadState;
   readonly logger: Logger;
+  /** Where runs are told, beside the log. */
+  readonly recorders: readonly Recorder[];
   readonly now: () => Date;
   /** Four characters that tell the runs of one second apart. */
   readonly randomSuffix: () => string;

@@ -43,6 +43,8 @@ export interface StackUnderTestOptions {
   readonly host?: Partial<FunctionsHostOptions>;
   /** Puts the storage proxy before Azurite. Default false. */
   readonly storageProxy?: boolean;
+  /** The app writes its history into the local cluster. Default false. */
+  readonly history?: boolean;
   /** Divides all waiting times of app and cluster. Default 10. */
   readonly timeScale?: number;
 }
@@ -55,6 +57,7 @@ export async function startStackUnderTest(options: StackUnderTestOptions = {}): 
     folder,
     inMemory: true,
     storageProxy: options.storageProxy ?? false,
+    history: options.history ?? false,
     buckets: [TEST_BUCKET],
     batchingTimeScale: timeScale,
     settings: {

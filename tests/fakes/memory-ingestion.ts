@@ -219,6 +219,8 @@ export function createMemoryIngestion(options: MemoryIngestionOptions = {}): Mem
           );
       }
     },
+    postRows: ({ body, ...request }) =>
+      fake.post({ ...request, url: `https://memory.invalid/${request.sourceId}`, rawSizeBytes: body.length }),
     async readStatuses(sourceIds) {
       count('readStatuses');
       return new Map(sourceIds.map((id) => [id, statuses.get(id) ?? null]));

@@ -65,6 +65,7 @@ export function createTestLoader(options: MemoryIngestionOptions = {}): TestLoad
     logger: {
       log: (level, message, fields) => void logged.push(`${level} ${message} ${JSON.stringify(fields)}`),
     },
+    recorders: [],
     now: clock.now,
     randomSuffix: () => String((suffix += 1)).padStart(4, '0'),
     random: () => 0.5,

@@ -8,6 +8,8 @@ export interface IngestionResources {
   /** In the order of their names, which is the same for every process. */
   readonly statusTableUrls: readonly [string, ...string[]];
   readonly authorizationContext: string;
+  /** Containers for what the loader itself writes; empty where the cluster offers none. */
+  readonly containerUrls: readonly string[];
 }
 
 export interface IngestionResourceCache {
@@ -106,12 +108,13 @@ async function fetchResources(client: IngestClient): Promise<IngestionResources>
     const lacking = queueUrls.length === 0 ? 'queue' : 'status table';
     throw new LoaderError('clusterUnavailable', `The cluster offers no ${lacking} for queued ingestion.`);
   }
-  return { queueUrls, statusTableUrls: [firstTable, ...otherTables], authorizationContext };
+  const containerUrls = (found.containers ?? []).map(({ uri }) => uri);
+  return { queueUrls, statusTableUrls: [firstTable, ...otherTables], authorizationContext, containerUrls };
 }
 
 /** When the first SAS ends; a URL without an end lasts. */
 function endOf(resources: IngestionResources): number {
-  const ends = [...resources.queueUrls, ...resources.statusTableUrls].map((url) =>
+  const ends = [...resources.queueUrls, ...resources.statusTableUrls, ...resources.containerUrls].map((url) =>
     Date.parse(new URL(url).searchParams.get('se') ?? ''),
   );
   return Math.min(...ends.map((end) => (Number.isNaN(end) ? Number.POSITIVE_INFINITY : end)));

@@ -1,5 +1,5 @@
 import type { TokenCredential } from '@azure/identity';
-import { LoaderError } from '../../errors/loader-error.ts';
+import { LoaderError, redact } from '../../errors/loader-error.ts';
 import type { Ingestion, IngestionRequest, PostResult } from '../../ports/ingestion.ts';
 import { createClusterClient } from './cluster-client.ts';
 import { engineEndpointOf, ingestionEndpointOf } from './cluster-endpoints.ts';
@@ -12,6 +12,7 @@ import { createStatusTable } from './status-table.ts';
 import { dropTaggedExtents, listTableDependents, listTaggedExtents } from './table-extents.ts';
 import { readTableFacts } from './table-facts.ts';
 import { countRows, countRowsByPath } from './table-rows.ts';
+import { uploadTempBlob } from './temp-blobs.ts';
 
 export interface KustoIngestionOptions {
   /** URL of the cluster; the ingestion endpoint is derived from it. */
@@ -120,6 +121,25 @@ export function createKustoIngestion(options: KustoIngestionOptions): Ingestion 
       await getResources();
     },
     post,
+    async postRows({ body, ...request }) {
+      try {
+        const { containerUrls } = await getResources();
+        const container = containerUrls[Math.floor(random() * containerUrls.length)];
+        if (container === undefined)
+          return { result: 'refused', message: 'The cluster offers no container for ingestion.' };
+        const blob = await uploadTempBlob(
+          container,
+          `${request.sourceId}.${request.format}`,
+          body,
+          timeoutMs,
+        );
+        return await post({ ...request, ...blob });
+      } catch (error) {
+        // Nothing was posted.
+        resources.invalidate();
+        return { result: 'refused', message: redact((error as Error).message).slice(0, 500) };
+      }
+    },
     async readStatuses(sourceIds) {
       if (sourceIds.length === 0) return new Map();
       try {

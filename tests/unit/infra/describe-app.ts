@@ -188,7 +188,7 @@ export function describeApp({ compiled, deployments, inEach }: CompiledView): vo
     test('can be given all that the app reads and that is not decided here', () => {
       const { properties = {} } = definitionOf(compiled().template, 'loaderSettings');
       const reference = readFileSync(path.join(ROOT, 'docs', 'REFERENCE.md'), 'utf8');
-      const documented = [...reference.matchAll(/^\| `(LOADER_\w+)` \|/gm)].map(([, name]) => name!);
+      const documented = [...reference.matchAll(/^\| `((?:LOADER|OTEL)_\w+)` \|/gm)].map(([, name]) => name!);
       const decided = [
         ...Object.keys(settingsOf(compiled().azd)),
         // Of tests only.

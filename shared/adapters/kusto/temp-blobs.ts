@@ -1,0 +1,33 @@
+import { createHash } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
+
+/** Where an upload went. */
+export interface TempBlob {
+  /** With its SAS. Secret. */
+  readonly url: string;
+  readonly rawSizeBytes: number;
+}
+
+/**
+ * Puts a text into one of the cluster's containers for ingestion, compressed. A text that is put again under its name is
+ * written over itself.
+ *
+ * @throws what the storage SDK throws.
+ */
+export async function uploadTempBlob(
+  containerUrl: string,
+  name: string,
+  text: string,
+  timeoutMs: number,
+): Promise<TempBlob> {
+  const { BlockBlobClient } = await import('@azure/storage-blob');
+  const url = new URL(containerUrl);
+  url.pathname += `/${encodeURIComponent(name)}.gz`;
+  const raw = Buffer.from(text);
+  const body = gzipSync(raw);
+  await new BlockBlobClient(url.href).upload(body, body.length, {
+    blobHTTPHeaders: { blobContentMD5: createHash('md5').update(body).digest() },
+    abortSignal: AbortSignal.timeout(timeoutMs),
+  });
+  return { url: url.href, rawSizeBytes: Math.max(1, raw.length) };
+}
