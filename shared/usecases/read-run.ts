@@ -9,7 +9,8 @@ import {
   type RunState,
   type RunSummary,
 } from '../domain/run-summary.ts';
-import { LoaderError } from '../errors/loader-error.ts';
+import type { PlannedObject } from '../domain/shard-layout.ts';
+import { ERROR_KINDS, LoaderError } from '../errors/loader-error.ts';
 import type { Loader } from './loader.ts';
 import { ledgerOf, readManifest, readOutcomes, readSnapshot, readSummary } from './run-documents.ts';
 import { digestOfRun, doneOfRun, planOfRun } from './run-totals.ts';
@@ -251,6 +252,7 @@ async function outcomesOf(loader: Loader, view: RunView, shard: ShardRow): Promi
   if (shard.state === 'settled') return (await readOutcomes(loader, runId, shard.shard)) ?? [];
   const snapshot = await readSnapshot(loader, runId);
   const objects = (await readManifest(loader, shard.manifest)) ?? [];
+  if (finalState !== null) return objects.map((object) => leftOutcome(object, shard));
   const entries = await loader.ledger.readKeys(
     ledgerOf(snapshot),
     objects.map(({ key }) => key),
@@ -269,13 +271,29 @@ async function outcomesOf(loader: Loader, view: RunView, shard: ShardRow): Promi
         runId,
         tag: snapshot.tag,
         code: shard.code,
-        stop: finalState === null ? null : 'cancel',
+        stop: null,
         now: loader.now(),
         downloadGraceMs: loader.timing.downloadGraceMs,
       },
     );
-    return finalState === null && !hasEnded
-      ? { ...outcome, state: 'pending', code: null, message: null }
-      : outcome;
+    return hasEnded ? outcome : { ...outcome, state: 'pending', code: null, message: null };
   });
+}
+
+/**
+ * An object of a shard that an ended run has left as it was. What the ledger says of it by now, a later run has written; the
+ * summary counts it like this.
+ */
+function leftOutcome({ key, version, sizeBytes }: PlannedObject, { state }: ShardRow): ListedOutcome {
+  const none = { sourceId: null, attempts: 0, postedAt: null, settledAt: null, repostedUnproven: false };
+  const isBegun = state !== 'planned';
+  return {
+    ...none,
+    key,
+    version,
+    sizeBytes,
+    state: isBegun ? 'unknown' : 'notStarted',
+    code: isBegun ? 'noReport' : null,
+    message: isBegun ? ERROR_KINDS.noReport.title : null,
+  };
 }

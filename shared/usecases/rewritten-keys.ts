@@ -44,8 +44,8 @@ export async function withPresentVersions(
     return await correct(loader, snapshot, items, inQuestion, present);
   } catch (thrown) {
     const error = toLoaderError(thrown);
-    // What has been loaded is accounted for, also when nobody may look at the bucket any more.
-    if (!error.permanent && !isLastLook) throw error;
+    // Credentials may be renewed. What has been loaded is accounted for in the end, also when nobody may look any more.
+    if (!isLastLook) throw error;
     events.keysNotLookedAtAgain(loader.logger, { runId, epoch, shard, error });
     return items;
   }

@@ -151,6 +151,14 @@ const FAULTS: readonly Fault[] = [
     count: random.int(1, 4),
     action: { kind: 'error', code: random.pick(['ServerBusy', 'InternalError', 'OperationTimedOut']) },
   })),
+  // Longer than a run may be silent: it is taken over, and then the old epoch goes on where it was.
+  ofStorage('a part falls asleep', 8, (random) => ({
+    service: 'table',
+    method: 'POST',
+    skip: random.int(0, 30),
+    count: random.int(1, 4),
+    action: { kind: 'delay', delayMs: random.int(4000, 9000), when: random.pick(['before', 'after']) },
+  })),
   {
     name: 'storage cut off',
     weight: 4,

@@ -3,6 +3,8 @@ import { beforeEach, expect, test } from 'vitest';
 import { LoaderError } from '../../../shared/errors/loader-error.ts';
 import { cancelRun } from '../../../shared/usecases/cancel-run.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
+import { planPage } from '../../../shared/usecases/plan-page.ts';
+import { listObjects } from '../../../shared/usecases/read-run.ts';
 import { startRun } from '../../../shared/usecases/start-run.ts';
 import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
 import { driveRun, putObjects, runLoad, tickLoads } from '../../fakes/run-load.ts';
@@ -143,4 +145,22 @@ test('a settle run that was cancelled is not started again a minute later', asyn
     test_.clock.advance(MINUTE);
   }
   expect(runs).toBeLessThanOrEqual(3);
+});
+
+test('what a run has not begun stays so in its list, also when a later run has settled it', async () => {
+  putObjects(test_, 3);
+  await putLoad(test_.loader, 'flights', definitionOf());
+  // Nobody hears of the fate of these.
+  expect((await runLoad(test_, orchestrations, SILENT)).objects.unknown).toBe(3);
+  // The next run is cancelled while the shard that would look at them waits for a lane.
+  test_.clock.advance(1000);
+  const { runId } = await startRun(test_.loader, orchestrations, { load: 'flights', trigger: 'manual' });
+  await planPage(test_.loader, { v: 1, runId, epoch: 1, page: 0, attempt: 0 });
+  await cancelRun(test_.loader, runId);
+  const cancelled = await driveRun(test_, orchestrations, runId, SILENT);
+  expect(cancelled.objects).toMatchObject({ notStarted: 3, ingested: 0 });
+  test_.ingestion.settleAll();
+  expect((await runLoad(test_, orchestrations)).objects.ingested).toBe(3);
+  const list = await listObjects(test_.loader, runId, { state: null, limit: 10, after: null });
+  expect(list.objects.map(({ state }) => state)).toEqual(['notStarted', 'notStarted', 'notStarted']);
 });

@@ -77,12 +77,16 @@ test('where the footer of one object is not known, no number is made up', async 
   });
 });
 
-test('footers that can not be read keep nothing from being accounted for, and are told', async () => {
+test('footers that can not be read are tried again; for good, they keep nothing from being accounted for, and are told', async () => {
   await load(FOOTERS);
   putParquet(10, 20);
   under.test.source.failNext('countParquetRows', new LoaderError('sourceUnavailable', 'HTTP 503'));
+  expect(await runLoad(under.test, under.orchestrations)).toMatchObject({ rows: { expected: 30 } });
+  expect(under.test.logged.join('\n')).not.toContain('footersNotRead');
+  under.test.source.put({ key: 'in/more' });
+  under.test.source.failNext('countParquetRows', new LoaderError('sourceUnavailable', 'HTTP 503'), 1000);
   const summary = await runLoad(under.test, under.orchestrations);
-  expect(summary).toMatchObject({ state: 'completed', objects: { ingested: 2 }, rows: { expected: null } });
+  expect(summary).toMatchObject({ state: 'completed', objects: { ingested: 1 }, rows: { expected: null } });
   expect(under.test.logged.join('\n')).toContain('footersNotRead');
 });
 
