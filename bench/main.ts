@@ -12,6 +12,8 @@ import { importApp } from './import.ts';
 import { largeFanOut } from './large-fan-out.ts';
 import { listing } from './listing.ts';
 import { describeMachine } from './machine.ts';
+import { million } from './million.ts';
+import { posting } from './posting.ts';
 import { isWithinBound, machineText, resultText } from './report.ts';
 import { standIns } from './stand-ins.ts';
 import { storageRequests } from './storage-requests.ts';
@@ -37,6 +39,12 @@ const BENCHES: readonly Bench[] = [
     run: listing,
   },
   {
+    name: 'posting',
+    about: 'objects a second that the direct path posts, beside a plain loop over the SDKs (1 min)',
+    isLong: false,
+    run: posting,
+  },
+  {
     name: 'stand-ins',
     about: 'what S3, Kusto, the functions host and the start of the stack can do on this machine (2 min)',
     isLong: false,
@@ -54,6 +62,12 @@ const BENCHES: readonly Bench[] = [
     about: 'CPU of runs of up to 1,000,000 objects on the local functions host (5 min)',
     isLong: true,
     run: largeFanOut,
+  },
+  {
+    name: 'million',
+    about: 'keys a second of listing and comparing 1,000,000 unchanged objects, beside rclone lsf (5 min)',
+    isLong: true,
+    run: million,
   },
   {
     name: 'window',

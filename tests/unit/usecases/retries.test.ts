@@ -212,6 +212,23 @@ describe('a key that is not what it was when it was listed', () => {
     });
   });
 
+  test('was rewritten, and nobody may look at it for a while: it is looked at until somebody may', async () => {
+    await putLoad(test_.loader, 'flights', definitionOf({ changed: 'reload' }));
+    test_.source.put({ key: 'in/1' });
+    let isRewritten = false;
+    const first = await runLoad(test_, orchestrations, {
+      whenIdle: () => {
+        if (test_.ingestion.messages.length === 0 || isRewritten) return;
+        isRewritten = true;
+        test_.source.put({ key: 'in/1', sizeBytes: 55 });
+        test_.source.failNext('head', new LoaderError('sourceAccessDenied', 'the credentials have ended'), 3);
+        test_.ingestion.settleAll();
+      },
+    });
+    expect(first).toMatchObject({ state: 'completedWithDiscrepancy', objects: { changed: 1 } });
+    expect(test_.logged.some((line) => line.includes('keysNotLookedAtAgain'))).toBe(false);
+  });
+
   test('is not looked at again where keys are written once', async () => {
     const definition = definitionOf();
     const source = { ...(definition['source'] as object), writtenOnce: true };
