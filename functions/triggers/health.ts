@@ -1,5 +1,8 @@
 import { app } from '@azure/functions';
 
+import type { createReadiness } from '../../shared/usecases/readiness.ts';
+import { answering, json } from './http-answer.ts';
+
 /** Says that the app is up. Nothing about loads or settings: it is the one endpoint that anyone may call. */
 app.http('health', {
   methods: ['GET'],
@@ -9,5 +12,23 @@ app.http('health', {
     status: 200,
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ status: 'ok' }),
+  }),
+});
+
+let readinessOf: ReturnType<typeof createReadiness> | null = null;
+
+/** Says whether a load could be loaded now. It names clusters and buckets, so it needs a key. */
+app.http('ready', {
+  methods: ['GET'],
+  authLevel: 'function',
+  route: 'ready',
+  handler: answering(async (loader) => {
+    const usecase = await import('../../shared/usecases/readiness.ts');
+    readinessOf ??= usecase.createReadiness();
+    const readiness = await readinessOf(loader);
+    return json(readiness.ready ? 200 : 503, readiness, {
+      'cache-control': 'no-store',
+      ...(readiness.ready ? {} : { 'retry-after': '10' }),
+    });
   }),
 });

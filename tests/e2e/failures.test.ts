@@ -96,6 +96,7 @@ describe('the API', () => {
   test('asks for a key, but for health', async () => {
     const { url } = under.stack.host;
     expect((await fetch(`${url}/api/loads`)).status).toBe(401);
+    expect((await fetch(`${url}/api/ready`)).status).toBe(401);
     expect((await fetch(`${url}/api/health`)).status).toBe(200);
   });
 
