@@ -12,7 +12,7 @@ import { type LocalKusto, startLocalKusto } from '../../dev/kusto/local-kusto.ts
 import { ROOT } from './compiled.ts';
 
 /**
- * The queries of the alerts and of the workbook, asked of the local Kusto endpoint over lines that the loader's own events
+ * The queries of the alerts, of the workbook and of the guide for operators, asked of the local Kusto endpoint over lines that the loader's own events
  * have written.
  */
 const QUERIES = path.join(ROOT, 'infra', 'queries');
@@ -34,6 +34,17 @@ const charts = new Map(
   workbook.items.flatMap(({ name, content }) => (content.query === undefined ? [] : [[name, content.query]])),
 );
 
+const questions = new Map(
+  [
+    ...readFileSync(path.join(ROOT, 'docs', 'OPERATIONS.md'), 'utf8').matchAll(
+      /^### (\d+\. .+)\n```kql\n([^`]+)```$/gm,
+    ),
+  ].map(([, question, query]) => [question!, query!]),
+);
+
+/** Of today: some queries ask for the last day. */
+const AT = new Date().toISOString();
+
 /** As Application Insights counts. Lines are those of `loggerOf` in functions/runtime.ts: the message and the fields. */
 const SEVERITY: Readonly<Record<string, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 
@@ -52,11 +63,9 @@ async function ask(
   { lines = [], calls = [] }: { readonly lines?: readonly Line[]; readonly calls?: readonly Call[] },
 ): Promise<readonly Readonly<Record<string, unknown>>[]> {
   const traces = lines.map(
-    ({ level, text }) => `datetime(2026-01-31T12:00:00Z), ${JSON.stringify(text)}, ${SEVERITY[level]}`,
+    ({ level, text }) => `datetime(${AT}), ${JSON.stringify(text)}, ${SEVERITY[level]}`,
   );
-  const requests = calls.map(
-    ({ name, success }) => `datetime(2026-01-31T12:00:00Z), ${JSON.stringify(name)}, ${success}`,
-  );
+  const requests = calls.map(({ name, success }) => `datetime(${AT}), ${JSON.stringify(name)}, ${success}`);
   const table = (columns: string, rows: readonly string[]) =>
     `datatable(TimeGenerated:datetime, ${columns})[${rows.join(', ')}]`;
   const answer = await execute(
@@ -97,8 +106,10 @@ const everyEvent = linesOf((logger) => {
   events.postsAmbiguous(logger, { ...RUN, shard: 's', unit: 1, objects: 2, sourceId: 'i', message: 'm' });
   events.settlingFailed(logger, { ...RUN, shard: 's', error: failure('sourceUnavailable') });
   events.runSilent(logger, { ...RUN, silentSince: '2026-01-01T00:00:00Z' });
+  events.runSlowedDown(logger, { ...RUN, share: 0.5, slowdowns: 1 });
   events.runTakenOver(logger, RUN);
   events.runGivenUp(logger, RUN);
+  events.operationEnded(logger, { operationId: 'o', kind: 'undo', state: 'succeeded', objects: 2 });
   events.loadsSeeded(logger, { names: ['flights'] });
   events.loadFileInvalid(logger, { file: 'flights.json', error: failure('sourceAccessDenied') });
   events.eventsReceived(logger, { load: 'flights', objects: 2 });
@@ -224,9 +235,23 @@ describe('the workbook', { timeout: 60_000 }, () => {
   });
 });
 
+describe('the guide for operators', { timeout: 60_000 }, () => {
+  const unended = linesOf((logger) => events.runStarted(logger, { runId: 'open', trigger: 'events' }));
+
+  test('has ten questions', () => expect(questions.size).toBe(10));
+
+  test.each([...questions.keys()])('%s', async (question) => {
+    const rows = await ask(questions.get(question)!, { lines: [...everyEvent, ...unended] });
+    expect(rows.length).toBeGreaterThan(0);
+    // A field that no line has would be empty; only some events have a code.
+    for (const [column, value] of rows.flatMap((row) => Object.entries(row)))
+      if (column !== 'code') expect(value ?? '', column).not.toBe('');
+  });
+});
+
 test('queries name only events that there are', () => {
   const names = Object.keys(events);
-  for (const [name, query] of [...alerts, ...charts]) {
+  for (const [name, query] of [...alerts, ...charts, ...questions]) {
     const compared = [...query.matchAll(/(?:fields\.event\)|\bevent) (?:== |in \()((?:"\w+"(?:, )?)+)/g)];
     const asked = compared.flatMap(([, list]) => [...list!.matchAll(/"(\w+)"/g)].map(([, event]) => event!));
     expect(
