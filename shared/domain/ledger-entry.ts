@@ -63,7 +63,12 @@ export interface LedgerEntry {
   readonly tag: string | null;
   /** `true` when a message was posted again without proof that the earlier one was not ingested. */
   readonly repostedUnproven: boolean;
+  /** Source ids of those earlier messages of this version, newest first, at most `EARLIER_MESSAGES`; `null`: none. */
+  readonly earlierSourceIds: readonly string[] | null;
 }
+
+/** How many earlier messages of an object the ledger names: a late success of one of them settles it. */
+export const EARLIER_MESSAGES = 5;
 
 /**
  * From when on an unsettled object may be posted again: nobody can download its URL any more, and a download that

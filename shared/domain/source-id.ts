@@ -2,6 +2,10 @@ import { createHash } from 'node:crypto';
 
 /** What makes one attempt to ingest one object version unlike any other. */
 export interface SourceIdInput {
+  /** Id of the app: schedules give the runs of two apps one id. */
+  readonly appId: string;
+  /** New with every run, so that a ledger that was lost, restored or begun anew never meets an id of an older message. */
+  readonly runId: string;
   readonly load: string;
   readonly generation: number;
   readonly cluster: string;
@@ -10,16 +14,19 @@ export interface SourceIdInput {
   readonly bucket: string;
   readonly key: string;
   readonly version: string;
-  /** 1 for the first attempt; it never decreases, so that an id is never used for two messages. */
+  /** 1 for the first attempt; it never decreases, so that a run never uses an id for two messages. */
   readonly attemptSeq: number;
 }
 
 /**
  * The source id of an ingestion message: a UUID with the version and variant bits of v4, which ADX's SDKs insist on,
- * and otherwise the first 122 bits of a SHA-256. The same attempt always has the same id.
+ * and otherwise the first 122 bits of a SHA-256. The same attempt of a run always has the same id, also in two activities and in
+ * two epochs.
  */
 export function sourceIdOf(input: SourceIdInput): string {
   const parts = [
+    input.appId,
+    input.runId,
     input.load,
     String(input.generation),
     input.cluster.toLowerCase(),

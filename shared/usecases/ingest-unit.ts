@@ -1,5 +1,5 @@
 import type { IngestUnitInput, IngestUnitOutput } from '../contracts/durable.ts';
-import type { LedgerEntry } from '../domain/ledger-entry.ts';
+import { EARLIER_MESSAGES, type LedgerEntry } from '../domain/ledger-entry.ts';
 import { atShare, shareAt } from '../domain/pace.ts';
 import { decidePost } from '../domain/plan-decision.ts';
 import { rawSizeOf } from '../domain/raw-size.ts';
@@ -237,6 +237,7 @@ async function prepare(
     lifetimeMs: loader.timing.urlLifetimeMs,
   });
   const attemptSeq = (before?.value.attemptSeq ?? 0) + 1;
+  const isSameVersion = before !== null && before.value.version === object.version;
   const entry: LedgerEntry = {
     key: object.key,
     version: object.version,
@@ -245,6 +246,8 @@ async function prepare(
     runId: work.input.runId,
     epoch: work.input.epoch,
     sourceId: sourceIdOf({
+      appId: loader.appId,
+      runId: work.input.runId,
       ...work.ledger,
       ...destination,
       bucket: source.bucket,
@@ -253,7 +256,7 @@ async function prepare(
       attemptSeq,
     }),
     attemptSeq,
-    attempts: before !== null && before.value.version === object.version ? before.value.attempts + 1 : 1,
+    attempts: isSameVersion ? before.value.attempts + 1 : 1,
     intentAt: loader.now().toISOString(),
     queuedAt: null,
     settledAt: null,
@@ -262,8 +265,13 @@ async function prepare(
     errorMessage: null,
     tag: work.snapshot.tag,
     repostedUnproven: unproven,
+    earlierSourceIds: unproven && isSameVersion ? earlierMessages(before.value) : null,
   };
   return { object, before, url, entry };
+}
+
+function earlierMessages({ sourceId, earlierSourceIds }: LedgerEntry): readonly string[] {
+  return [sourceId, ...(earlierSourceIds ?? [])].slice(0, EARLIER_MESSAGES);
 }
 
 function post({ ingestion, snapshot }: UnitWork, { object, url, entry }: Attempt): Promise<PostResult> {

@@ -2,7 +2,6 @@ import type { IngestUnitInput } from '../contracts/durable.ts';
 import { isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
 import type { Stored } from '../domain/run-record.ts';
 import type { PlannedObject } from '../domain/shard-layout.ts';
-import { sourceIdOf } from '../domain/source-id.ts';
 import { ERROR_KINDS } from '../errors/loader-error.ts';
 import type { Ingestion } from '../ports/ingestion.ts';
 import type { LedgerName } from '../ports/ledger.ts';
@@ -84,7 +83,7 @@ export async function settleRechecked(
   if (open.length === 0) return group;
   const idsOf = ({ key }: PlannedObject) => {
     const { value } = entries.get(key)!;
-    return [value.sourceId, ...(value.repostedUnproven ? earlierIds(work, value) : [])];
+    return [value.sourceId, ...(value.earlierSourceIds ?? [])];
   };
   const statuses = await work.ingestion.readStatuses(open.flatMap(idsOf));
   const settled = new Set<string>();
@@ -103,22 +102,4 @@ export async function settleRechecked(
   });
   await loader.ledger.write(work.ledger, writes);
   return group.filter(({ key }) => !settled.has(key));
-}
-
-/** How many earlier messages of an object are asked for. */
-const EARLIER_MESSAGES = 5;
-
-/** Source ids that earlier attempts at the same version had. */
-function earlierIds({ ledger, snapshot }: UnitWork, { key, version, attemptSeq }: LedgerEntry): string[] {
-  const { source, destination } = snapshot.definition;
-  return Array.from({ length: Math.min(EARLIER_MESSAGES, attemptSeq - 1) }, (_, back) =>
-    sourceIdOf({
-      ...ledger,
-      ...destination,
-      bucket: source.bucket,
-      key,
-      version,
-      attemptSeq: attemptSeq - 1 - back,
-    }),
-  );
 }

@@ -61,6 +61,8 @@ export interface World {
   fingerprint(): string;
 }
 
+const SOURCE_ID = /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/g;
+
 /** Documents of runs are kept in memory by the run's id, so that no two worlds may have runs of one id. */
 let worlds = 0;
 
@@ -81,6 +83,8 @@ export function createWorld(): World {
   const orchestrations = createMemoryOrchestrations();
   const messages: Message[] = [];
   const writers = new Map<string, string>();
+  /** What each source id was made of: ids are hashes of run ids, which hold the mark. */
+  const attempts = new Map<string, string>();
 
   const canonical = (text: string): string =>
     text
@@ -89,7 +93,8 @@ export function createWorld(): World {
       .replaceAll(/-[0-9a-f]{8}\.ndjson/g, (name) => {
         if (!writers.has(name)) writers.set(name, `-m${writers.size}.ndjson`);
         return writers.get(name)!;
-      });
+      })
+      .replaceAll(SOURCE_ID, (id) => attempts.get(id) ?? id);
   const documents = createTrackedDocuments(canonical);
 
   let nextEnding: Ending = 'accepted';
@@ -117,12 +122,25 @@ export function createWorld(): World {
     return result;
   };
 
+  const ledger = ledgerTable(tables.ledger);
   const timing: Timing = { ...base.loader.timing, ...LOOKS };
   const loader: Loader = {
     ...base.loader,
     timing,
     documents,
-    ledger: ledgerTable(tables.ledger),
+    ledger: {
+      ...ledger,
+      write: (name, writes) => {
+        // The first to write an id is the attempt itself, an intent.
+        for (const { entry } of writes)
+          if (!attempts.has(entry.sourceId))
+            attempts.set(
+              entry.sourceId,
+              `${entry.runId} ${entry.key} ${entry.attemptSeq}`.replace(mark, 'w'),
+            );
+        return ledger.write(name, writes);
+      },
+    },
     runs: runTable(tables.runs),
     loads: loadTable(tables),
     randomSuffix: () => `${mark}${(runs += 1)}`,

@@ -27,6 +27,7 @@ const ENTRY: FieldKinds<LedgerEntry> = {
   errorMessage: 'plain',
   tag: 'plain',
   repostedUnproven: 'plain',
+  earlierSourceIds: 'json',
 };
 
 /** From this many keys of one partition on, one range query is asked instead of a look-up each. */

@@ -36,6 +36,7 @@ export function ledgerSuite(makeState: MakeState): void {
         errorMessage: `a 'quoted' message ${'ä'.repeat(480)}`,
         tag: "drop-by:it's/daily.1/2026-11-24",
         repostedUnproven: true,
+        earlierSourceIds: ['00000000-0000-4000-8000-000000000002', '00000000-0000-4000-8000-000000000001'],
         sizeBytes: 0,
         attempts: 2_147_483_648,
       });

@@ -25,6 +25,7 @@ export function entryOf(key: string, changes: Partial<LedgerEntry> = {}): Ledger
     errorMessage: null,
     tag: null,
     repostedUnproven: false,
+    earlierSourceIds: null,
     ...changes,
   };
 }

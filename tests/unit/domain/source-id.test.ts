@@ -5,6 +5,8 @@ import { type SourceIdInput, sourceIdOf } from '../../../shared/domain/source-id
 
 const text = fc.string({ unit: 'grapheme', maxLength: 12 });
 const inputs = fc.record<SourceIdInput>({
+  appId: text,
+  runId: text,
   load: text,
   generation: fc.nat(),
   cluster: text,
@@ -34,6 +36,8 @@ describe('sourceIdOf', () => {
         inputs,
         inputs,
         fc.subarray<keyof SourceIdInput>([
+          'appId',
+          'runId',
           'load',
           'generation',
           'cluster',
@@ -56,6 +60,8 @@ describe('sourceIdOf', () => {
 
   test('tells lists apart whose parts make the same text', () => {
     const base: SourceIdInput = {
+      appId: 'x',
+      runId: 'r',
       load: 'l',
       generation: 1,
       cluster: 'c',
@@ -92,6 +98,8 @@ describe('sourceIdOf', () => {
   test('stays what it is: ids of messages under way are in ledgers', () => {
     expect(
       sourceIdOf({
+        appId: 'app',
+        runId: 'flights-20261126T000000Z-cron',
         load: 'flights',
         generation: 1,
         cluster: 'https://Help.kusto.windows.net',
@@ -102,6 +110,6 @@ describe('sourceIdOf', () => {
         version: 'e:1',
         attemptSeq: 1,
       }),
-    ).toMatchInlineSnapshot(`"580b51e1-61fc-4416-b9a6-81d166fcffd6"`);
+    ).toMatchInlineSnapshot(`"f53cf131-7818-4046-a0ce-f08e5a234d3b"`);
   });
 });

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { EVENT_QUEUE } from '../../../shared/contracts/event-queue.ts';
 import type { FinalRunState } from '../../../shared/domain/run-summary.ts';
-import { ERROR_KINDS, LoaderError } from '../../../shared/errors/loader-error.ts';
+import { ERROR_KINDS, type ErrorCode, LoaderError } from '../../../shared/errors/loader-error.ts';
 import { events } from '../../../shared/observability/events.ts';
 import type { Logger } from '../../../shared/ports/logger.ts';
 import { type LocalKusto, startLocalKusto } from '../../dev/kusto/local-kusto.ts';
@@ -159,11 +159,13 @@ describe('the alert', { timeout: 60_000 }, () => {
   });
 
   test('throttling finds many failures that pass, and neither a few nor permanent ones', async () => {
-    const many = (code: 'sourceUnavailable' | 'sourceAccessDenied', count: number) =>
+    const many = (code: ErrorCode, count: number) =>
       linesOf((logger) => {
         for (let unit = 0; unit < count; unit += 1)
           events.unitFailed(logger, { ...RUN, shard: 's', unit, error: failure(code) });
       });
+    for (const code of ['sourceThrottled', 'clusterThrottled', 'clusterUnavailable'] as const)
+      expect(await alert('throttling', { lines: many(code, 10) })).toMatchObject([{ code, attempts: 10 }]);
     expect(await alert('throttling', { lines: many('sourceUnavailable', 10) })).toEqual([
       { code: 'sourceUnavailable', attempts: 10, example: 'said so' },
     ]);
@@ -174,10 +176,12 @@ describe('the alert', { timeout: 60_000 }, () => {
   test('throttling names codes that pass and that somebody else causes', () => {
     const codes = [
       ...new Set(
-        [...alerts.get('throttling')!.matchAll(/"(\w+(?:Unavailable|Refused))"/g)].map(([, code]) => code!),
+        [...alerts.get('throttling')!.matchAll(/"(\w+(?:Unavailable|Refused|Throttled))"/g)].map(
+          ([, code]) => code!,
+        ),
       ),
     ];
-    expect(codes.length).toBeGreaterThan(3);
+    expect(codes.length).toBeGreaterThan(5);
     for (const code of codes) {
       expect(ERROR_KINDS).toHaveProperty(code);
       expect(ERROR_KINDS[code as keyof typeof ERROR_KINDS]).toMatchObject({
