@@ -49,6 +49,9 @@ export function createBenchLoader({ state, source, timeScale }: BenchLoaderOptio
 
 function createNoOpIngestion(batchingWindowMs: number): Ingestion {
   return {
+    resolve: async () => [],
+    signIn: async () => 'nobody',
+    readRoles: async () => null,
     describeTable: async () => ({ batchingWindowMs }),
     warmUp: async () => undefined,
     post: async () => ({ result: 'accepted' }),

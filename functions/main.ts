@@ -3,6 +3,7 @@ import { app } from '@azure/functions';
 import './activities/activities.ts';
 import './orchestrators/orchestrators.ts';
 import './triggers/clean-up.ts';
+import './triggers/connections.ts';
 import './triggers/event-queue.ts';
 import './triggers/health.ts';
 import './triggers/loads.ts';

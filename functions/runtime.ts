@@ -147,7 +147,10 @@ async function openSource(
   });
 }
 
-/** One value per name, also for callers that come at the same time; a failure is not kept. */
+/** Buckets and clusters whose connections a process keeps: a test of a connection may name any. */
+const MOST_KEPT = 200;
+
+/** One value per name, also for callers that come at the same time; a failure is not kept, and the oldest gives way. */
 function once<Value>(
   values: Map<string, Promise<Value>>,
   name: string,
@@ -160,6 +163,7 @@ function once<Value>(
     throw error;
   });
   values.set(name, made);
+  if (values.size > MOST_KEPT) values.delete(values.keys().next().value!);
   return made;
 }
 

@@ -38,6 +38,9 @@ function computedSource(objects: number): Source {
         isLast: from + count >= objects,
       };
     },
+    resolve: async () => [],
+    signIn: async () => 'nobody',
+    canRead: async () => true,
     listFolders: async () => ({ folders: [], hasKeys: true, isLast: true }),
     findInventory: () => Promise.reject(new Error('not benched')),
     readInventory: () => Promise.reject(new Error('not benched')),

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 
+import { type ConnectionTestRequest, ConnectionTestSchema } from '../contracts/connection-test.ts';
 import { type LoadDefinition, LoadDefinitionSchema } from '../contracts/load-definition.ts';
 import { LoaderError, type Problem } from '../errors/loader-error.ts';
 import { type AllowedEndpoints, judgeEndpoint, readAllowedEndpoints } from './allowed-endpoints.ts';
@@ -67,24 +68,50 @@ export function parseDefinition(
   );
 }
 
+/**
+ * Reads what connections are to be tested; endpoints are judged as those of a definition.
+ *
+ * @throws {LoaderError} `invalidRequest` with all problems together.
+ */
+export function parseConnectionTest(
+  json: unknown,
+  allowed: AllowedEndpoints = readAllowedEndpoints(process.env),
+): ConnectionTestRequest {
+  const { value, problems } = parseWith(ConnectionTestSchema, json ?? {});
+  const found = value === null ? problems : endpointProblems(value, allowed);
+  if (value !== null && found.length === 0) return value;
+  throw new LoaderError('invalidRequest', 'The connections to be tested are not valid', { problems: found });
+}
+
 /** A region becomes part of a host name and of a signature's scope. */
 const REGION = /^[A-Za-z0-9-]{1,40}$/;
 
-function endpointProblems({ source, destination }: LoadDefinition, allowed: AllowedEndpoints): Problem[] {
+function endpointProblems(
+  {
+    source,
+    destination,
+  }: {
+    readonly source: LoadDefinition['source'] | null;
+    readonly destination: LoadDefinition['destination'] | null;
+  },
+  allowed: AllowedEndpoints,
+): Problem[] {
   const problems: Problem[] = [];
   const judge = (field: string, use: 'source' | 'cluster', endpoint: string) => {
     const { problem } = judgeEndpoint(allowed, use, endpoint);
     if (problem !== null) problems.push({ field, message: problem });
   };
-  if (!REGION.test(source.region))
-    problems.push({ field: 'source.region', message: 'must be the name of a region such as eu-central-1' });
-  if (source.endpoint !== null) judge('source.endpoint', 'source', source.endpoint);
-  else if (!allowed.aws)
-    problems.push({
-      field: 'source.endpoint',
-      message: `must be given: the app setting LOADER_ALLOWED_ENDPOINTS allows ${allowed.text}`,
-    });
-  judge('destination.cluster', 'cluster', destination.cluster);
+  if (source !== null) {
+    if (!REGION.test(source.region))
+      problems.push({ field: 'source.region', message: 'must be the name of a region such as eu-central-1' });
+    if (source.endpoint !== null) judge('source.endpoint', 'source', source.endpoint);
+    else if (!allowed.aws)
+      problems.push({
+        field: 'source.endpoint',
+        message: `must be given: the app setting LOADER_ALLOWED_ENDPOINTS allows ${allowed.text}`,
+      });
+  }
+  if (destination !== null) judge('destination.cluster', 'cluster', destination.cluster);
   return problems;
 }
 

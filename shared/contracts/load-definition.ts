@@ -41,7 +41,7 @@ export const FORMATS = [
   'w3clogfile',
 ] as const;
 
-const SourceSchema = v.pipe(
+export const SourceSchema = v.pipe(
   v.strictObject({
     bucket: v.pipe(
       v.string(),
@@ -184,7 +184,7 @@ const SourceSchema = v.pipe(
   ),
 );
 
-const FormatSchema = v.strictObject({
+export const FormatSchema = v.strictObject({
   type: v.pipe(
     v.picklist(FORMATS, `must be one of ${FORMATS.join(', ')}`),
     v.description("Azure Data Explorer's name of the format; json means JSON lines."),
@@ -204,7 +204,7 @@ const FormatSchema = v.strictObject({
   ),
 });
 
-const DestinationSchema = v.strictObject({
+export const DestinationSchema = v.strictObject({
   cluster: v.pipe(
     v.string(),
     v.url('must be the URL of the cluster, such as https://mycluster.westeurope.kusto.windows.net'),

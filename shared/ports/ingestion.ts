@@ -1,4 +1,5 @@
 import type { IngestionStatus } from '../domain/ingestion-status.ts';
+import type { Connection } from './connection.ts';
 
 /** One message to ADX's queued ingestion. */
 export interface IngestionRequest {
@@ -57,7 +58,7 @@ export interface TagQuestion {
  * Methods throw a `LoaderError`: `clusterUnavailable` (transient), `clusterAccessDenied`, `databaseNotFound`,
  * `tableNotFound`, `mappingNotFound` (permanent).
  */
-export interface Ingestion {
+export interface Ingestion extends Connection {
   /** Checks that database, table, mapping and, where one is named, a column of type string are there. What the identity may not read is taken to be right. */
   describeTable(input: {
     readonly database: string;
@@ -66,6 +67,9 @@ export interface Ingestion {
     readonly format: string;
     readonly column?: string | null;
   }): Promise<TableFacts>;
+
+  /** Roles that the identity has in the database, in the cluster's words, such as `Ingestor`; `null` when it may not ask. */
+  readRoles(database: string): Promise<readonly string[] | null>;
 
   /** Opens the way: resources and identity token, once for many callers. */
   warmUp(): Promise<void>;

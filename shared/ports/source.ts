@@ -1,4 +1,5 @@
 import type { S3Object } from '../domain/s3-object.ts';
+import type { Connection } from './connection.ts';
 
 export interface ListedPage {
   /** In UTF-8 byte order of the keys. */
@@ -45,7 +46,7 @@ export interface PresignedUrl {
  * All methods throw a `LoaderError`: `bucketNotFound`, `sourceAccessDenied`, `sourceWrongRegion` (permanent),
  * `sourceUnavailable` (transient, after the SDK's own retries).
  */
-export interface Source {
+export interface Source extends Connection {
   /** One page of at most 1,000 keys that begin with `prefix` and come after `startAfter` (`null`: from the first). */
   listPage(input: {
     readonly prefix: string;
@@ -81,6 +82,9 @@ export interface Source {
    * file that can be read.
    */
   countParquetRows(input: { readonly key: string; readonly version: string }): Promise<number | null>;
+
+  /** Reads the first byte of an object, as a download would; `false` when this version is not there any more. An empty one has none, and can be read. */
+  canRead(input: { readonly key: string; readonly version: string }): Promise<boolean>;
 
   /** Signs a GET for the object. No request is made. */
   presignGet(input: {

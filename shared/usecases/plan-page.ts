@@ -10,9 +10,9 @@ import { events } from '../observability/events.ts';
 import { allOf } from './bounded.ts';
 import { type FindTask, type FoundPage, findObjects } from './find-objects.ts';
 import type { Loader } from './loader.ts';
+import { locateInventory } from './locate-inventory.ts';
 import { decideAsPart, pauseMs, SUSPENDED_PAUSE_MS } from './part-commit.ts';
 import {
-  type InventoryFacts,
   type PlannedShard,
   type PlanPage,
   pendingListOf,
@@ -142,22 +142,10 @@ async function learnFacts(loader: Loader, { request, definition }: RunSnapshot):
   });
   // A rerun is about objects of one run and no others.
   const unsettled = request.options.rerun === undefined ? await loader.loads.listUnsettled(request.load) : [];
-  const inventory = await findInventory(loader, request, definition);
+  // The list is chosen once per run, so that a newer one does not come in between.
+  const listsAll = !['events', 'settle'].includes(request.trigger) && request.options.rerun === undefined;
+  const inventory = listsAll ? await locateInventory(loader, definition.source) : null;
   return writeFacts(loader, request.runId, { v: 1, batchingWindowMs, unsettled, inventory });
-}
-
-/** The list is chosen once per run, so that a newer one does not come in between. */
-async function findInventory(
-  loader: Loader,
-  request: RunSnapshot['request'],
-  { source }: RunSnapshot['definition'],
-): Promise<InventoryFacts | null> {
-  const isNeeded = request.trigger !== 'events' && request.trigger !== 'settle';
-  if (source.inventory === null || !isNeeded || request.options.rerun !== undefined) return null;
-  const [, bucket, location] = /^s3:\/\/([^/]+)\/(.+)$/.exec(source.inventory)!;
-  const holder = await loader.source({ ...source, bucket: bucket! });
-  const list = await holder.findInventory({ location: location!, ofBucket: source.bucket });
-  return { bucket: bucket!, list };
 }
 
 async function makePage(loader: Loader, task: FindTask): Promise<PlanPage> {

@@ -1,6 +1,7 @@
 import type { LoadDefinition } from '../contracts/load-definition.ts';
-import { ERROR_KINDS, type ErrorCode, LoaderError, toLoaderError } from '../errors/loader-error.ts';
+import { ERROR_KINDS, type ErrorCode, toLoaderError } from '../errors/loader-error.ts';
 import { allOf } from './bounded.ts';
+import { inTime } from './in-time.ts';
 import { listLoads } from './load-catalog.ts';
 import type { Loader } from './loader.ts';
 
@@ -148,28 +149,10 @@ async function ask(
   const since = now().getTime();
   const latencyMs = () => now().getTime() - since;
   try {
-    await inTime(NO_ANSWER[who.kind], question);
+    await inTime(NO_ANSWER[who.kind], CHECK_TIMEOUT_MS, question);
     return { ...who, ok: true, latencyMs: latencyMs(), code: null, message: null, remedy: null };
   } catch (thrown) {
     const { code, message } = toLoaderError(thrown);
     return { ...who, ok: false, latencyMs: latencyMs(), code, message, remedy: ERROR_KINDS[code].remedy };
-  }
-}
-
-/** Rejects when the work takes too long; what can't be aborted goes on by itself, and nobody waits for it. */
-async function inTime(code: ErrorCode, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
-  const controller = new AbortController();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const tooLate = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      const error = new LoaderError(code, `There was no answer within ${CHECK_TIMEOUT_MS / 1000} s`);
-      reject(error);
-      controller.abort(error);
-    }, CHECK_TIMEOUT_MS);
-  });
-  try {
-    await Promise.race([work(controller.signal), tooLate]);
-  } finally {
-    clearTimeout(timer);
   }
 }

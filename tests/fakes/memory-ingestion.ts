@@ -27,6 +27,9 @@ export interface MemoryTable {
 }
 
 type Method =
+  | 'resolve'
+  | 'signIn'
+  | 'readRoles'
   | 'describeTable'
   | 'warmUp'
   | 'readStatuses'
@@ -83,6 +86,9 @@ export function createMemoryIngestion(options: MemoryIngestionOptions = {}): Mem
   const statuses = new Map<string, IngestionStatus>();
   const rowCounts = new Map<string, number | null>();
   const callCounts: Record<Method, number> = {
+    resolve: 0,
+    signIn: 0,
+    readRoles: 0,
     describeTable: 0,
     warmUp: 0,
     readStatuses: 0,
@@ -97,6 +103,9 @@ export function createMemoryIngestion(options: MemoryIngestionOptions = {}): Mem
   const retagged = new Map<string, readonly string[]>();
   let dependents: readonly string[] = [];
   const failures: Record<Method, LoaderError[]> = {
+    resolve: [],
+    signIn: [],
+    readRoles: [],
     describeTable: [],
     warmUp: [],
     readStatuses: [],
@@ -188,6 +197,18 @@ export function createMemoryIngestion(options: MemoryIngestionOptions = {}): Mem
         throw new LoaderError('mappingNotFound', `Table "${table}" has no ingestion mapping "${mapping}".`);
       }
       return { batchingWindowMs: found.batchingWindowMs ?? DEFAULT_WINDOW_MS };
+    },
+    async resolve() {
+      count('resolve');
+      return ['memory.invalid'];
+    },
+    async signIn() {
+      count('signIn');
+      return 'application memory';
+    },
+    async readRoles() {
+      count('readRoles');
+      return ['Ingestor'];
     },
     async warmUp() {
       count('warmUp');

@@ -23,7 +23,16 @@ export interface PresignCall {
   readonly url: string;
 }
 
-type Method = 'listPage' | 'listFolders' | 'readInventory' | 'head' | 'countParquetRows' | 'presignGet';
+type Method =
+  | 'resolve'
+  | 'signIn'
+  | 'canRead'
+  | 'listPage'
+  | 'listFolders'
+  | 'readInventory'
+  | 'head'
+  | 'countParquetRows'
+  | 'presignGet';
 
 /** A `Source` that keeps its bucket in memory, with controls for tests. */
 export interface MemorySource extends Source {
@@ -61,6 +70,9 @@ export function createMemorySource(options: MemorySourceOptions = {}): MemorySou
   const objects = new Map<string, S3Object>();
   const presignCalls: PresignCall[] = [];
   const callCounts: Record<Method, number> = {
+    resolve: 0,
+    signIn: 0,
+    canRead: 0,
     listPage: 0,
     listFolders: 0,
     readInventory: 0,
@@ -69,6 +81,9 @@ export function createMemorySource(options: MemorySourceOptions = {}): MemorySou
     presignGet: 0,
   };
   const failures: Record<Method, LoaderError[]> = {
+    resolve: [],
+    signIn: [],
+    canRead: [],
     listPage: [],
     listFolders: [],
     readInventory: [],
@@ -114,6 +129,18 @@ export function createMemorySource(options: MemorySourceOptions = {}): MemorySou
     present: (key) => objects.get(key) ?? null,
     failNext(method, error, times = 1) {
       for (let index = 0; index < times; index += 1) failures[method].push(error);
+    },
+    async resolve() {
+      count('resolve');
+      return [`${bucket}.s3.memory.invalid`];
+    },
+    async signIn() {
+      count('signIn');
+      return 'access key that ends with MORY';
+    },
+    async canRead({ key, version }) {
+      count('canRead');
+      return objects.get(key)?.version === version;
     },
     async listPage({ prefix, startAfter, signal }) {
       count('listPage');

@@ -213,7 +213,12 @@ async function refuseSecrets() {
   for (const body of bad) {
     const answer = await send('PUT', '/api/loads/refused-definition', body);
     expect([answer.status, body]).toEqual([400, body]);
+    expect((await send('POST', '/api/connections/test', body)).status).toBe(400);
   }
+  // Taken, and asked of services that refuse: what they say must not hold what they were sent.
+  await send('POST', '/api/connections/test', {
+    source: { ...good.source, prefix: `?X-Amz-Signature=${escaped}` },
+  });
   await send('GET', '/api/loads', undefined, { 'x-functions-key': value });
   await send('GET', `/api/runs?limit=${escaped}`);
   await send('GET', `/api/runs/nothing/objects?after=${escaped}&state=${escaped}`);

@@ -10,6 +10,8 @@ export type Row = Readonly<Record<string, unknown>>;
 export interface ClusterClient {
   /** Rows of the first result. Throws what the SDK throws; see `readClusterFailure`. */
   execute(database: string, text: string): Promise<readonly Row[]>;
+  /** The token that requests carry; `null` when they carry none. Throws as `execute`. */
+  signIn(): Promise<string | null>;
 }
 
 export interface ClusterClientOptions {
@@ -48,6 +50,16 @@ export function createClusterClient(options: ClusterClientOptions): ClusterClien
         );
         const table = response.primaryResults[0];
         return table === undefined ? [] : [...table.rows()].map((row) => row.toJSON() as Row);
+      }),
+    signIn: () =>
+      retryTransient(options, async () => {
+        const { aadHelper } = await getClient();
+        const header = await withTimeout(
+          aadHelper.getAuthHeader(),
+          options.timeoutMs,
+          'the identity service',
+        );
+        return header?.replace(/^Bearer /, '') ?? null;
       }),
   };
 }

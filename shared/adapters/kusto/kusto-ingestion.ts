@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns/promises';
 import type { TokenCredential } from '@azure/identity';
 import { LoaderError, redact } from '../../errors/loader-error.ts';
 import type { Ingestion, IngestionRequest, PostResult } from '../../ports/ingestion.ts';
@@ -10,9 +11,10 @@ import { createIngestionResources, type IngestionResources } from './ingestion-r
 import { createQueuePoster } from './queue-poster.ts';
 import { createStatusTable } from './status-table.ts';
 import { dropTaggedExtents, listTableDependents, listTaggedExtents } from './table-extents.ts';
-import { readTableFacts } from './table-facts.ts';
+import { readRoles, readTableFacts } from './table-facts.ts';
 import { countRows, countRowsByPath } from './table-rows.ts';
 import { uploadTempBlob } from './temp-blobs.ts';
+import { holderOf } from './token-claims.ts';
 
 export interface KustoIngestionOptions {
   /** URL of the cluster; the ingestion endpoint is derived from it. */
@@ -117,6 +119,32 @@ export function createKustoIngestion(options: KustoIngestionOptions): Ingestion 
   }
 
   return {
+    async resolve() {
+      const hosts = [...new Set([cluster, ingestionEndpointOf(options.cluster)])].map(
+        (url) => new URL(url).hostname,
+      );
+      try {
+        for (const host of hosts) await lookup(host.replace(/^\[|\]$/g, ''));
+        return hosts;
+      } catch (error) {
+        throw clusterErrorOf(error, cluster, 'find the address');
+      }
+    },
+    async signIn() {
+      try {
+        const token = await engine.signIn();
+        return token === null ? 'nobody: requests carry no token (LOADER_IDENTITY=none)' : holderOf(token);
+      } catch (error) {
+        throw clusterErrorOf(error, cluster, 'get a token');
+      }
+    },
+    async readRoles(database) {
+      try {
+        return await readRoles(engine, database);
+      } catch (error) {
+        throw clusterErrorOf(error, cluster, `read the roles in database "${database}"`);
+      }
+    },
     async warmUp() {
       await getResources();
     },

@@ -44,6 +44,12 @@ export async function readTableFacts(client: ClusterClient, question: TableQuest
   return { batchingWindowMs };
 }
 
+/** Roles of the identity in the database; `null` when it may not ask for them. */
+export async function readRoles(client: ClusterClient, database: string): Promise<readonly string[] | null> {
+  const rows = await readOrNull(client, database, '.show principal roles');
+  return rows === null ? null : [...new Set(rows.map((row) => String(row['Role'])))];
+}
+
 /** @param schema - as ADX writes it: `a:string,['b c']:long`. */
 function checkColumn({ column = null, table }: TableQuestion, schema: string): void {
   if (column === null) return;

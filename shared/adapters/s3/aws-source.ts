@@ -1,3 +1,4 @@
+import { promisify } from 'node:util';
 import type { _Object as ListedObject, S3Client } from '@aws-sdk/client-s3';
 import type { AddressReach } from '../../config/allowed-endpoints.ts';
 import { etagOf, type S3Object, versionIdOf, versionOf } from '../../domain/s3-object.ts';
@@ -73,6 +74,28 @@ export function createAwsSource(options: AwsSourceOptions): Source {
   });
 
   const source: Source = {
+    async resolve() {
+      try {
+        const { url } = await (await getPresign())({ key: 'a', versionId: null, lifetimeMs: 1000 });
+        const { hostname } = new URL(url);
+        await lookUp(options, hostname.replace(/^\[|\]$/g, ''));
+        return [hostname];
+      } catch (error) {
+        throw errorOf(error, 'find the address');
+      }
+    },
+
+    async signIn() {
+      if (provideKeys === null) return 'anonymous';
+      try {
+        const { accessKeyId, sessionToken } = await provideKeys();
+        // AWS does not call it a secret, but half of one is in reach of who knows it whole.
+        return `${sessionToken === undefined ? 'access key' : 'temporary access key'} that ends with ${accessKeyId.slice(-4)}`;
+      } catch (error) {
+        throw errorOf(error, 'get the keys');
+      }
+    },
+
     async listPage({ prefix, startAfter, signal }) {
       const [{ ListObjectsV2Command }, client] = [await import('@aws-sdk/client-s3'), await getClient()];
       const list = (token: string | undefined) =>
@@ -175,6 +198,23 @@ export function createAwsSource(options: AwsSourceOptions): Source {
       });
     },
 
+    async canRead({ key, version }) {
+      const [{ GetObjectCommand }, client] = [await import('@aws-sdk/client-s3'), await getClient()];
+      const isThere =
+        versionIdOf(version) === null ? { IfMatch: etagOf(version) } : { VersionId: versionIdOf(version)! };
+      try {
+        const command = new GetObjectCommand({ Bucket: bucket, Key: key, Range: 'bytes=0-0', ...isThere });
+        await (await client.send(command)).Body?.transformToByteArray();
+        return true;
+      } catch (error) {
+        const status = statusOfAwsError(error);
+        // 416: it is empty.
+        if (status === 416) return true;
+        if (status === 404 || status === 412) return false;
+        throw errorOf(error, 'read the first byte of an object');
+      }
+    },
+
     async presignGet({ key, version, lifetimeMs }) {
       try {
         return await (await getPresign())({ key, versionId: versionIdOf(version), lifetimeMs });
@@ -186,12 +226,19 @@ export function createAwsSource(options: AwsSourceOptions): Source {
   return source;
 }
 
+/** By the same guard as the connections of the client. */
+async function lookUp({ reach = ANYWHERE, resolve }: AwsSourceOptions, hostname: string): Promise<void> {
+  await promisify(guardedLookup(reach, resolve))(hostname, { all: true });
+}
+
+const ANYWHERE: AddressReach = { private: true, loopback: true };
+
 async function createClient(
   options: AwsSourceOptions,
   provideKeys: (() => Promise<AwsKeys>) | null,
 ): Promise<S3Client> {
   const { S3Client } = await import('@aws-sdk/client-s3');
-  const { reach = { private: true, loopback: true }, resolve } = options;
+  const { reach = ANYWHERE, resolve } = options;
   const agent = {
     keepAlive: true,
     maxSockets: MAX_CONNECTIONS,

@@ -47,6 +47,12 @@ export function testIngestion(name: string, start: () => Promise<IngestionUnderT
       await part.ingestion.warmUp();
     });
 
+    test('its hosts have addresses, it says as whom it signs in, and which roles that one has', async () => {
+      expect((await part.ingestion.resolve()).length).toBeGreaterThan(0);
+      expect(await part.ingestion.signIn()).toMatch(/^(nobody|application|an identity)/);
+      expect((await part.ingestion.readRoles('db'))?.length).toBeGreaterThan(0);
+    });
+
     test('a post is accepted and has a status that is not final', async () => {
       const request = makeRequest();
       expect(await part.ingestion.post(request)).toEqual({ result: 'accepted' });

@@ -32,6 +32,7 @@ function scriptTable(cluster: ScriptedCluster): void {
   cluster.on(/^\.drop extents/, { rows: [] });
   cluster.on(/^\.show table \* policy update$/, { rows: [] });
   cluster.on(/^\.show materialized-views$/, { rows: [] });
+  cluster.on(/^\.show principal roles$/, { rows: [{ Scope: 'Database db', Role: 'Ingestor' }] });
   cluster.on(/^\.show tables/, { rows: [{ TableName: 'Events' }, { TableName: 'Other' }] });
 }
 

@@ -121,6 +121,22 @@ export function testSource(name: string, start: () => Promise<SourceUnderTest>):
       }
     });
 
+    test('its host has an address, and it says as whom it signs in without saying the key', async () => {
+      expect(await part.source.resolve()).toHaveLength(1);
+      expect(await part.source.signIn()).toMatch(/^access key that ends with .{4}$/);
+    });
+
+    test('the first byte of a version can be read while it is there', async () => {
+      await part.fill(['k']);
+      const { version } = (await part.source.head('k'))!;
+      expect(await part.source.canRead({ key: 'k', version })).toBe(true);
+      await part.overwrite('k', 0);
+      expect(await part.source.canRead({ key: 'k', version })).toBe(false);
+      const empty = (await part.source.head('k'))!;
+      expect(await part.source.canRead({ key: 'k', version: empty.version })).toBe(true);
+      expect(await part.source.canRead({ key: 'missing', version })).toBe(false);
+    });
+
     test('a cancelled listing says so', async () => {
       const signal = AbortSignal.abort(new Error('cancelled by the test'));
       await expect(part.source.listPage({ prefix: '', startAfter: null, signal })).rejects.toThrow(

@@ -95,7 +95,7 @@ function linesOf(write: (logger: Logger) => void): readonly Line[] {
 }
 
 const RUN = { runId: 'flights-1', epoch: 1 } as const;
-const failure = (code: 'sourceUnavailable' | 'sourceAccessDenied') => new LoaderError(code, 'said so');
+const failure = (code: ErrorCode) => new LoaderError(code, 'said so');
 
 /** Lines of the events: what a query must find, and what it must leave out. */
 const everyEvent = linesOf((logger) => {

@@ -1,0 +1,17 @@
+import { app } from '@azure/functions';
+
+import { answering, json, readJson } from './http-answer.ts';
+
+/** Tests the ways to a bucket and to a table before, or without, a load that uses them. */
+app.http('testConnections', {
+  methods: ['POST'],
+  authLevel: 'function',
+  route: 'connections/test',
+  handler: answering(async (loader, request) => {
+    const [{ parseConnectionTest }, { testConnections }] = await Promise.all([
+      import('../../shared/config/parse-definition.ts'),
+      import('../../shared/usecases/test-connections.ts'),
+    ]);
+    return json(200, await testConnections(loader, parseConnectionTest(await readJson(request))));
+  }),
+});
