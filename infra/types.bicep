@@ -43,6 +43,7 @@ type loaderSettings = {
   OTEL_SERVICE_NAME: string?
   LOADER_LOADS_FOLDER: string?
   LOADER_ALLOWED_ENDPOINTS: string?
+  LOADER_HTTP_AUTH: ('keys' | 'entra')?
 }
 
 @export()

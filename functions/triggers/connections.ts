@@ -1,13 +1,14 @@
 import { app } from '@azure/functions';
 
+import { API_AUTH_LEVEL } from './caller.ts';
 import { answering, json, readJson } from './http-answer.ts';
 
 /** Tests the ways to a bucket and to a table before, or without, a load that uses them. */
 app.http('testConnections', {
   methods: ['POST'],
-  authLevel: 'function',
+  authLevel: API_AUTH_LEVEL,
   route: 'connections/test',
-  handler: answering(async (loader, request) => {
+  handler: answering('operator', async (loader, request) => {
     const [{ parseConnectionTest }, { testConnections }] = await Promise.all([
       import('../../shared/config/parse-definition.ts'),
       import('../../shared/usecases/test-connections.ts'),

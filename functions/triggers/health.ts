@@ -1,6 +1,7 @@
 import { app } from '@azure/functions';
 
 import type { createReadiness } from '../../shared/usecases/readiness.ts';
+import { API_AUTH_LEVEL } from './caller.ts';
 import { answering, json } from './http-answer.ts';
 
 /** Says that the app is up. Nothing about loads or settings: it is the one endpoint that anyone may call. */
@@ -20,9 +21,9 @@ let readinessOf: ReturnType<typeof createReadiness> | null = null;
 /** Says whether a load could be loaded now. It names clusters and buckets, so it needs a key. */
 app.http('ready', {
   methods: ['GET'],
-  authLevel: 'function',
+  authLevel: API_AUTH_LEVEL,
   route: 'ready',
-  handler: answering(async (loader) => {
+  handler: answering('reader', async (loader) => {
     const usecase = await import('../../shared/usecases/readiness.ts');
     readinessOf ??= usecase.createReadiness();
     const readiness = await readinessOf(loader);

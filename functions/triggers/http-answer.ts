@@ -3,6 +3,7 @@ import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/fu
 import { ERROR_KINDS, LoaderError, toLoaderError } from '../../shared/errors/loader-error.ts';
 import type { Loader } from '../../shared/usecases/loader.ts';
 import { loaderFor } from '../runtime.ts';
+import { checkCaller, type Role } from './caller.ts';
 
 type Handler = (
   loader: Loader,
@@ -10,12 +11,14 @@ type Handler = (
   context: InvocationContext,
 ) => Promise<HttpResponseInit>;
 
-/** An HTTP handler whose errors become RFC 9457 problems. */
+/** An HTTP handler for callers that have the role; its errors become RFC 9457 problems. */
 export function answering(
+  role: Role,
   handler: Handler,
 ): (request: HttpRequest, context: InvocationContext) => Promise<HttpResponseInit> {
   return async (request, context) => {
     try {
+      checkCaller(request, role);
       checkParameters(request.params);
       return await handler(await loaderFor(context), request, context);
     } catch (thrown) {

@@ -4,6 +4,7 @@ import * as df from 'durable-functions';
 import type { CatalogEntry } from '../../shared/usecases/load-catalog.ts';
 import type { Loader } from '../../shared/usecases/loader.ts';
 import { orchestrationsOf } from '../durable-orchestrations.ts';
+import { API_AUTH_LEVEL } from './caller.ts';
 import { addressOf, answering, json, readJson, startedRun } from './http-answer.ts';
 
 const catalog = () => import('../../shared/usecases/load-catalog.ts');
@@ -20,18 +21,18 @@ function shown({ definition, generation, updatedAt }: CatalogEntry) {
 
 app.http('listLoads', {
   methods: ['GET'],
-  authLevel: 'function',
+  authLevel: API_AUTH_LEVEL,
   route: 'loads',
-  handler: answering(async (loader) =>
+  handler: answering('reader', async (loader) =>
     json(200, { loads: (await (await catalog()).listLoads(loader)).map(shown) }),
   ),
 });
 
 app.http('getLoad', {
   methods: ['GET'],
-  authLevel: 'function',
+  authLevel: API_AUTH_LEVEL,
   route: 'loads/{name}',
-  handler: answering(async (loader, request) => {
+  handler: answering('reader', async (loader, request) => {
     const entry = await (await catalog()).getLoad(loader, request.params['name'] ?? '');
     return json(200, await shownWithWarnings(loader, entry));
   }),
@@ -39,9 +40,9 @@ app.http('getLoad', {
 
 app.http('putLoad', {
   methods: ['PUT'],
-  authLevel: 'function',
+  authLevel: API_AUTH_LEVEL,
   route: 'loads/{name}',
-  handler: answering(async (loader, request) => {
+  handler: answering('admin', async (loader, request) => {
     const name = request.params['name'] ?? '';
     const { entry, created } = await (await catalog()).putLoad(loader, name, await readJson(request));
     const body = await shownWithWarnings(loader, entry);
@@ -51,9 +52,9 @@ app.http('putLoad', {
 
 app.http('deleteLoad', {
   methods: ['DELETE'],
-  authLevel: 'function',
+  authLevel: API_AUTH_LEVEL,
   route: 'loads/{name}',
-  handler: answering(async (loader, request) => {
+  handler: answering('admin', async (loader, request) => {
     await (await catalog()).deleteLoad(loader, request.params['name'] ?? '');
     return { status: 204 };
   }),
@@ -61,10 +62,10 @@ app.http('deleteLoad', {
 
 app.http('startRun', {
   methods: ['POST'],
-  authLevel: 'function',
+  authLevel: API_AUTH_LEVEL,
   route: 'loads/{name}/runs',
   extraInputs: [df.input.durableClient()],
-  handler: answering(async (loader, request, context) => {
+  handler: answering('operator', async (loader, request, context) => {
     const [{ getLoad }, { parseRunOptions, startRun }, { warnOfOverlaps }] = await Promise.all([
       catalog(),
       import('../../shared/usecases/start-run.ts'),

@@ -2,14 +2,15 @@ import { app } from '@azure/functions';
 import * as df from 'durable-functions';
 
 import { orchestrationsOf } from '../durable-orchestrations.ts';
+import { API_AUTH_LEVEL } from './caller.ts';
 import { addressOf, answering, json, readJson } from './http-answer.ts';
 
 app.http('undoRun', {
   methods: ['POST'],
-  authLevel: 'function',
+  authLevel: API_AUTH_LEVEL,
   route: 'runs/{id}/undo',
   extraInputs: [df.input.durableClient()],
-  handler: answering(async (loader, request, context) => {
+  handler: answering('admin', async (loader, request, context) => {
     const { startUndo } = await import('../../shared/usecases/undo-run.ts');
     const runId = request.params['id'] ?? '';
     const { operationId, tag } = await startUndo(loader, orchestrationsOf(context), runId);
@@ -20,10 +21,10 @@ app.http('undoRun', {
 
 app.http('resetLoad', {
   methods: ['POST'],
-  authLevel: 'function',
+  authLevel: API_AUTH_LEVEL,
   route: 'loads/{name}/reset',
   extraInputs: [df.input.durableClient()],
-  handler: answering(async (loader, request, context) => {
+  handler: answering('admin', async (loader, request, context) => {
     const { parseReset, startReset } = await import('../../shared/usecases/reset-ledger.ts');
     const load = request.params['name'] ?? '';
     const { prefix } = parseReset(await readJson(request));
@@ -35,9 +36,9 @@ app.http('resetLoad', {
 
 app.http('getOperation', {
   methods: ['GET'],
-  authLevel: 'function',
+  authLevel: API_AUTH_LEVEL,
   route: 'operations/{id}',
-  handler: answering(async (loader, request) => {
+  handler: answering('reader', async (loader, request) => {
     const { readOperation } = await import('../../shared/usecases/operation-documents.ts');
     const operation = await readOperation(loader, request.params['id'] ?? '');
     return json(200, operation, operation.state === 'running' ? { 'retry-after': '2' } : {});

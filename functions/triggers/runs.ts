@@ -5,6 +5,7 @@ import type { RunState } from '../../shared/domain/run-summary.ts';
 import { LoaderError } from '../../shared/errors/loader-error.ts';
 import type { ObjectFilter } from '../../shared/usecases/read-run.ts';
 import { orchestrationsOf } from '../durable-orchestrations.ts';
+import { API_AUTH_LEVEL } from './caller.ts';
 import { addressOf, answering, json, readJson, readLimit, startedRun } from './http-answer.ts';
 
 const reading = () => import('../../shared/usecases/read-run.ts');
@@ -12,9 +13,9 @@ const suspending = () => import('../../shared/usecases/suspend-run.ts');
 
 app.http('listRuns', {
   methods: ['GET'],
-  authLevel: 'function',
+  authLevel: API_AUTH_LEVEL,
   route: 'runs',
-  handler: answering(async (loader, request) => {
+  handler: answering('reader', async (loader, request) => {
     const { listRuns } = await reading();
     const limit = readLimit(request, 50, 500);
     return json(
@@ -26,9 +27,9 @@ app.http('listRuns', {
 
 app.http('getRun', {
   methods: ['GET'],
-  authLevel: 'function',
+  authLevel: API_AUTH_LEVEL,
   route: 'runs/{id}',
-  handler: answering(async (loader, request) => {
+  handler: answering('reader', async (loader, request) => {
     const status = await (await reading()).readRunStatus(loader, request.params['id'] ?? '');
     return json(200, status, status.summary === null ? { 'retry-after': '2' } : {});
   }),
@@ -36,9 +37,9 @@ app.http('getRun', {
 
 app.http('listObjects', {
   methods: ['GET'],
-  authLevel: 'function',
+  authLevel: API_AUTH_LEVEL,
   route: 'runs/{id}/objects',
-  handler: answering(async (loader, request) => {
+  handler: answering('reader', async (loader, request) => {
     const { listObjects, OBJECT_FILTERS } = await reading();
     const limit = readLimit(request, 100, 1000);
     const state = readState(request, OBJECT_FILTERS);
@@ -55,9 +56,9 @@ app.http('listObjects', {
 
 app.http('countRows', {
   methods: ['GET'],
-  authLevel: 'function',
+  authLevel: API_AUTH_LEVEL,
   route: 'runs/{id}/rows',
-  handler: answering(async (loader, request) => {
+  handler: answering('reader', async (loader, request) => {
     const { recountRows } = await import('../../shared/usecases/count-rows.ts');
     return json(200, await recountRows(loader, request.params['id'] ?? ''));
   }),
@@ -65,9 +66,9 @@ app.http('countRows', {
 
 app.http('cancelRun', {
   methods: ['POST'],
-  authLevel: 'function',
+  authLevel: API_AUTH_LEVEL,
   route: 'runs/{id}/cancel',
-  handler: answering(async (loader, request) => {
+  handler: answering('operator', async (loader, request) => {
     const { cancelRun } = await import('../../shared/usecases/cancel-run.ts');
     const runId = request.params['id'] ?? '';
     await cancelRun(loader, runId);
@@ -77,9 +78,9 @@ app.http('cancelRun', {
 
 app.http('suspendRun', {
   methods: ['POST'],
-  authLevel: 'function',
+  authLevel: API_AUTH_LEVEL,
   route: 'runs/{id}/suspend',
-  handler: answering(async (loader, request) => {
+  handler: answering('operator', async (loader, request) => {
     const runId = request.params['id'] ?? '';
     const { suspendRun } = await suspending();
     return ordered(request, runId, await suspendRun(loader, runId));
@@ -88,9 +89,9 @@ app.http('suspendRun', {
 
 app.http('resumeRun', {
   methods: ['POST'],
-  authLevel: 'function',
+  authLevel: API_AUTH_LEVEL,
   route: 'runs/{id}/resume',
-  handler: answering(async (loader, request) => {
+  handler: answering('operator', async (loader, request) => {
     const runId = request.params['id'] ?? '';
     const { resumeRun } = await suspending();
     return ordered(request, runId, await resumeRun(loader, runId));
@@ -99,10 +100,10 @@ app.http('resumeRun', {
 
 app.http('rerun', {
   methods: ['POST'],
-  authLevel: 'function',
+  authLevel: API_AUTH_LEVEL,
   route: 'runs/{id}/rerun',
   extraInputs: [df.input.durableClient()],
-  handler: answering(async (loader, request, context) => {
+  handler: answering('operator', async (loader, request, context) => {
     const { parseRerun, startRerun } = await import('../../shared/usecases/rerun.ts');
     const rerun = { runId: request.params['id'] ?? '', ...parseRerun(await readJson(request)) };
     const idempotencyKey = request.headers.get('idempotency-key');

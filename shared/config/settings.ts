@@ -2,6 +2,7 @@ import { parseDurationMs } from '../domain/duration.ts';
 import type { Timing } from '../domain/settle-timing.ts';
 import { LoaderError, type Problem } from '../errors/loader-error.ts';
 import { type AllowedEndpoints, readAllowedEndpoints } from './allowed-endpoints.ts';
+import { readHttpAuth } from './http-auth.ts';
 
 /** How the app signs in to Azure. `none` is for endpoints on this machine that ask for no token. */
 export type IdentitySettings =
@@ -121,6 +122,8 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     longestTimerMs: scaled(MINUTE),
   };
 
+  // Read where functions are registered; a wrong one keeps the app from work as any other does.
+  readHttpAuth(env, problem);
   const settings: Settings = {
     appId,
     statePrefix,

@@ -40,6 +40,16 @@ export const ERROR_KINDS = {
     'The request is not valid',
     'Correct the fields listed under `problems` and send it again.',
   ),
+  notSignedIn: user(
+    401,
+    'The caller has not signed in',
+    'Send `Authorization: Bearer` with an access token of Entra for this app; see "Sign-in instead of keys" in docs/DEPLOY.md.',
+  ),
+  roleNeeded: user(
+    403,
+    'The caller lacks an app role',
+    'Have the app role that `detail` names assigned to you in the Entra application of this app, and get a new token.',
+  ),
   loadNotFound: user(
     404,
     'There is no load of this name',
