@@ -44,6 +44,7 @@ type loaderSettings = {
   LOADER_LOADS_FOLDER: string?
   LOADER_ALLOWED_ENDPOINTS: string?
   LOADER_HTTP_AUTH: ('keys' | 'entra')?
+  LOADER_HTTP_REQUESTS_PER_MINUTE: string?
 }
 
 @export()

@@ -1,6 +1,6 @@
 import type { HttpRequest } from '@azure/functions';
 
-import { readHttpAuth } from '../../shared/config/http-auth.ts';
+import { readHttpAuth } from '../../shared/config/http-access.ts';
 import { LoaderError, type Problem } from '../../shared/errors/loader-error.ts';
 
 /** What a caller may do; each role includes those before it. The app roles in Entra have these values. */

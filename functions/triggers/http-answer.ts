@@ -4,6 +4,7 @@ import { ERROR_KINDS, LoaderError, toLoaderError } from '../../shared/errors/loa
 import type { Loader } from '../../shared/usecases/loader.ts';
 import { loaderFor } from '../runtime.ts';
 import { checkCaller, type Role } from './caller.ts';
+import { checkRequestRate } from './request-rate.ts';
 
 type Handler = (
   loader: Loader,
@@ -19,6 +20,7 @@ export function answering(
   return async (request, context) => {
     try {
       checkCaller(request, role);
+      checkRequestRate(role);
       checkParameters(request.params);
       return await handler(await loaderFor(context), request, context);
     } catch (thrown) {

@@ -2,7 +2,7 @@ import { parseDurationMs } from '../domain/duration.ts';
 import type { Timing } from '../domain/settle-timing.ts';
 import { LoaderError, type Problem } from '../errors/loader-error.ts';
 import { type AllowedEndpoints, readAllowedEndpoints } from './allowed-endpoints.ts';
-import { readHttpAuth } from './http-auth.ts';
+import { readHttpAuth, readRequestsPerMinute } from './http-access.ts';
 
 /** How the app signs in to Azure. `none` is for endpoints on this machine that ask for no token. */
 export type IdentitySettings =
@@ -122,8 +122,9 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     longestTimerMs: scaled(MINUTE),
   };
 
-  // Read where functions are registered; a wrong one keeps the app from work as any other does.
+  // Read where requests are answered; a wrong one keeps the app from work as any other does.
   readHttpAuth(env, problem);
+  readRequestsPerMinute(env, problem);
   const settings: Settings = {
     appId,
     statePrefix,

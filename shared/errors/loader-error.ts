@@ -50,6 +50,14 @@ export const ERROR_KINDS = {
     'The caller lacks an app role',
     'Have the app role that `detail` names assigned to you in the Entra application of this app, and get a new token.',
   ),
+  tooManyRequests: {
+    ...user(
+      429,
+      'There were too many requests',
+      'Ask less often; `Retry-After` says when to come again. The setting LOADER_HTTP_REQUESTS_PER_MINUTE is the limit of a process.',
+    ),
+    permanent: false,
+  },
   loadNotFound: user(
     404,
     'There is no load of this name',

@@ -29,7 +29,8 @@ export interface StackUnderTest {
   waitForEnd(runId: string, timeoutMs?: number): Promise<RunStatus>;
   /** Starts a run and waits for its end. */
   run(load: string, body?: unknown): Promise<RunStatus>;
-  stop(): Promise<void>;
+  /** @param look - what is to be done with the stack's folder before it is removed. */
+  stop(look?: (folder: string) => void): Promise<void>;
 }
 
 export interface LoadChanges {
@@ -117,9 +118,10 @@ export async function startStackUnderTest(options: StackUnderTestOptions = {}): 
         throw new Error(`PUT ${name}: ${answer.status} ${JSON.stringify(answer.body)}`);
     },
     run: async (load, body) => waitForEnd(await app.startRun(load, body)),
-    stop: async () => {
+    stop: async (look) => {
       kusto.close();
       await stack.stop();
+      look?.(folder);
       await rm(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };

@@ -30,6 +30,7 @@ const context = () =>
   });
 
 beforeAll(async () => {
+  vi.stubEnv('LOADER_HTTP_REQUESTS_PER_MINUTE', '1000000000');
   vi.spyOn(app, 'http').mockImplementation((_name, options) => void routes.push(options as unknown as Route));
   vi.spyOn(app, 'storageQueue').mockImplementation((_name, options) => {
     receiveEvent = options.handler as typeof receiveEvent;

@@ -182,7 +182,7 @@ describe('functions', () => {
       'shared/contracts/load-definition.ts',
     ];
     // Functions are registered at start, and whether the host asks for keys is part of it.
-    const atStart = 'shared/config/http-auth.ts';
+    const atStart = 'shared/config/http-access.ts';
     const isAllowed = ({ target, kind }: Import) =>
       kind !== 'value' || target === atStart || !heavy.some((one) => target === one || isIn(target, one));
     expect(violations('functions', isAllowed)).toEqual([]);

@@ -129,3 +129,10 @@ describe('parseS3Event', () => {
     );
   });
 });
+
+test.each([12, 30_000, 500_000])(
+  'lists nested by the ten thousand are put aside, not followed: %i',
+  (depth) => {
+    expect(() => parseS3Event(`${'['.repeat(depth)}${']'.repeat(depth)}`)).toThrow(UnreadableEvent);
+  },
+);

@@ -24,3 +24,18 @@ export function readHttpAuth(
     );
   return value === 'entra' ? 'entra' : 'keys';
 }
+
+/** Fifty a second: more than a page with a hundred watchers asks. */
+const REQUESTS_PER_MINUTE = 3000;
+
+/** Reads `LOADER_HTTP_REQUESTS_PER_MINUTE`: GET calls that a process answers in a minute. */
+export function readRequestsPerMinute(
+  env: Readonly<Record<string, string | undefined>>,
+  problem: (field: string, message: string) => void,
+): number {
+  const value = env['LOADER_HTTP_REQUESTS_PER_MINUTE'] || String(REQUESTS_PER_MINUTE);
+  const count = Number(value);
+  if (Number.isInteger(count) && count >= 10) return count;
+  problem('LOADER_HTTP_REQUESTS_PER_MINUTE', 'must be a whole number of at least 10');
+  return REQUESTS_PER_MINUTE;
+}
