@@ -7,6 +7,7 @@ import type { InvocationContext } from '@azure/functions';
 import type { AddressReach } from '../shared/config/allowed-endpoints.ts';
 import type { Settings } from '../shared/config/settings.ts';
 import type { LoadDefinition } from '../shared/contracts/load-definition.ts';
+import { sourceIdentity } from '../shared/domain/source-identity.ts';
 import { toLoaderError } from '../shared/errors/loader-error.ts';
 import type { Ingestion } from '../shared/ports/ingestion.ts';
 import type { Logger } from '../shared/ports/logger.ts';
@@ -110,16 +111,6 @@ async function needed<Value>(promise: Promise<Value | null>): Promise<Value> {
   if (value === null)
     throw new Error('LOADER_IDENTITY=none needs AzureWebJobsStorage to be a connection string');
   return value;
-}
-
-function sourceIdentity({
-  bucket,
-  region,
-  endpoint,
-  pathStyle,
-  credentials,
-}: LoadDefinition['source']): string {
-  return JSON.stringify([bucket, region, endpoint, pathStyle, credentials]);
 }
 
 async function openSource(

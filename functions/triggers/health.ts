@@ -18,7 +18,7 @@ app.http('health', {
 
 let readinessOf: ReturnType<typeof createReadiness> | null = null;
 
-/** Says whether a load could be loaded now. It names clusters and buckets, so it needs a key. */
+/** Says whether a load could be loaded now. It names clusters and buckets, so it is not for anyone. */
 app.http('ready', {
   methods: ['GET'],
   authLevel: API_AUTH_LEVEL,

@@ -1,7 +1,8 @@
 import type { LoadDefinition } from '../contracts/load-definition.ts';
-import { ERROR_KINDS, type ErrorCode, toLoaderError } from '../errors/loader-error.ts';
+import { sourceIdentity } from '../domain/source-identity.ts';
+import { type ErrorCode, toLoaderError } from '../errors/loader-error.ts';
+import { askService } from './ask-service.ts';
 import { allOf } from './bounded.ts';
-import { inTime } from './in-time.ts';
 import { listLoads } from './load-catalog.ts';
 import type { Loader } from './loader.ts';
 
@@ -67,14 +68,7 @@ async function askAll(loader: Loader): Promise<Readiness> {
   const clusters = distinct(definitions, ({ destination }) => destination.cluster.toLowerCase());
   const buckets = distinct(definitions, ({ source }) =>
     // The same bucket by other credentials is another question, and so is a look at a key, which needs other rights.
-    JSON.stringify([
-      source.bucket,
-      source.region,
-      source.endpoint,
-      source.pathStyle,
-      source.credentials,
-      source.files === null,
-    ]),
+    JSON.stringify([sourceIdentity(source), source.files === null]),
   );
   const [ofClusters, ofBuckets] = await Promise.all([
     allOf(clusters.slice(0, MOST_ASKED), ASKED_AT_ONCE, (load) => askCluster(loader, load)),
@@ -142,17 +136,11 @@ const NO_ANSWER = {
 } as const;
 
 async function ask(
-  { now }: Loader,
+  loader: Loader,
   who: Pick<Dependency, 'kind' | 'name' | 'load'>,
   question: (signal: AbortSignal) => Promise<void>,
 ): Promise<Dependency> {
-  const since = now().getTime();
-  const latencyMs = () => now().getTime() - since;
-  try {
-    await inTime(NO_ANSWER[who.kind], CHECK_TIMEOUT_MS, question);
-    return { ...who, ok: true, latencyMs: latencyMs(), code: null, message: null, remedy: null };
-  } catch (thrown) {
-    const { code, message } = toLoaderError(thrown);
-    return { ...who, ok: false, latencyMs: latencyMs(), code, message, remedy: ERROR_KINDS[code].remedy };
-  }
+  const limit = { noAnswer: NO_ANSWER[who.kind], timeoutMs: CHECK_TIMEOUT_MS };
+  const { value: _nothing, ...answer } = await askService(loader, limit, question);
+  return { ...who, ...answer };
 }

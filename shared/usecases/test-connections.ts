@@ -1,8 +1,9 @@
 import type { ConnectionTestRequest } from '../contracts/connection-test.ts';
 import type { LoadDefinition } from '../contracts/load-definition.ts';
+import { quoteEntity } from '../domain/kql-literal.ts';
 import type { S3Object } from '../domain/s3-object.ts';
-import { ERROR_KINDS, type ErrorCode, toLoaderError } from '../errors/loader-error.ts';
-import { inTime } from './in-time.ts';
+import { type ErrorCode, toLoaderError } from '../errors/loader-error.ts';
+import { askService } from './ask-service.ts';
 import type { Loader } from './loader.ts';
 import { locateInventory } from './locate-inventory.ts';
 
@@ -78,16 +79,13 @@ async function testSource(loader: Loader, definition: LoadDefinition['source']):
     // The prefix is not said again: it came from the caller, who may have put a secret where none belongs.
     return `${page.objects.length}${page.isLast ? '' : ' or more'} keys begin with the prefix.`;
   });
-  const found = object as S3Object | null;
-  if (found === null && !steps.hasFailed())
-    steps.add('read', 'skipped', 'No object is known whose first byte could be read.');
-  else
-    await steps.take('read', async () => {
-      const isThere = await (await open()).canRead(found!);
-      return isThere
-        ? `The first byte of "${found!.key}" was read.`
-        : `"${found!.key}" has just changed or gone.`;
-    });
+  await steps.take('read', async () => {
+    if (object === null) return skipped('No object is known whose first byte could be read.');
+    const isThere = await (await open()).canRead(object);
+    return isThere
+      ? `The first byte of "${object.key}" was read.`
+      : `"${object.key}" has just changed or gone.`;
+  });
   return steps.end(identity);
 }
 
@@ -118,64 +116,56 @@ async function testDestination(
   };
   await steps.take('database', about('database'));
   await steps.take('table', about('table'));
-  if (mapping !== null || steps.hasFailed()) await steps.take('mapping', about('mapping'));
-  else steps.add('mapping', 'skipped', 'The destination names no mapping.');
+  const noMapping = async () => skipped('The destination names no mapping.');
+  await steps.take('mapping', mapping === null ? noMapping : about('mapping'));
   await steps.take('ingestion', async () => {
     await (await open()).warmUp();
     return 'The cluster hands out its queues and status tables.';
   });
 
-  let roles: readonly string[] = [];
   await steps.take('permission', async () => {
-    roles = (await (await open()).readRoles(database)) ?? [];
-    return `Roles: ${roles.join(', ')}.`;
+    const roles = (await (await open()).readRoles(database)) ?? [];
+    if (roles.some((role) => /ingestor|admin/i.test(role))) return `Roles: ${roles.join(', ')}.`;
+    return {
+      result: 'notSeen',
+      message: `The cluster shows this identity no role by which it may ingest into "${database}". It may have one through a group; else each object of a run fails with clusterAccessDenied or is never reported.`,
+      remedy: `.add database ${quoteEntity(database)} ingestors ('aadapp=<client id>;<tenant id>'), run by an admin of the database.`,
+    };
   });
-  const mayIngest = roles.some((role) => /ingestor|admin/i.test(role));
-  if (!steps.hasFailed() && !mayIngest)
-    steps.replaceLast(
-      'notSeen',
-      `The cluster shows this identity no role by which it may ingest into "${database}". It may have one through a group; else each object of a run fails with clusterAccessDenied or is never reported.`,
-      `.add database ['${database.replaceAll("'", "\\'")}'] ingestors ('aadapp=<client id>;<tenant id>'), run by an admin of the database.`,
-    );
   return steps.end(identity);
 }
 
+/** What a step that did not fail has to say; a text alone is `ok`. */
+type Finding = string | Pick<Step, 'result' | 'message' | 'remedy'>;
+
+const skipped = (message: string): Finding => ({ result: 'skipped', message, remedy: null });
+
 interface Steps {
-  /** Takes a step unless one before it failed. @returns what it says, or `null`. */
-  take(step: string, work: (signal: AbortSignal) => Promise<string>): Promise<string | null>;
-  add(step: string, result: Step['result'], message: string): void;
-  replaceLast(result: Step['result'], message: string, remedy: string): void;
-  hasFailed(): boolean;
+  /** Takes a step unless one before it failed. @returns its text when it is ok, else `null`. */
+  take(step: string, work: (signal: AbortSignal) => Promise<Finding>): Promise<string | null>;
   end(identity: string | null): ConnectionTest;
 }
 
-function createSteps({ now }: Loader, noAnswer: ErrorCode): Steps {
+function createSteps(loader: Loader, noAnswer: ErrorCode): Steps {
   const steps: Step[] = [];
-  const nothing = { latencyMs: 0, code: null, remedy: null } as const;
   const hasFailed = () => steps.some(({ result }) => result === 'failed');
+  const limit = { noAnswer, timeoutMs: STEP_TIMEOUT_MS };
   return {
-    hasFailed,
-    add: (step, result, message) => void steps.push({ step, result, message, ...nothing }),
-    replaceLast(result, message, remedy) {
-      const last = steps.pop()!;
-      steps.push({ ...last, result, message, remedy });
-    },
     async take(step, work) {
       if (hasFailed()) {
-        steps.push({ step, result: 'skipped', message: 'A step before it failed.', ...nothing });
+        const message = 'A step before it failed.';
+        steps.push({ step, result: 'skipped', latencyMs: 0, message, code: null, remedy: null });
         return null;
       }
-      const since = now().getTime();
-      try {
-        const message = await inTime(noAnswer, STEP_TIMEOUT_MS, work);
-        steps.push({ step, result: 'ok', message, ...nothing, latencyMs: now().getTime() - since });
-        return message;
-      } catch (thrown) {
-        const { code, message } = toLoaderError(thrown);
-        const { remedy } = ERROR_KINDS[code];
-        steps.push({ step, result: 'failed', latencyMs: now().getTime() - since, message, code, remedy });
+      const { ok, value, latencyMs, code, message, remedy } = await askService(loader, limit, work);
+      if (!ok) {
+        steps.push({ step, result: 'failed', latencyMs, message, code, remedy });
         return null;
       }
+      const found =
+        typeof value === 'string' ? ({ result: 'ok', message: value, remedy: null } as const) : value;
+      steps.push({ step, latencyMs, code, ...found });
+      return found.result === 'ok' ? found.message : null;
     },
     end: (identity) => ({ ok: !hasFailed(), identity, steps }),
   };

@@ -10,7 +10,7 @@ import { startKusto } from '../../dev/kusto/index.ts';
 import { KqlParser } from '../../dev/kusto/kql/parser.ts';
 import type { KqlNode } from '../../dev/kusto/kql/syntax.ts';
 import { createKustoIngestion } from '../../shared/adapters/kusto/kusto-ingestion.ts';
-import { quoteEntity, quoteText } from '../../shared/adapters/kusto/kusto-names.ts';
+import { quoteEntity, quoteText } from '../../shared/domain/kql-literal.ts';
 import type { Ingestion } from '../../shared/ports/ingestion.ts';
 
 const INJECTIONS = [

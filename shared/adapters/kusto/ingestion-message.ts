@@ -1,5 +1,5 @@
 import type { IngestionRequest } from '../../ports/ingestion.ts';
-import { mappingKindOf } from './kusto-names.ts';
+import { mappingKindOf } from './mapping-kind.ts';
 
 /** Azure's queues take a text of 64 KiB. */
 export const MAX_MESSAGE_CHARACTERS = 64 * 1024;

@@ -1,8 +1,8 @@
+import { quoteEntity, quoteText } from '../../domain/kql-literal.ts';
 import { LoaderError } from '../../errors/loader-error.ts';
 import type { TaggedExtent, TagQuestion } from '../../ports/ingestion.ts';
 import type { ClusterClient } from './cluster-client.ts';
 import { readClusterFailure } from './cluster-error.ts';
-import { quoteEntity, quoteText } from './kusto-names.ts';
 
 /** Extents that one command names; an id has 36 characters. */
 const IDS_PER_COMMAND = 200;

@@ -1,9 +1,10 @@
 import { parseTimeSpanMs } from '../../domain/duration.ts';
+import { quoteEntity, quoteText } from '../../domain/kql-literal.ts';
 import { LoaderError } from '../../errors/loader-error.ts';
 import type { TableFacts } from '../../ports/ingestion.ts';
 import type { ClusterClient, Row } from './cluster-client.ts';
 import { readClusterFailure } from './cluster-error.ts';
-import { mappingKindOf, quoteEntity, quoteText } from './kusto-names.ts';
+import { mappingKindOf } from './mapping-kind.ts';
 
 /** ADX's own default. */
 const DEFAULT_BATCHING_WINDOW_MS = 5 * 60_000;

@@ -1,7 +1,7 @@
+import { quoteEntity, quoteText } from '../../domain/kql-literal.ts';
 import type { TagQuestion } from '../../ports/ingestion.ts';
 import type { ClusterClient } from './cluster-client.ts';
 import { readClusterFailure } from './cluster-error.ts';
-import { quoteEntity, quoteText } from './kusto-names.ts';
 
 /** Rows of the extents that carry exactly this tag; `null` when the identity may not see them. */
 export async function countRows(client: ClusterClient, input: TagQuestion): Promise<number | null> {

@@ -7,7 +7,8 @@ import type { PresignedUrl, Source } from '../../ports/source.ts';
 import { type AwsCredentials, type AwsKeys, keysProviderOf } from './aws-credentials.ts';
 import { awsErrorOf, statusOfAwsError } from './aws-error.ts';
 import { guardedLookup } from './guarded-lookup.ts';
-import { createPresigner, type PresignInput } from './presign.ts';
+import type { ReadPart } from './parquet-footer.ts';
+import { bucketUrlOf, createPresigner, type PresignInput } from './presign.ts';
 
 export interface AwsSourceOptions {
   readonly bucket: string;
@@ -67,6 +68,28 @@ export function createAwsSource(options: AwsSourceOptions): Source {
   );
   const errorOf = (error: unknown, action: string) => awsErrorOf(error, { bucket, region, action, secrets });
 
+  /** A part of a version; `outOfRange` when it has no such bytes, as an empty one. The body is read here, so that a break in it has a code, too. */
+  const getRange = async (
+    { key, version, range }: { readonly key: string; readonly version: string; readonly range: string },
+    action: string,
+  ): Promise<ReadPart | 'gone' | 'outOfRange'> => {
+    const [{ GetObjectCommand }, client] = [await import('@aws-sdk/client-s3'), await getClient()];
+    const versionId = versionIdOf(version);
+    const only = versionId === null ? { IfMatch: etagOf(version) } : { VersionId: versionId };
+    try {
+      const answer = await client.send(
+        new GetObjectCommand({ Bucket: bucket, Key: key, Range: range, ...only }),
+      );
+      const sizeBytes = Number(answer.ContentRange?.split('/')[1] ?? answer.ContentLength);
+      return { sizeBytes, body: (await answer.Body?.transformToByteArray()) ?? new Uint8Array() };
+    } catch (error) {
+      const status = statusOfAwsError(error);
+      if (status === 404 || status === 412) return 'gone';
+      if (status === 416) return 'outOfRange';
+      throw errorOf(error, action);
+    }
+  };
+
   const getInventory = once(async () => {
     const { createInventoryBucket } = await import('./inventory-bucket.ts');
     const sizeOf = async (key: string) => (await source.head(key))?.sizeBytes ?? null;
@@ -76,8 +99,7 @@ export function createAwsSource(options: AwsSourceOptions): Source {
   const source: Source = {
     async resolve() {
       try {
-        const { url } = await (await getPresign())({ key: 'a', versionId: null, lifetimeMs: 1000 });
-        const { hostname } = new URL(url);
+        const { hostname } = bucketUrlOf(await getClient(), options);
         await lookUp(options, hostname.replace(/^\[|\]$/g, ''));
         return [hostname];
       } catch (error) {
@@ -176,43 +198,15 @@ export function createAwsSource(options: AwsSourceOptions): Source {
 
     async countParquetRows({ key, version }) {
       const { readParquetRows } = await import('./parquet-footer.ts');
-      const [{ GetObjectCommand }, client] = [await import('@aws-sdk/client-s3'), await getClient()];
-      const versionId = versionIdOf(version);
       return readParquetRows(async (range) => {
-        try {
-          const answer = await client.send(
-            new GetObjectCommand({
-              Bucket: bucket,
-              Key: key,
-              Range: range,
-              ...(versionId === null ? { IfMatch: etagOf(version) } : { VersionId: versionId }),
-            }),
-          );
-          const sizeBytes = Number(answer.ContentRange?.split('/')[1] ?? answer.ContentLength);
-          return { sizeBytes, body: (await answer.Body?.transformToByteArray()) ?? new Uint8Array() };
-        } catch (error) {
-          // Gone, another version, or empty.
-          if ([404, 412, 416].includes(statusOfAwsError(error) ?? 0)) return null;
-          throw errorOf(error, 'read the end of an object');
-        }
+        const part = await getRange({ key, version, range }, 'read the end of an object');
+        return typeof part === 'string' ? null : part;
       });
     },
 
     async canRead({ key, version }) {
-      const [{ GetObjectCommand }, client] = [await import('@aws-sdk/client-s3'), await getClient()];
-      const isThere =
-        versionIdOf(version) === null ? { IfMatch: etagOf(version) } : { VersionId: versionIdOf(version)! };
-      try {
-        const command = new GetObjectCommand({ Bucket: bucket, Key: key, Range: 'bytes=0-0', ...isThere });
-        await (await client.send(command)).Body?.transformToByteArray();
-        return true;
-      } catch (error) {
-        const status = statusOfAwsError(error);
-        // 416: it is empty.
-        if (status === 416) return true;
-        if (status === 404 || status === 412) return false;
-        throw errorOf(error, 'read the first byte of an object');
-      }
+      const part = await getRange({ key, version, range: 'bytes=0-0' }, 'read the first byte of an object');
+      return part !== 'gone';
     },
 
     async presignGet({ key, version, lifetimeMs }) {

@@ -13,6 +13,26 @@ export interface PresignInput {
   readonly lifetimeMs: number;
 }
 
+/** Where requests to the bucket go. */
+export function bucketUrlOf(
+  client: S3Client,
+  options: {
+    readonly bucket: string;
+    readonly region: string;
+    readonly endpoint: string | null;
+    readonly pathStyle: boolean;
+  },
+): URL {
+  return client.config.endpointProvider({
+    Bucket: options.bucket,
+    Region: options.region,
+    ForcePathStyle: options.pathStyle,
+    UseFIPS: false,
+    UseDualStack: false,
+    ...(options.endpoint === null ? {} : { Endpoint: options.endpoint }),
+  }).url;
+}
+
 /**
  * Signs GET URLs for one bucket.
  *
@@ -31,14 +51,7 @@ export async function createPresigner(options: {
   readonly now: () => Date;
 }): Promise<(input: PresignInput) => Promise<PresignedUrl>> {
   const { client, bucket, region, provideKeys, now } = options;
-  const base = client.config.endpointProvider({
-    Bucket: bucket,
-    Region: region,
-    ForcePathStyle: options.pathStyle,
-    UseFIPS: false,
-    UseDualStack: false,
-    ...(options.endpoint === null ? {} : { Endpoint: options.endpoint }),
-  }).url;
+  const base = bucketUrlOf(client, options);
   const { S3RequestPresigner } = await import('@aws-sdk/s3-request-presigner');
 
   // The presigner keeps derived signing keys; it is made anew only when the keys change.
