@@ -52,7 +52,7 @@ export async function storageRequests(run: BenchRun): Promise<BenchResult> {
   );
   const endpoint = String(stack.kusto.settings.endpoint);
   const database = String(stack.kusto.settings.database);
-  const kusto = await createKustoClient({ endpoint, database });
+  const kusto = await createKustoClient(stack.kusto.settings);
   await kusto.command('.create table Bench (n:long, text:string)');
   await kusto.command(`.alter table Bench policy ingestionbatching '${BATCHING}'`);
   run.say(`${formatCount(OBJECTS)} objects into the bucket`);

@@ -39,7 +39,7 @@ export async function window(run: BenchRun): Promise<BenchResult> {
   );
   const endpoint = String(stack.kusto.settings.endpoint);
   const database = String(stack.kusto.settings.database);
-  const kusto = await createKustoClient({ endpoint, database });
+  const kusto = await createKustoClient(stack.kusto.settings);
   await kusto.command('.create table Bench (n:long)');
   await kusto.command(`.alter table Bench policy ingestionbatching '${BATCHING}'`);
   await stack.s3.seedObjects(

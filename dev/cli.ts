@@ -95,8 +95,14 @@ const parts: Readonly<Record<string, () => Promise<Readonly<Record<string, unkno
       host: { onLog, ...onPort },
     });
     running.push({ ...stack.host, stop: stack.stop });
-    const { azurite, s3, kusto, host } = stack;
-    return { azurite: azurite.settings, s3: s3.settings, kusto: kusto.settings, host: host.settings };
+    const { azurite, s3, identity, kusto, host } = stack;
+    return {
+      azurite: azurite.settings,
+      s3: s3.settings,
+      identity: identity.settings,
+      kusto: kusto.settings,
+      host: host.settings,
+    };
   },
 };
 

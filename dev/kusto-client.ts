@@ -9,15 +9,22 @@ export interface KustoClient {
   close(): void;
 }
 
+/** @param kusto - the endpoint's settings; with a token in them the client is its administrator. */
 export async function createKustoClient({
   endpoint,
   database,
+  token,
 }: {
   readonly endpoint: string;
   readonly database: string;
+  readonly token: string;
 }): Promise<KustoClient> {
   const { Client, KustoConnectionStringBuilder } = await import('azure-kusto-data');
-  const client = new Client(new KustoConnectionStringBuilder(endpoint));
+  const client = new Client(
+    token === ''
+      ? new KustoConnectionStringBuilder(endpoint)
+      : KustoConnectionStringBuilder.withAccessToken(endpoint, token),
+  );
   const query = async (text: string) => {
     const response = await client.executeQuery(database, text).catch((error: unknown) => fail(error, text));
     return response.primaryResults[0]!.toJSON<Record<string, unknown>>().data;

@@ -1,15 +1,22 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { type RunningAzurite, startAzurite } from './azurite/index.ts';
 import { type FunctionsHost, type FunctionsHostOptions, startFunctionsHost } from './functions-host/index.ts';
-import { startKusto } from './kusto/index.ts';
+import { type RunningIdentity, startIdentity } from './identity/index.ts';
+import { type DatabaseRole, startKusto } from './kusto/index.ts';
 import type { RunningPart } from './part.ts';
 import { type RunningS3, startS3 } from './s3/index.ts';
 import { type RunningStorageProxy, startStorageProxy } from './storage-proxy/index.ts';
 
 export const PROJECT_FOLDER = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+
+/** What the managed identity is given in the local cluster: what infra/ gives it, and what undo needs. */
+const APP_ROLES: readonly DatabaseRole[] = ['Ingestor', 'Viewer', 'TableAdmin'];
+
+const AUDIENCES = ['https://kusto.kusto.windows.net', 'https://storage.azure.com'];
 
 export interface StackOptions {
   /** Where the parts keep their files. */
@@ -39,6 +46,8 @@ export interface Services {
   /** Where storage can be made to fail; null unless asked for. */
   readonly storageProxy: RunningStorageProxy | null;
   readonly s3: RunningS3;
+  /** The managed identity of the app. */
+  readonly identity: RunningIdentity;
   readonly kusto: Awaited<ReturnType<typeof startKusto>>;
 }
 
@@ -66,17 +75,27 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   try {
     await mkdir(options.folder, { recursive: true });
     const folderOf = (part: string) => path.join(options.folder, part);
-    const [ownAzurite, s3] = await Promise.all([
+    const [ownAzurite, s3, identity] = await Promise.all([
       startAzurite({ folder: folderOf('azurite'), inMemory: options.inMemory ?? false }).then(add),
       startS3({ folder: folderOf('s3'), buckets: options.buckets ?? [] }).then(add),
+      startIdentity({ audiences: AUDIENCES }).then(add),
     ]);
     const storageProxy =
       options.storageProxy === true ? add(await startStorageProxy({ azurite: ownAzurite })) : null;
     const azurite = storageProxy ?? ownAzurite;
     const kusto = add(
-      await startKusto({ azurite: azurite.settings, batchingTimeScale: options.batchingTimeScale ?? 1 }),
+      await startKusto({
+        azurite: azurite.settings,
+        batchingTimeScale: options.batchingTimeScale ?? 1,
+        token: {
+          // Of whoever uses the stack.
+          value: randomUUID(),
+          authority: identity.authority,
+          roles: { [identity.systemAssigned.objectId]: APP_ROLES },
+        },
+      }),
     );
-    const services: Services = { azurite, storageProxy, s3, kusto };
+    const services: Services = { azurite, storageProxy, s3, identity, kusto };
     const launch = async (changes: Partial<FunctionsHostOptions> = {}) =>
       add(
         await (options.startHost ?? startFunctionsHost)({
@@ -120,12 +139,13 @@ function historySettings({ kusto }: Services): Record<string, string> {
 }
 
 /** App settings that connect the app to the local services. */
-export function appSettings({ azurite, s3, kusto }: Services): Record<string, string> {
+export function appSettings({ azurite, s3, identity, kusto }: Services): Record<string, string> {
   return {
     FUNCTIONS_WORKER_RUNTIME: 'node',
     AzureWebJobsStorage: azurite.connectionString,
     LOADER_APP_ID: 'local',
-    LOADER_IDENTITY: 'none',
+    IDENTITY_ENDPOINT: identity.settings.endpoint,
+    IDENTITY_HEADER: identity.settings.header,
     S3_CREDENTIALS__DEFAULT__ACCESS_KEY_ID: s3.settings.accessKeyId,
     S3_CREDENTIALS__DEFAULT__SECRET_ACCESS_KEY: s3.settings.secretAccessKey,
     DEV_S3_ENDPOINT: s3.settings.endpoint,

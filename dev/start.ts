@@ -89,10 +89,7 @@ async function main(): Promise<number> {
   const stack = await starting;
   const { s3, kusto, host } = stack;
   const client = createAppClient(host);
-  const tables = await createKustoClient({
-    endpoint: String(kusto.settings.endpoint),
-    database: String(kusto.settings.database),
-  });
+  const tables = await createKustoClient(kusto.settings);
 
   const dataSets = await readDataSets();
   const objects = dataSets.flatMap((set) => set.objects);
@@ -170,6 +167,7 @@ The stack is up until you press Ctrl-C. To try next:
   fate of objects    curl ${key} '${api}/runs/<run id>/objects?limit=5'
   a new object       ${aws} s3 cp some.jsonl s3://${BUCKET}/flights/date=2001-04-01/hour=00/
   query              curl ${kusto.settings.endpoint}/v2/rest/query -H 'content-type: application/json' \\
+                       -H 'authorization: Bearer ${kusto.settings.token}' \\
                        -d '{"db":"${kusto.settings.database}","csl":"Flights | summarize count() by origin | top 5 by count_"}'
 `);
 }

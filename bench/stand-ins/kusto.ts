@@ -34,7 +34,7 @@ export async function kustoFigures(run: BenchRun): Promise<readonly Figure[]> {
   ]);
   const kusto = await run.start(() => startKusto({ azurite: azurite.settings }));
   const { endpoint: cluster, database } = kusto.settings;
-  const client = await createKustoClient({ endpoint: cluster, database });
+  const client = await createKustoClient(kusto.settings);
   const ingestion = createKustoIngestion({ cluster, credential: async () => null });
   const { endpoint, region, accessKeyId, secretAccessKey } = s3.settings;
   const credentials = { kind: 'keys', accessKeyId, secretAccessKey } as const;

@@ -6,9 +6,9 @@ import type { CommandContext } from './commands/command-context.ts';
 import { Operations } from './commands/operations.ts';
 import { runCommand } from './commands/run-command.ts';
 import { Faults } from './faults.ts';
+import { makeAccessCheck, type TokenOptions } from './http/access.ts';
 import { handleControl, type KustoControl, makeControl } from './http/control.ts';
 import { type ServerHandlers, startServer } from './http/server.ts';
-import { makeTokenCheck, type TokenOptions } from './http/token-check.ts';
 import type { RetryPolicy } from './ingest/batch-loader.ts';
 import { defaultBatchingPolicy } from './ingest/batching.ts';
 import { type DataManagement, startDataManagement } from './ingest/data-management.ts';
@@ -24,6 +24,8 @@ import {
   type StorageAccount,
 } from './storage/ingestion-resources.ts';
 import { Store } from './storage/store.ts';
+
+export type { DatabaseRole, TokenOptions } from './http/access.ts';
 
 export interface KustoOptions {
   /** Storage for queues, containers and status tables. Without a second account `multi` has all of them in one. */
@@ -45,14 +47,20 @@ export interface KustoOptions {
   readonly batchingDefaults?: Partial<BatchingPolicy>;
   /** Retries of transient download failures. */
   readonly retry?: Partial<RetryPolicy>;
-  /** Asks every request for a bearer token. Default: no check. */
+  /** Whose bearer tokens are taken, and what their holders may do. Default: nobody is asked. */
   readonly token?: TokenOptions;
   /** Lifetime of the signatures in `.get ingestion resources`. Default 24 h. */
   readonly resourceLifetimeMs?: number;
 }
 
 export interface RunningKusto extends RunningPart {
-  readonly settings: Readonly<{ endpoint: string; ingestEndpoint: string; database: string }>;
+  readonly settings: Readonly<{
+    endpoint: string;
+    ingestEndpoint: string;
+    database: string;
+    /** Of an administrator; empty when nobody is asked for a token. */
+    token: string;
+  }>;
   readonly control: KustoControl;
 }
 
@@ -137,7 +145,7 @@ async function start(
     port: options.port ?? 0,
     faults,
     requestCounts,
-    token: options.token && makeTokenCheck(options.token),
+    access: makeAccessCheck(options.token),
     rest: { queuer: management.queuer, operations: management.tracked, resources, resourceLifetimeMs },
     control: async (method, path, body) => handleControl(control, method, path, body),
     ...makeHandlers(engine, management, {
@@ -167,7 +175,12 @@ async function start(
   };
   return {
     name: 'kusto',
-    settings: { endpoint, ingestEndpoint: endpoint, database: engine.database },
+    settings: {
+      endpoint,
+      ingestEndpoint: endpoint,
+      database: engine.database,
+      token: options.token?.value ?? '',
+    },
     control,
     status: async () => (stopping === undefined ? 'running' : 'stopped'),
     stop: () => {
@@ -200,7 +213,7 @@ function makeHandlers(
         parameters,
         maxRows: MAX_ANSWER_ROWS,
       }),
-    runCommand: (database, text, clientRequestId) =>
+    runCommand: (database, text, { clientRequestId, caller }) =>
       runCommand(text, {
         ...shared,
         store,
@@ -210,6 +223,7 @@ function makeHandlers(
         queuer,
         database: resolveDatabase(database),
         clientRequestId,
+        caller,
         folder: temporaryFolder,
       }),
     ingestStream: async (request) => {

@@ -70,7 +70,7 @@ export async function startStackUnderTest(options: StackUnderTestOptions = {}): 
   });
   const endpoint = String(stack.kusto.settings.endpoint);
   const database = String(stack.kusto.settings.database);
-  const kusto = await createKustoClient({ endpoint, database });
+  const kusto = await createKustoClient(stack.kusto.settings);
   // The host changes when a test restarts it.
   const app: AppClient = {
     request: (...args) => createAppClient(stack.host).request(...args),

@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { QueueServiceClient } from '@azure/storage-queue';
-import { Client } from 'azure-kusto-data';
+import { Client, KustoConnectionStringBuilder } from 'azure-kusto-data';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { type RunningS3, startS3 } from '../../dev/s3/index.ts';
@@ -286,10 +286,16 @@ describe('no secret and no signature', () => {
   const secrets = (): readonly Secret[] => [
     ...Object.values(SECRETS),
     { name: 'account key', value: under.stack.azurite.settings.accountKey },
+    { name: 'identity header', value: under.stack.identity.settings.header },
+    ...under.stack.identity.issued.map(({ audience, token }) => ({
+      name: `token for ${audience}`,
+      value: token,
+    })),
   ];
 
   test('is in an answer of the API', () => {
     expect(answers.length).toBeGreaterThan(40);
+    expect(under.stack.identity.issued.length).toBeGreaterThan(0);
     expect(findLeaks(answers, secrets())).toEqual([]);
   });
 
@@ -303,7 +309,8 @@ describe('no secret and no signature', () => {
 
   test("is in a blob, a table or a queue but ADX's own ingestion queues", async () => {
     const { connectionString } = under.stack.azurite;
-    const cluster = new Client(String(under.stack.kusto.settings.endpoint));
+    const { endpoint, token } = under.stack.kusto.settings;
+    const cluster = new Client(KustoConnectionStringBuilder.withAccessToken(endpoint, token));
     const { primaryResults } = await cluster.executeMgmt('NetDefaultDB', '.get ingestion resources');
     cluster.close();
     const ingestionQueues = [...primaryResults[0]!.rows()]

@@ -1,4 +1,5 @@
 import type { Faults } from '../faults.ts';
+import type { Caller } from '../http/access.ts';
 import type { BlobQueuer } from '../ingest/queue-blobs.ts';
 import type { TrackedOperations } from '../ingest/tracked-operations.ts';
 import type { KqlParser } from '../kql/parser.ts';
@@ -26,6 +27,8 @@ export interface CommandContext {
   readonly folder: string;
   /** Aborted when the endpoint stops. */
   readonly signal: AbortSignal;
+  /** Who asks. */
+  readonly caller: Caller;
   /** What the client calls its request. */
   readonly clientRequestId: string;
 }

@@ -184,10 +184,13 @@ async function show(text: CommandText, context: CommandContext, command: string)
   if (text.take('databases')) return showDatabases(text, context);
   if (text.take('tables details')) return showDetails(catalog.tablesOf(context.database), context);
   if (text.take('tables')) return showTables(text, context);
-  if (text.take('principal roles'))
-    return makeTable('Scope, DisplayName, AADObjectID, Role', [
-      [`Database ${context.database}`, 'Local user', '', 'Admin'],
-    ]);
+  if (text.take('principal roles')) {
+    const { name, objectId, roles } = context.caller;
+    return makeTable(
+      'Scope, DisplayName, AADObjectID, Role',
+      roles.map((role) => [`Database ${context.database}`, name, objectId, role]),
+    );
+  }
   if (text.take('ingestion failures')) return context.operations.showFailures(text);
   if (text.take('operations')) return context.operations.show(text);
   if (text.take('operation')) return context.operations.showDetails(text);

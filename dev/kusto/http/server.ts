@@ -6,6 +6,7 @@ import { IngestionError, toKustoError } from '../ingest/ingestion-error.ts';
 import { MAX_STREAM_BYTES, type StreamRequest } from '../ingest/streaming-ingestion.ts';
 import type { ResultTable } from '../kql/run-query.ts';
 import { KustoError, makeErrorBody } from '../kusto-error.ts';
+import { type AccessCheck, type Caller, KUSTO_AUDIENCE, requireRight, rightOfCommand } from './access.ts';
 import { makeMgmtAnswer, makeV1QueryAnswer, makeV2Answer } from './answers.ts';
 import { parseJsonObject, readBody } from './request-body.ts';
 import { applyRequestFault } from './request-faults.ts';
@@ -15,7 +16,6 @@ import {
   queueByRequest,
   type RestIngestionServices,
 } from './rest-ingestion.ts';
-import type { TokenCheck } from './token-check.ts';
 
 export interface ServerHandlers {
   runQuery(
@@ -23,7 +23,11 @@ export interface ServerHandlers {
     text: string,
     parameters?: Readonly<Record<string, unknown>>,
   ): Promise<ResultTable>;
-  runCommand(database: string, text: string, clientRequestId: string): Promise<ResultTable>;
+  runCommand(
+    database: string,
+    text: string,
+    sent: { readonly clientRequestId: string; readonly caller: Caller },
+  ): Promise<ResultTable>;
   /** @throws KustoError. */
   ingestStream(request: StreamRequest): Promise<ResultTable>;
   /** The database that a name in a request means. */
@@ -36,7 +40,7 @@ export interface ServerOptions extends ServerHandlers {
   readonly port: number;
   readonly faults: Faults;
   readonly rest: RestIngestionServices;
-  readonly token: TokenCheck | undefined;
+  readonly access: AccessCheck;
   /** Counts requests by path. */
   readonly requestCounts: Map<string, number>;
 }
@@ -48,7 +52,7 @@ const authMetadata = {
     LoginMfaRequired: false,
     KustoClientAppId: 'db662dc1-0cfe-4e1c-a843-19a68e65be58',
     KustoClientRedirectUri: 'https://microsoft/kustoclient',
-    KustoServiceResourceId: 'https://kusto.kusto.windows.net',
+    KustoServiceResourceId: KUSTO_AUDIENCE,
     FirstPartyAuthorityUrl: 'https://login.microsoftonline.com/f8cdef31-a31e-4b4a-93e4-5f571e91255a',
   },
 };
@@ -140,7 +144,7 @@ async function answerText(exchange: Exchange, options: ServerOptions, path: stri
   const isMgmt = path === '/v1/rest/mgmt';
   requireMethod(request, path, 'POST');
   const body = parseJsonObject(await readBody(request));
-  options.token?.(request.headers.authorization);
+  const caller = await options.access(request.headers.authorization);
   const text = typeof body['csl'] === 'string' ? body['csl'].trim() : '';
   const database = typeof body['db'] === 'string' ? body['db'] : '';
   if (await applyRequestFault(request, options.faults, kindsOf(text, isMgmt))) return;
@@ -152,11 +156,17 @@ async function answerText(exchange: Exchange, options: ServerOptions, path: stri
   if (isMgmt) {
     if (!text.startsWith('.'))
       throw new KustoError('BadRequest_NotACommand', 'A management command begins with a dot.');
-    send(response, 200, makeMgmtAnswer(await options.runCommand(database, text, clientRequestId)));
+    requireRight(caller, rightOfCommand(text), text.split(/\s+/, 3).join(' '));
+    send(
+      response,
+      200,
+      makeMgmtAnswer(await options.runCommand(database, text, { clientRequestId, caller })),
+    );
     return;
   }
   if (text.startsWith('.'))
     throw new KustoError('BadRequest_NotAQuery', 'A management command must be sent to /v1/rest/mgmt.');
+  requireRight(caller, 'query', 'a query');
   const result = await options.runQuery(database, text, parameters);
   const isV2 = path === '/v2/rest/query';
   send(
@@ -177,7 +187,7 @@ async function answerStreaming(exchange: Exchange, options: ServerOptions, url: 
     (body) => ({ body }),
     (error: unknown) => ({ error }),
   );
-  options.token?.(request.headers.authorization);
+  requireRight(await options.access(request.headers.authorization), 'ingest', 'ingestion');
   if (await applyRequestFault(request, options.faults, ['streaming'])) return;
   if ('error' in read) throw read.error;
   const [database = '', table = ''] = readNames(url.pathname.slice('/v1/rest/ingest/'.length), 2);
@@ -202,7 +212,7 @@ async function answerStreaming(exchange: Exchange, options: ServerOptions, url: 
 async function answerRestIngestion(exchange: Exchange, options: ServerOptions, url: URL): Promise<void> {
   const { request, response } = exchange;
   const body = await readBody(request);
-  options.token?.(request.headers.authorization);
+  requireRight(await options.access(request.headers.authorization), 'ingest', 'ingestion');
   if (await applyRequestFault(request, options.faults, ['ingestion'])) return;
   const { rest } = options;
   if (url.pathname === '/v1/rest/ingestion/configuration') {
