@@ -16,7 +16,11 @@ export const PROJECT_FOLDER = path.dirname(path.dirname(fileURLToPath(import.met
 /** What the managed identity is given in the local cluster: what infra/ gives it, and what undo needs. */
 const APP_ROLES: readonly DatabaseRole[] = ['Ingestor', 'Viewer', 'TableAdmin'];
 
-const AUDIENCES = ['https://kusto.kusto.windows.net', 'https://storage.azure.com'];
+/** Application ID URI of the app registration for AWS, and the role whose trust policy names it. */
+const AWS_AUDIENCE = 'api://s3-adx-loader-aws-local';
+const AWS_ROLE = 'arn:aws:iam::123456789012:role/s3-adx-loader-local';
+
+const AUDIENCES = ['https://kusto.kusto.windows.net', 'https://storage.azure.com', AWS_AUDIENCE];
 
 export interface StackOptions {
   /** Where the parts keep their files. */
@@ -27,6 +31,8 @@ export interface StackOptions {
   readonly storageProxy?: boolean;
   /** Divides ADX's batching times; for tests. Default 1. */
   readonly batchingTimeScale?: number;
+  /** Divides how long the sessions of the app's role in AWS last; for tests. Default 1. */
+  readonly sessionTimeScale?: number;
   /** Buckets to create. */
   readonly buckets?: readonly string[];
   /** The app writes its history into the local cluster. Default false. */
@@ -75,10 +81,23 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   try {
     await mkdir(options.folder, { recursive: true });
     const folderOf = (part: string) => path.join(options.folder, part);
-    const [ownAzurite, s3, identity] = await Promise.all([
+    const identity = add(await startIdentity({ audiences: AUDIENCES }));
+    const [ownAzurite, s3] = await Promise.all([
       startAzurite({ folder: folderOf('azurite'), inMemory: options.inMemory ?? false }).then(add),
-      startS3({ folder: folderOf('s3'), buckets: options.buckets ?? [] }).then(add),
-      startIdentity({ audiences: AUDIENCES }).then(add),
+      startS3({
+        folder: folderOf('s3'),
+        buckets: options.buckets ?? [],
+        sts: {
+          provider: identity.authority,
+          roles: [
+            {
+              arn: AWS_ROLE,
+              trust: { audience: AWS_AUDIENCE, subject: identity.systemAssigned.objectId },
+            },
+          ],
+          timeScale: options.sessionTimeScale ?? 1,
+        },
+      }).then(add),
     ]);
     const storageProxy =
       options.storageProxy === true ? add(await startStorageProxy({ azurite: ownAzurite })) : null;
@@ -146,8 +165,12 @@ export function appSettings({ azurite, s3, identity, kusto }: Services): Record<
     LOADER_APP_ID: 'local',
     IDENTITY_ENDPOINT: identity.settings.endpoint,
     IDENTITY_HEADER: identity.settings.header,
-    S3_CREDENTIALS__DEFAULT__ACCESS_KEY_ID: s3.settings.accessKeyId,
-    S3_CREDENTIALS__DEFAULT__SECRET_ACCESS_KEY: s3.settings.secretAccessKey,
+    // As in Azure: nothing that is stored. Loads that ask for `keys` are signed with an access key.
+    S3_CREDENTIALS__DEFAULT__ROLE_ARN: AWS_ROLE,
+    S3_CREDENTIALS__DEFAULT__AUDIENCE: AWS_AUDIENCE,
+    S3_CREDENTIALS__DEFAULT__STS_ENDPOINT: s3.settings.stsEndpoint,
+    S3_CREDENTIALS__KEYS__ACCESS_KEY_ID: s3.settings.accessKeyId,
+    S3_CREDENTIALS__KEYS__SECRET_ACCESS_KEY: s3.settings.secretAccessKey,
     DEV_S3_ENDPOINT: s3.settings.endpoint,
     DEV_KUSTO_ENDPOINT: String(kusto.settings.endpoint),
     DEV_KUSTO_DATABASE: String(kusto.settings.database),

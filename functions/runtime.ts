@@ -3,12 +3,15 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 
 import type { InvocationContext } from '@azure/functions';
+import type { TokenCredential } from '@azure/identity';
 
+import type { AwsCredentials, AwsKeys } from '../shared/adapters/s3/aws-credentials.ts';
 import type { AddressReach } from '../shared/config/allowed-endpoints.ts';
+import type { S3Credentials, S3Keys } from '../shared/config/s3-credentials.ts';
 import type { Settings } from '../shared/config/settings.ts';
 import type { LoadDefinition } from '../shared/contracts/load-definition.ts';
 import { sourceIdentity } from '../shared/domain/source-identity.ts';
-import { toLoaderError } from '../shared/errors/loader-error.ts';
+import { LoaderError, toLoaderError } from '../shared/errors/loader-error.ts';
 import type { Ingestion } from '../shared/ports/ingestion.ts';
 import type { Logger } from '../shared/ports/logger.ts';
 import type { Recorder } from '../shared/ports/recorder.ts';
@@ -34,13 +37,19 @@ export async function loaderFor(context: InvocationContext): Promise<Loader> {
 }
 
 async function build(logger: Logger): Promise<Omit<Loader, 'logger'>> {
-  const [{ readSettings, readS3Keys }, { reachOf }, { createAzureState }, { createAzureCredential }] =
-    await Promise.all([
-      import('../shared/config/settings.ts'),
-      import('../shared/config/allowed-endpoints.ts'),
-      import('../shared/adapters/state/azure-state.ts'),
-      import('../shared/adapters/identity/azure-credential.ts'),
-    ]);
+  const [
+    { readSettings },
+    { readS3Credentials },
+    { reachOf },
+    { createAzureState },
+    { createAzureCredential },
+  ] = await Promise.all([
+    import('../shared/config/settings.ts'),
+    import('../shared/config/s3-credentials.ts'),
+    import('../shared/config/allowed-endpoints.ts'),
+    import('../shared/adapters/state/azure-state.ts'),
+    import('../shared/adapters/identity/azure-credential.ts'),
+  ]);
   const settings = readSettings(process.env);
   const credential = createAzureCredential(settings.identity);
   const state = createAzureState({
@@ -56,6 +65,16 @@ async function build(logger: Logger): Promise<Omit<Loader, 'logger'>> {
   await state.ensureCreated();
 
   const sources = new Map<string, Promise<Source>>();
+  const sessions = new Map<string, Promise<AwsCredentials>>();
+  const credentialsOf = ({ credentials: name, region }: LoadDefinition['source']) =>
+    once(
+      sessions,
+      `${name} ${region}`,
+      async (): Promise<AwsCredentials> =>
+        name === 'anonymous'
+          ? { kind: 'anonymous' }
+          : openCredentials(readS3Credentials(process.env, name, settings.appId), region, credential),
+    );
   const clusters = new Map<string, Promise<Ingestion>>();
   const cluster = (url: string) =>
     once(clusters, url, async () => {
@@ -80,7 +99,11 @@ async function build(logger: Logger): Promise<Omit<Loader, 'logger'>> {
     startedAt: STARTED_AT,
     source: (definition) =>
       once(sources, sourceIdentity(definition), async () =>
-        openSource(definition, reachOf(settings.allowedEndpoints, 'source', definition.endpoint), readS3Keys),
+        openSource(
+          definition,
+          reachOf(settings.allowedEndpoints, 'source', definition.endpoint),
+          await credentialsOf(definition),
+        ),
       ),
     ingestion: cluster,
     recorders: await createRecorders(settings, cluster),
@@ -114,28 +137,54 @@ async function needed<Value>(promise: Promise<Value | null>): Promise<Value> {
 }
 
 async function openSource(
-  { bucket, region, endpoint, pathStyle, credentials }: LoadDefinition['source'],
+  { bucket, region, endpoint, pathStyle }: LoadDefinition['source'],
   reach: AddressReach,
-  readS3Keys: typeof import('../shared/config/settings.ts').readS3Keys,
+  credentials: AwsCredentials,
 ): Promise<Source> {
   const { createAwsSource } = await import('../shared/adapters/s3/aws-source.ts');
-  const keys = credentials === 'anonymous' ? null : readS3Keys(process.env, credentials);
-  return createAwsSource({
-    bucket,
+  return createAwsSource({ bucket, region, endpoint, pathStyle, reach, credentials });
+}
+
+async function openCredentials(
+  { signIn, chained, sessionName, stsEndpoint }: S3Credentials,
+  region: string,
+  identity: Promise<TokenCredential | null>,
+): Promise<AwsCredentials> {
+  const keys = signIn.kind === 'keys' ? keysOf(signIn) : null;
+  if (keys !== null && chained === null) return { kind: 'keys', ...keys };
+  const [{ createRoleSessions }, { renewedKeys }] = await Promise.all([
+    import('../shared/adapters/s3/assumed-role.ts'),
+    import('../shared/adapters/s3/aws-credentials.ts'),
+  ]);
+  const provide = createRoleSessions({
+    signIn:
+      signIn.kind === 'keys'
+        ? { kind: 'keys', keys: keysOf(signIn) }
+        : { ...signIn, getToken: (audience) => getToken(identity, audience) },
+    chained,
+    sessionName,
     region,
-    endpoint,
-    pathStyle,
-    reach,
-    credentials:
-      keys === null
-        ? { kind: 'anonymous' }
-        : {
-            kind: 'keys',
-            accessKeyId: keys.accessKeyId,
-            secretAccessKey: keys.secretAccessKey,
-            ...(keys.sessionToken === null ? {} : { sessionToken: keys.sessionToken }),
-          },
+    endpoint: stsEndpoint,
   });
+  // Buckets that are read with the same role share its session.
+  return { kind: 'provider', provide: renewedKeys(provide) };
+}
+
+function keysOf({ accessKeyId, secretAccessKey, sessionToken }: S3Keys): AwsKeys {
+  return { accessKeyId, secretAccessKey, ...(sessionToken === null ? {} : { sessionToken }) };
+}
+
+async function getToken(identity: Promise<TokenCredential | null>, audience: string): Promise<string> {
+  const credential = await identity;
+  if (credential === null) {
+    throw new LoaderError(
+      'invalidSettings',
+      'A role that is assumed with the identity of the app needs one: LOADER_IDENTITY is none',
+    );
+  }
+  const token = await credential.getToken(`${audience}/.default`);
+  if (token === null) throw new Error('The identity gave no token.');
+  return token.token;
 }
 
 /** Buckets and clusters whose connections a process keeps: a test of a connection may name any. */

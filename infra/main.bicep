@@ -39,7 +39,7 @@ param settings loaderSettings = {}
 @description('Values for `%NAME%` in files of the loads folder, by name. No secrets.')
 param loadSettings object = {}
 
-@description('Credentials of S3 whose keys are, or will be, in the vault. None: public buckets only.')
+@description('Credentials of S3: roles, or keys that are, or will be, in the vault. None: public buckets only.')
 param credentials s3Credentials[] = [{ name: 'default', temporary: false }]
 
 @description('Resource id of a cluster that exists. Empty, and no trial cluster: rights are granted by hand (docs/DEPLOY.md).')
@@ -54,8 +54,7 @@ param adxTrial bool = false
 @description('The app may create tables. Nothing in this version of the app does.')
 param adxTableCreation bool = false
 
-@description('''Tables whose admin the app is, for undo, commands after a load and changes of the schema. Nothing in this
-version of the app needs it.''')
+@description('''Tables whose admin the app is, for undo, and later for commands after a load and changes of the schema.''')
 param adxAdminOfTables string[] = []
 
 @description('Private endpoint for the cluster, where the network below is made.')
@@ -161,14 +160,33 @@ var keyParts = [
   { setting: 'SECRET_ACCESS_KEY', secret: 'secret-access-key' }
 ]
 var tokenPart = { setting: 'SESSION_TOKEN', secret: 'session-token' }
-var credentialSettings = flatten(map(
-  credentials,
+var roleSettings = flatten(map(
+  filter(credentials, credential => contains(credential, 'role')),
+  credential =>
+    filter(
+      [
+        { name: credential.name, setting: 'ROLE_ARN', value: credential.role!.arn }
+        { name: credential.name, setting: 'AUDIENCE', value: credential.role!.audience }
+        { name: credential.name, setting: 'SESSION_DURATION', value: credential.role!.?sessionDuration ?? '' }
+        { name: credential.name, setting: 'CHAINED_ROLE_ARN', value: credential.role!.?chainedRoleArn ?? '' }
+        { name: credential.name, setting: 'EXTERNAL_ID', value: credential.role!.?externalId ?? '' }
+      ],
+      part => !empty(part.value)
+    )
+))
+var keySettings = flatten(map(
+  filter(credentials, credential => !contains(credential, 'role')),
   credential =>
     map(credential.temporary ? concat(keyParts, [tokenPart]) : keyParts, part => {
-      name: 'S3_CREDENTIALS__${toUpper(replace(credential.name, '-', '_'))}__${part.setting}'
+      name: credential.name
+      setting: part.setting
       value: '@Microsoft.KeyVault(SecretUri=https://${vaultName}${environment().suffixes.keyvaultDns}/secrets/s3-${toLower(replace(credential.name, '_', '-'))}-${part.secret})'
     })
 ))
+var credentialSettings = map(concat(roleSettings, keySettings), part => {
+  name: 'S3_CREDENTIALS__${toUpper(replace(part.name, '-', '_'))}__${part.setting}'
+  value: part.value
+})
 
 resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {
   name: groupName

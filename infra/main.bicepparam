@@ -11,10 +11,27 @@ param operatorPrincipalId = readEnvironmentVariable('AZURE_PRINCIPAL_ID', 'deplo
 param operatorPrincipalType = readEnvironmentVariable('AZURE_PRINCIPAL_TYPE', 'User')
 
 var credentialNames = readEnvironmentVariable('LOADER_S3_CREDENTIALS', 'default')
-param credentials = map(filter(split(credentialNames, ','), name => !empty(name)), name => {
-  name: trim(name)
-  temporary: false
-})
+// Written by `npm run aws -- deploy --web-identity` and by the hook for the audience.
+var roleName = readEnvironmentVariable('LOADER_AWS_CREDENTIALS', 'default')
+var roleArn = readEnvironmentVariable('LOADER_AWS_ROLE_ARN', '')
+var withRole = empty(roleArn)
+  ? []
+  : [
+      {
+        name: roleName
+        temporary: false
+        role: {
+          arn: roleArn
+          audience: readEnvironmentVariable('LOADER_AWS_AUDIENCE', '')
+          sessionDuration: readEnvironmentVariable('LOADER_AWS_SESSION_DURATION', '12h')
+        }
+      }
+    ]
+var withKeys = filter(
+  map(split(credentialNames, ','), name => trim(name)),
+  name => !empty(name) && (empty(roleArn) || name != roleName)
+)
+param credentials = concat(withRole, map(withKeys, name => { name: name, temporary: false }))
 
 param adxTrial = bool(readEnvironmentVariable('LOADER_ADX_TRIAL', 'false'))
 param adxClusterId = readEnvironmentVariable('LOADER_ADX_CLUSTER_ID', '')

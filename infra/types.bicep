@@ -48,7 +48,7 @@ type loaderSettings = {
 }
 
 @export()
-@description('Credentials for S3 that loads refer to by name, kept in Key Vault.')
+@description('Credentials for S3 that loads refer to by name: an access key in Key Vault, or a role, for which nothing is kept.')
 @sealed()
 type s3Credentials = {
   @description('As in `source.credentials` of a load.')
@@ -56,8 +56,29 @@ type s3Credentials = {
   @maxLength(40)
   name: string
 
-  @description('They have a session token, and end.')
+  @description('The keys in the vault have a session token, and end.')
   temporary: bool
+
+  @description('A role in AWS that the identity of the app assumes. With it there are no keys in the vault.')
+  role: awsRole?
+}
+
+@export()
+@description('What infra/aws makes. The ARNs are no secrets.')
+@sealed()
+type awsRole = {
+  arn: string
+
+  @description('Application ID URI of the app registration for AWS, such as `api://<its id>`.')
+  audience: string
+
+  @description('Of a session. A presigned URL ends with it, and half of it is the least that a URL has. At most what the role allows.')
+  sessionDuration: string?
+
+  @description('A role that is assumed from the first one, such as one in the account of the bucket; its sessions last an hour.')
+  chainedRoleArn: string?
+
+  externalId: string?
 }
 
 @export()

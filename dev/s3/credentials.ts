@@ -6,6 +6,8 @@ export interface LocalCredentials {
   readonly sessionToken?: string;
   /** From this instant on every request with the pair is refused with ExpiredToken. */
   readonly expiresAt?: Date;
+  /** The role whose session the keys belong to. */
+  readonly role?: string;
 }
 
 /**

@@ -9,10 +9,12 @@ import { checkBucketName } from './operations/buckets.ts';
 import { type EndpointState, handleRequest } from './request-handler.ts';
 import { type SeedObject, seedObjects } from './seed-objects.ts';
 import { ObjectStore } from './store/object-store.ts';
+import { type RunningSts, type StsOptions, startSts } from './sts.ts';
 
 export type { FaultAction, FaultRule } from './control/fault-rule.ts';
 export { defaultCredentials, type LocalCredentials } from './credentials.ts';
 export type { SeedObject } from './seed-objects.ts';
+export type { LocalRole, StsFailure, StsOptions } from './sts.ts';
 
 export interface S3Options {
   /** Where buckets and objects are kept; made if it is missing. One endpoint at a time can have it. */
@@ -32,6 +34,8 @@ export interface S3Options {
   readonly publicBuckets?: readonly string[];
   /** Buckets that refuse every request that does not say `x-amz-request-payer: requester`. */
   readonly requesterPaysBuckets?: readonly string[];
+  /** An STS endpoint beside it, whose sessions it accepts. Default: none. */
+  readonly sts?: StsOptions;
   /** What time it is; default: the system's clock. */
   readonly clock?: () => Date;
   /** How long a client may send nothing of a body that it has announced. Default 20 s, as S3 is seen to wait. */
@@ -45,7 +49,11 @@ export interface RunningS3 extends RunningPart {
     readonly region: string;
     readonly accessKeyId: string;
     readonly secretAccessKey: string;
+    /** Empty without STS. */
+    readonly stsEndpoint: string;
   };
+  /** `null` unless asked for. */
+  readonly sts: Omit<RunningSts, 'stop'> | null;
   /** Makes a bucket unless it is there. */
   createBucket(name: string): void;
   /**
@@ -82,9 +90,13 @@ export async function startS3(options: S3Options): Promise<RunningS3> {
   const clock = options.clock ?? (() => new Date());
   const store = new ObjectStore(options.folder);
   const stopped = new AbortController();
+  const credentials: LocalCredentials[] = [
+    { accessKeyId, secretAccessKey },
+    ...(options.extraCredentials ?? []),
+  ];
   const state: EndpointState = {
     store,
-    credentials: [{ accessKeyId, secretAccessKey }, ...(options.extraCredentials ?? [])],
+    credentials,
     region,
     publicBuckets: new Set(options.publicBuckets),
     requesterPaysBuckets: new Set(options.requesterPaysBuckets),
@@ -106,15 +118,24 @@ export async function startS3(options: S3Options): Promise<RunningS3> {
     store.close();
     throw error;
   }
+  const sts =
+    options.sts === undefined ? null : await startSts({ options: options.sts, region, clock, credentials });
   const { port } = server.address() as AddressInfo;
   let stopping: Promise<void> | null = null;
   return {
     name: 's3',
-    settings: { endpoint: `http://127.0.0.1:${port}`, region, accessKeyId, secretAccessKey },
+    settings: {
+      endpoint: `http://127.0.0.1:${port}`,
+      region,
+      accessKeyId,
+      secretAccessKey,
+      stsEndpoint: sts?.endpoint ?? '',
+    },
+    sts,
     status: async () => (stopping === null ? 'running' : 'stopped'),
     stop: () => {
       stopped.abort();
-      return (stopping ??= stopServer(server, store));
+      return (stopping ??= Promise.all([sts?.stop(), stopServer(server, store)]).then(() => undefined));
     },
     createBucket,
     seedObjects: (bucket, objects) => seedObjects(store, clock, bucket, objects),

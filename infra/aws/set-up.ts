@@ -1,6 +1,6 @@
 /**
- * The AWS side of a deployment: what the app may do with one bucket, and its access key, which goes from AWS straight into
- * Key Vault and is never printed.
+ * The AWS side of a deployment: what the app may do with one bucket, and as whom. That is a role that the managed identity
+ * assumes, or a user with an access key, which goes from AWS straight into Key Vault and is never printed.
  *
  *   npm run aws -- deploy --bucket NAME [options]
  *   npm run aws -- delete [--stack NAME]
@@ -27,7 +27,7 @@ const HELP = `usage: npm run aws -- deploy --bucket NAME [options]
   --credentials NAME  as in source.credentials of a load (default: default)
   --kms-key ARN       key of the bucket, where it is not S3's own
   --new-key           make another access key, although there is one
-  --web-identity      a role for the managed identity instead of an access key; the app does not use it yet
+  --web-identity      a role for the managed identity instead of an access key: nothing is stored
   --provider ARN      OIDC provider of the issuer, where the account has one
   --tag, --move, --delete-objects
                       further rights; the app does not use them yet`;
@@ -100,8 +100,11 @@ async function deploy(values: Values, environment: (name: string) => string): Pr
   ]);
   const outputs = await outputsOf(stack, region);
   if (usesRole) {
-    console.log(`Role: ${outputs.get('RoleArn')}`);
-    console.log('This version of the app can not assume it yet; see docs/DEPLOY.md.');
+    const role = outputs.get('RoleArn') ?? '';
+    await runTool('azd', ['env', 'set', 'LOADER_AWS_ROLE_ARN', role]);
+    await runTool('azd', ['env', 'set', 'LOADER_AWS_CREDENTIALS', values.credentials]);
+    console.log(`Role ${role} is for the credentials "${values.credentials}".`);
+    console.log('Now let the app know it: azd provision');
     return;
   }
   await storeAccessKey(values, environment, outputs.get('UserName') ?? '');
@@ -187,7 +190,8 @@ async function storeSecret(vault: string, name: string, value: string): Promise<
 async function remove(values: Values, environment: (name: string) => string): Promise<void> {
   const stack = values.stack ?? `s3-adx-loader-${environment('AZURE_ENV_NAME')}`;
   const region = values.region === undefined ? [] : ['--region', values.region];
-  const user = (await outputsOf(stack, region)).get('UserName');
+  const outputs = await outputsOf(stack, region);
+  const user = outputs.get('UserName');
   if (user !== undefined) {
     // A user that has keys can't be deleted.
     const { AccessKeyMetadata } = await runJson<{ readonly AccessKeyMetadata: readonly AccessKey[] }>('aws', [
@@ -198,6 +202,7 @@ async function remove(values: Values, environment: (name: string) => string): Pr
   }
   await runTool('aws', ['cloudformation', 'delete-stack', '--stack-name', stack, ...region]);
   await runTool('aws', ['cloudformation', 'wait', 'stack-delete-complete', '--stack-name', stack, ...region]);
+  if (outputs.has('RoleArn')) await runTool('azd', ['env', 'set', 'LOADER_AWS_ROLE_ARN', '']);
   console.log(`Stack ${stack} is deleted.`);
 }
 

@@ -256,29 +256,3 @@ function readStorage(text: Text, problem: Report): StorageSettings {
   );
   return { connectionString: '' };
 }
-
-/** Keys for S3, as the app settings hold them. */
-export interface S3Keys {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  readonly sessionToken: string | null;
-}
-
-/**
- * The credentials of a name, from `S3_CREDENTIALS__<NAME>__ACCESS_KEY_ID`, `__SECRET_ACCESS_KEY` and
- * `__SESSION_TOKEN`; in Azure these settings are Key Vault references. Hyphens of the name become underscores.
- *
- * @throws {LoaderError} `credentialsNotFound`.
- */
-export function readS3Keys(env: Readonly<Record<string, string | undefined>>, name: string): S3Keys {
-  const prefix = `S3_CREDENTIALS__${name.toUpperCase().replaceAll('-', '_')}`;
-  const accessKeyId = env[`${prefix}__ACCESS_KEY_ID`];
-  const secretAccessKey = env[`${prefix}__SECRET_ACCESS_KEY`];
-  if (!accessKeyId || !secretAccessKey) {
-    throw new LoaderError(
-      'credentialsNotFound',
-      `There are no S3 credentials named "${name}": set ${prefix}__ACCESS_KEY_ID and ${prefix}__SECRET_ACCESS_KEY in the app settings`,
-    );
-  }
-  return { accessKeyId, secretAccessKey, sessionToken: env[`${prefix}__SESSION_TOKEN`] || null };
-}

@@ -138,7 +138,7 @@ export const ERROR_KINDS = {
   credentialsNotFound: user(
     400,
     'The credentials that the load refers to are not configured',
-    'Set S3_CREDENTIALS__<NAME>__ACCESS_KEY_ID and __SECRET_ACCESS_KEY in the app settings.',
+    'Set S3_CREDENTIALS__<NAME>__ROLE_ARN and __AUDIENCE, or __ACCESS_KEY_ID and __SECRET_ACCESS_KEY, in the app settings.',
   ),
   endpointNotAllowed: user(
     403,
@@ -155,6 +155,11 @@ export const ERROR_KINDS = {
     403,
     'Amazon S3 refused the credentials',
     'Check the access key and secret, and that its policy allows s3:ListBucket and s3:GetObject here.',
+  ),
+  roleNotAssumed: user(
+    403,
+    'AWS did not give the app its role',
+    'Compare the trust policy of the role with the identity of the app: issuer, audience, object id (docs/DEPLOY.md).',
   ),
   sourceWrongRegion: user(
     400,

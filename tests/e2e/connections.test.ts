@@ -32,7 +32,12 @@ test('the ways to bucket and table of the stack are tested step by step', async 
   const { status, body } = await send({ source, destination, format: { type: 'json' } });
   expect(status).toBe(200);
   expect(body).toMatchObject({ ok: true, source: { ok: true }, destination: { ok: true } });
-  expect(body.source.identity).toMatch(/^access key that ends with .{4}$/);
+  expect(body.source.identity).toContain(':assumed-role/');
+  const withKey = await send({ source: { ...source, credentials: 'keys' } });
+  expect(withKey.body.source).toMatchObject({
+    ok: true,
+    identity: expect.stringMatching(/^access key that ends with .{4}$/),
+  });
   const words = (steps: readonly { step: string; result: string }[]) =>
     steps.map(({ step, result }) => `${step} ${result}`);
   expect(words(body.source.steps)).toEqual(['resolve ok', 'signIn ok', 'list ok', 'read ok']);

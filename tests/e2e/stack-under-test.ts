@@ -46,6 +46,8 @@ export interface StackUnderTestOptions {
   readonly storageProxy?: boolean;
   /** The app writes its history into the local cluster. Default false. */
   readonly history?: boolean;
+  /** Divides how long sessions in AWS last. Default 1. */
+  readonly sessionTimeScale?: number;
   /** Divides all waiting times of app and cluster. Default 10. */
   readonly timeScale?: number;
 }
@@ -59,6 +61,7 @@ export async function startStackUnderTest(options: StackUnderTestOptions = {}): 
     inMemory: true,
     storageProxy: options.storageProxy ?? false,
     history: options.history ?? false,
+    sessionTimeScale: options.sessionTimeScale ?? 1,
     buckets: [TEST_BUCKET],
     batchingTimeScale: timeScale,
     settings: {

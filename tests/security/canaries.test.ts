@@ -15,6 +15,7 @@ import {
   type LoadChanges,
   type StackUnderTest,
   startStackUnderTest,
+  TEST_BUCKET,
 } from '../e2e/stack-under-test.ts';
 import { findLeaks, formsOf, type Secret, type Written } from './secret-forms.ts';
 import { blobsOf, entitiesOf, messagesOf, rowsOf } from './written-by-the-stack.ts';
@@ -70,7 +71,7 @@ beforeAll(async () => {
   await mkdir(loads);
   // A file that would take a secret of the settings into a definition, and one that holds one where it does not belong.
   const asFile = (file: string, json: unknown) => writeFile(path.join(loads, file), JSON.stringify(json));
-  await asFile('takes-secret.json', { description: '%S3_CREDENTIALS__DEFAULT__SECRET_ACCESS_KEY%' });
+  await asFile('takes-secret.json', { description: '%S3_CREDENTIALS__CANARIES__SECRET_ACCESS_KEY%' });
   await asFile('takes-storage.json', { description: '%AzureWebJobsStorage%' });
   await asFile('holds-secret.json', {
     events: SECRETS.inDefinition.value,
@@ -98,8 +99,8 @@ beforeAll(async () => {
     storageProxy: true,
     settings: {
       LOADER_LOADS_FOLDER: loads,
-      S3_CREDENTIALS__DEFAULT__ACCESS_KEY_ID: 'AKIACANARIES',
-      S3_CREDENTIALS__DEFAULT__SECRET_ACCESS_KEY: SECRETS.secretKey.value,
+      S3_CREDENTIALS__CANARIES__ACCESS_KEY_ID: 'AKIACANARIES',
+      S3_CREDENTIALS__CANARIES__SECRET_ACCESS_KEY: SECRETS.secretKey.value,
       S3_CREDENTIALS__WRONG__ACCESS_KEY_ID: 'AKIACANARIES',
       S3_CREDENTIALS__WRONG__SECRET_ACCESS_KEY: SECRETS.wrongSecret.value,
       S3_CREDENTIALS__TEMPORARY__ACCESS_KEY_ID: temporary.accessKeyId,
@@ -150,7 +151,7 @@ async function send(method: string, url: string, body?: unknown, headers: Record
 
 async function putLoad(name: string, { source, ...changes }: LoadChanges = {}) {
   await under.putLoad(name, {
-    source: { bucket: 'canaries', endpoint: s3.settings.endpoint, ...source },
+    source: { bucket: 'canaries', endpoint: s3.settings.endpoint, credentials: 'canaries', ...source },
     ...changes,
   });
   await send('GET', `/api/loads/${name}`);
@@ -247,7 +248,11 @@ async function runWithRefusedPosts() {
 async function runLoads() {
   const { port } = hostile.address() as AddressInfo;
   const echo = `http://127.0.0.1:${port}`;
+  // The stack's own bucket, by the session of a role.
+  await under.upload(jsonObjects('role', 3));
+  const own = { bucket: TEST_BUCKET, endpoint: under.stack.s3.settings.endpoint, credentials: 'default' };
   const loads: readonly (readonly [string, LoadChanges, string])[] = [
+    ['role', { source: own }, 'completed'],
     ['good', {}, 'completedWithFailures'],
     ['temporary', { source: { credentials: 'temporary' } }, 'completed'],
     ['wrong-secret', { source: { credentials: 'wrong' } }, 'failed'],
@@ -286,6 +291,10 @@ describe('no secret and no signature', () => {
   const secrets = (): readonly Secret[] => [
     ...Object.values(SECRETS),
     { name: 'account key', value: under.stack.azurite.settings.accountKey },
+    ...under.stack.s3.sts!.sessions.flatMap(({ role, secretAccessKey, sessionToken }) => [
+      { name: `secret key of ${role}`, value: secretAccessKey },
+      { name: `session token of ${role}`, value: sessionToken },
+    ]),
     { name: 'identity header', value: under.stack.identity.settings.header },
     ...under.stack.identity.issued.map(({ audience, token }) => ({
       name: `token for ${audience}`,
@@ -295,7 +304,8 @@ describe('no secret and no signature', () => {
 
   test('is in an answer of the API', () => {
     expect(answers.length).toBeGreaterThan(40);
-    expect(under.stack.identity.issued.length).toBeGreaterThan(0);
+    expect(under.stack.identity.issued.length).toBeGreaterThan(1);
+    expect(under.stack.s3.sts!.sessions.length).toBeGreaterThan(0);
     expect(findLeaks(answers, secrets())).toEqual([]);
   });
 

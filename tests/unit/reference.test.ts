@@ -49,7 +49,7 @@ function settingsReadIn(source: string): readonly string[] {
   const byName = [...source.matchAll(/\b(?:text|duration|needed)\(\s*'(\w+)'|\benv(?:\.|\[')(\w+)/g)].map(
     ([, text, env]) => (text ?? env)!,
   );
-  const credentials = [...source.matchAll(/\$\{prefix\}__([A-Z_]+)/g)].map(
+  const credentials = [...source.matchAll(/\b(?:valueOf|roleOf)\('([A-Z_]+)'\)/g)].map(
     ([, part]) => `S3_CREDENTIALS__<NAME>__${part}`,
   );
   return [...byName, ...credentials];

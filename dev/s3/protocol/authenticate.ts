@@ -2,6 +2,7 @@ import type { LocalCredentials } from '../credentials.ts';
 import { invalidArgument, notImplemented, S3Error } from './errors.ts';
 import type { QueryParameter, RequestTarget } from './request-target.ts';
 import {
+  type AwsService,
   buildCanonicalRequest,
   buildStringToSign,
   type CredentialScope,
@@ -60,6 +61,10 @@ export interface AuthenticationInput {
   readonly credentials: readonly LocalCredentials[];
   readonly region: string;
   readonly now: Date;
+  /** Default `s3`. */
+  readonly service?: AwsService;
+  /** Of the body, where the request need not say it: all services but S3 hash what they get. */
+  readonly bodySha256?: string;
 }
 
 /**
@@ -76,9 +81,9 @@ export function authenticate(input: AuthenticationInput): Authentication {
       payload: readPayload(input.headers.get('x-amz-content-sha256') ?? unsignedPayload),
     };
   }
-  const payloadHash = payloadHashOf(input, signed);
+  const payloadHash = input.bodySha256 ?? payloadHashOf(input, signed);
   const payload = readPayload(payloadHash);
-  const { accessKeyId, scope } = readCredential(signed, input.region);
+  const { accessKeyId, scope } = readCredential(signed, input.region, input.service ?? 's3');
   refuseUnsignedHeaders(input.headers, signed.signedHeaders);
   const found = input.credentials.find((candidate) => candidate.accessKeyId === accessKeyId);
   if (found === undefined) {
@@ -265,6 +270,7 @@ function readPayload(declared: string): PayloadDeclaration {
 function readCredential(
   signed: SignedRequest,
   region: string,
+  expectedService: AwsService,
 ): { readonly accessKeyId: string; readonly scope: CredentialScope } {
   const malformed = (problem: string, details: Record<string, string> = {}): S3Error =>
     signed.by === 'header'
@@ -288,8 +294,8 @@ function readCredential(
   if (terminator !== 'aws4_request') {
     throw malformed(`incorrect terminal "${terminator}". This endpoint uses "aws4_request".`);
   }
-  if (service !== 's3') {
-    throw malformed(`incorrect service "${service}". This endpoint belongs to "s3".`);
+  if (service !== expectedService) {
+    throw malformed(`incorrect service "${service}". This endpoint belongs to "${expectedService}".`);
   }
   if (scopeRegion !== region) {
     throw malformed(`the region '${scopeRegion}' is wrong; expecting '${region}'`, { Region: region });
@@ -299,7 +305,7 @@ function readCredential(
       `incorrect date format "${date}". This date in the credential must be in the format "yyyyMMdd" and equal the date of the request.`,
     );
   }
-  return { accessKeyId, scope: { date, region } };
+  return { accessKeyId, scope: { date, region, service: expectedService } };
 }
 
 function refuseUnsignedHeaders(headers: ReadonlyMap<string, string>, signedHeaders: readonly string[]): void {

@@ -10,16 +10,19 @@ export interface CredentialScope {
   /** `YYYYMMDD` */
   readonly date: string;
   readonly region: string;
+  readonly service: AwsService;
 }
+
+export type AwsService = 's3' | 'sts';
 
 function formatScope(scope: CredentialScope): string {
-  return `${scope.date}/${scope.region}/s3/aws4_request`;
+  return `${scope.date}/${scope.region}/${scope.service}/aws4_request`;
 }
 
-/** Derives the key that signs requests of one day and one region. */
+/** Derives the key that signs requests to one service of one region on one day. */
 export function deriveSigningKey(secretAccessKey: string, scope: CredentialScope): Buffer {
   const dateKey = hmac(`AWS4${secretAccessKey}`, scope.date);
-  return hmac(hmac(hmac(dateKey, scope.region), 's3'), 'aws4_request');
+  return hmac(hmac(hmac(dateKey, scope.region), scope.service), 'aws4_request');
 }
 
 /**

@@ -1,4 +1,8 @@
-const s3Namespace = 'http://s3.amazonaws.com/doc/2006-03-01/';
+const namespaces = {
+  'with-namespace': ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"',
+  'with-sts-namespace': ' xmlns="https://sts.amazonaws.com/doc/2011-06-15/"',
+  'without-namespace': '',
+} as const;
 
 /** One element: its name, and text, child elements, or nothing. `null` children are left out. */
 export interface XmlElement {
@@ -18,14 +22,13 @@ export function parent(name: string, children: readonly (XmlElement | null)[]): 
 }
 
 /**
- * Renders a document. Results carry S3's namespace, errors carry none.
+ * Renders a document. Results carry S3's namespace, errors carry none; all that STS answers carries its own.
  *
  * Control characters become character references, as S3 writes them: XML 1.0 parsers refuse most of them,
  * which is why clients with such keys have to ask for `encoding-type=url`.
  */
-export function renderXml(root: XmlElement, namespace: 'with-namespace' | 'without-namespace'): string {
-  const attribute = namespace === 'with-namespace' ? ` xmlns="${s3Namespace}"` : '';
-  return `<?xml version="1.0" encoding="UTF-8"?>\n${renderElement(root, attribute)}`;
+export function renderXml(root: XmlElement, namespace: keyof typeof namespaces): string {
+  return `<?xml version="1.0" encoding="UTF-8"?>\n${renderElement(root, namespaces[namespace])}`;
 }
 
 function renderElement(element: XmlElement, namespace: string): string {

@@ -1,4 +1,5 @@
 import { LoaderError, redact } from '../../errors/loader-error.ts';
+import { NETWORK_CODE, readSignInFailure } from '../../errors/sign-in-failure.ts';
 
 /** What a failed request says, whichever of the SDK's error classes carried it. */
 export interface ClusterFailure {
@@ -44,11 +45,9 @@ const CLOUD_INFO_FAILED = /^Failed to get cloud info/;
 /** What the SDK's resource manager says after it has waited and asked again four times; the status is lost in it. */
 const THROTTLED = /the request was throttled/;
 
-const NETWORK_CODE = /^(E[A-Z_]{4,}|ERR_NETWORK)$/;
-
 export function readClusterFailure(thrown: unknown): ClusterFailure {
   const outer = thrown as SdkError;
-  if (outer.name === 'KustoAuthenticationError') return readSignInFailure(outer);
+  if (outer.name === 'KustoAuthenticationError') return readSignInOf(outer);
   const error = outer.inner ?? outer;
   const status = error.response?.status ?? null;
   const data = error.response?.data;
@@ -83,29 +82,11 @@ function readMissing(text: string, code: string): string | null {
   return /EntityNotFound/i.test(code) ? 'entity' : null;
 }
 
-/** What the identity library calls an identity service that it could not reach. */
-const SIGN_IN_UNREACHABLE: ReadonlySet<string> = new Set(['network_error', 'endpoints_resolution_error']);
-
-/**
- * The identity service may be unreachable or busy for a while, too; only its refusals are permanent. What happened is
- * some errors further in: the library wraps each in one that has neither status nor code.
- */
-function readSignInFailure(error: SdkError): ClusterFailure {
-  let transient = false;
-  let cause: SdkError | undefined = error.inner;
-  for (let depth = 0; depth < 5 && cause !== undefined; depth += 1) {
-    const status = cause.statusCode ?? cause.status;
-    transient ||=
-      status === 429 ||
-      (status !== undefined && status >= 500) ||
-      NETWORK_CODE.test(cause.code ?? '') ||
-      SIGN_IN_UNREACHABLE.has(cause.errorCode ?? '');
-    cause = cause.cause;
-  }
-  const message = redact(`Signing in failed: ${error.message ?? ''}`).split('\n')[0] ?? '';
+function readSignInOf(error: SdkError): ClusterFailure {
+  const { message, transient } = readSignInFailure({ message: error.message, cause: error.inner });
   return {
     status: null,
-    message: message.slice(0, 500),
+    message: `Signing in failed: ${message}`.slice(0, 500),
     missing: null,
     transient,
     throttled: false,

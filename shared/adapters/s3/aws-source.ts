@@ -50,7 +50,7 @@ export function createAwsSource(options: AwsSourceOptions): Source {
     );
   }
   const now = options.now ?? (() => new Date());
-  const provide = keysProviderOf(options.credentials, now);
+  const provide = keysProviderOf(options.credentials);
   // What must not be repeated when an endpoint sends back what it was sent.
   let secrets: readonly string[] = [];
   const provideKeys =
@@ -110,7 +110,8 @@ export function createAwsSource(options: AwsSourceOptions): Source {
     async signIn() {
       if (provideKeys === null) return 'anonymous';
       try {
-        const { accessKeyId, sessionToken } = await provideKeys();
+        const { accessKeyId, sessionToken, role } = await provideKeys();
+        if (role !== undefined) return role;
         // AWS does not call it a secret, but half of one is in reach of who knows it whole.
         return `${sessionToken === undefined ? 'access key' : 'temporary access key'} that ends with ${accessKeyId.slice(-4)}`;
       } catch (error) {
@@ -247,7 +248,7 @@ async function createClient(
         }
       : {
           credentials: async () => {
-            const { expiresAt, ...keys } = await provideKeys();
+            const { expiresAt, role: _role, ...keys } = await provideKeys();
             return expiresAt === undefined ? keys : { ...keys, expiration: expiresAt };
           },
         };

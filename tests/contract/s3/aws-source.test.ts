@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { AwsCredentials } from '../../../shared/adapters/s3/aws-credentials.ts';
+import { type AwsCredentials, renewedKeys } from '../../../shared/adapters/s3/aws-credentials.ts';
 import { type AwsSourceOptions, createAwsSource } from '../../../shared/adapters/s3/aws-source.ts';
 import { errorOf } from './source-contract.ts';
 
@@ -223,19 +223,46 @@ test('a URL does not outlive the credentials, nor a week, and lives a second at 
   expect([await secondsOf(1), await secondsOf(1001), await secondsOf(1e12)]).toEqual(['1', '2', '604800']);
 });
 
-test('keys of a provider are asked for once, and again before they end', async () => {
+test('keys that are renewed are asked for once, and again at half of their time', async () => {
   let asked = 0;
   let now = NOW;
   const provide = async () => {
     asked += 1;
     return { ...KEYS, accessKeyId: `AKID${asked}`, expiresAt: new Date(now.getTime() + 3_600_000) };
   };
-  const source = connect({ credentials: { kind: 'provider', provide }, now: () => now });
+  const source = connect({
+    credentials: { kind: 'provider', provide: renewedKeys(provide, () => now) },
+    now: () => now,
+  });
   const sign = async () => (await source.presignGet({ key: 'k', version: 'e:x', lifetimeMs: 1000 })).url;
   await Promise.all([sign(), sign(), sign()]);
   expect(asked).toBe(1);
-  now = new Date(now.getTime() + 3_400_000);
+  now = new Date(now.getTime() + 1_799_000);
+  expect(await sign()).toContain('AKID1');
+  now = new Date(now.getTime() + 1_000);
   expect(await sign()).toContain('AKID2');
+});
+
+test('keys that can not be renewed are used until they end', async () => {
+  let now = NOW;
+  const answers = ['ok', 'fails', 'fails', 'ok'];
+  let asked = 0;
+  const provide = async () => {
+    asked += 1;
+    if (answers[asked - 1] !== 'ok') throw new Error(`failed ${asked}`);
+    return { ...KEYS, accessKeyId: `AKID${asked}`, expiresAt: new Date(now.getTime() + 3_600_000) };
+  };
+  const keys = renewedKeys(provide, () => now);
+  const after = async (seconds: number) => {
+    now = new Date(now.getTime() + seconds * 1000);
+    return (await keys()).accessKeyId;
+  };
+  expect(await after(0)).toBe('AKID1');
+  expect(await after(1800)).toBe('AKID1');
+  expect([await after(29), asked]).toEqual(['AKID1', 2]);
+  // The next try is not before half a minute has passed; this one is behind the end of the keys.
+  await expect(after(1771)).rejects.toThrow('failed 3');
+  expect(await after(0)).toBe('AKID4');
 });
 
 test('a directory bucket is refused', () => {

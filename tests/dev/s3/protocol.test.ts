@@ -11,7 +11,7 @@ import { readXml } from '../../../dev/s3/protocol/xml-reader.ts';
 
 // The worked examples of AWS's documentation of Signature Version 4 for S3.
 const secret = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
-const scope = { date: '20130524', region: 'us-east-1' };
+const scope = { date: '20130524', region: 'us-east-1', service: 's3' } as const;
 const amzDate = '20130524T000000Z';
 const signingKey = deriveSigningKey(secret, scope);
 

@@ -36,7 +36,7 @@ export interface RawResponse {
  */
 export async function sendSigned(settings: RunningS3['settings'], raw: RawRequest): Promise<RawResponse> {
   const amzDate = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
-  const scope = { date: amzDate.slice(0, 8), region: settings.region };
+  const scope = { date: amzDate.slice(0, 8), region: settings.region, service: 's3' } as const;
   const { host, port } = new URL(settings.endpoint);
   const plainBody = typeof raw.body === 'function' ? '' : (raw.body ?? '');
   const payloadHash = raw.payloadHash ?? createHash('sha256').update(plainBody).digest('hex');

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
-import { readS3Keys, readSettings } from '../../../shared/config/settings.ts';
+import { readSettings } from '../../../shared/config/settings.ts';
 import { LoaderError } from '../../../shared/errors/loader-error.ts';
 
 type Env = Record<string, string | undefined>;
@@ -211,40 +211,4 @@ describe('readSettings', () => {
       );
     }
   });
-});
-
-describe('readS3Keys', () => {
-  const env = {
-    S3_CREDENTIALS__MY_KEYS__ACCESS_KEY_ID: 'id',
-    S3_CREDENTIALS__MY_KEYS__SECRET_ACCESS_KEY: 'secret',
-  };
-
-  test('finds credentials by their name, in capitals and with underscores', () => {
-    for (const name of ['my-keys', 'MY_KEYS', 'My-Keys'])
-      expect(readS3Keys(env, name)).toEqual({
-        accessKeyId: 'id',
-        secretAccessKey: 'secret',
-        sessionToken: null,
-      });
-    expect(
-      readS3Keys({ ...env, S3_CREDENTIALS__MY_KEYS__SESSION_TOKEN: 'token' }, 'my-keys').sessionToken,
-    ).toBe('token');
-    expect(readS3Keys({ ...env, S3_CREDENTIALS__MY_KEYS__SESSION_TOKEN: '' }, 'my-keys').sessionToken).toBe(
-      null,
-    );
-  });
-
-  test.each(['S3_CREDENTIALS__MY_KEYS__ACCESS_KEY_ID', 'S3_CREDENTIALS__MY_KEYS__SECRET_ACCESS_KEY'])(
-    'says which settings are needed when %s is empty or missing',
-    (name) => {
-      for (const value of [undefined, '']) {
-        expect(() => readS3Keys({ ...env, [name]: value }, 'my-keys')).toThrow(
-          expect.objectContaining({
-            code: 'credentialsNotFound',
-            message: expect.stringContaining('S3_CREDENTIALS__MY_KEYS__SECRET_ACCESS_KEY'),
-          }),
-        );
-      }
-    },
-  );
 });

@@ -163,6 +163,7 @@ const rulesFor = (keys: readonly string[], change: readonly Rule[] = []): readon
   { call: 'aws iam delete-access-key' },
   { call: 'az keyvault secret set' },
   { call: 'az functionapp restart' },
+  { call: 'azd env set' },
 ];
 const SET_UP = path.join('infra', 'aws', 'set-up.ts');
 
@@ -223,11 +224,15 @@ describe.skipIf(process.platform === 'win32')('npm run aws', { timeout: 60_000 }
         ),
       },
     );
-    expect([code, output]).toEqual([0, expect.stringContaining('can not assume it yet')]);
+    expect([code, output]).toEqual([0, expect.stringContaining('azd provision')]);
     expect(lines[1]).toContain(
       'UseAccessKey=false UseWebIdentity=true TenantId=tenant Audience=api://app PrincipalId=object-id',
     );
     expect(lines.some((line) => line.includes('access-key'))).toBe(false);
+    expect(lines.slice(-2)).toEqual([
+      'azd env set LOADER_AWS_ROLE_ARN arn:aws:iam::1:role/r',
+      'azd env set LOADER_AWS_CREDENTIALS default',
+    ]);
   });
 
   test('deletes the keys of the user, then the stack', async () => {
@@ -244,6 +249,23 @@ describe.skipIf(process.platform === 'win32')('npm run aws', { timeout: 60_000 }
       'aws cloudformation delete-stack --stack-name s3-adx-loader-test',
       'aws cloudformation wait stack-delete-complete --stack-name s3-adx-loader-test',
     ]);
+  });
+
+  test('deletes a role, and what azd knows of it', async () => {
+    const { code, lines } = await runWithFakeTools(SET_UP, ['delete', '--stack', 'roles'], {
+      rules: [
+        {
+          call: 'aws cloudformation describe-stacks',
+          stdout: outputs({ RoleArn: 'arn:aws:iam::1:role/r' }),
+        },
+        ...rulesFor([]),
+        { call: 'aws cloudformation delete-stack' },
+        { call: 'aws cloudformation wait stack-delete-complete' },
+      ],
+    });
+    expect(code).toBe(0);
+    expect(lines.at(-1)).toMatch(/^azd env set LOADER_AWS_ROLE_ARN/);
+    expect(lines.some((line) => line.includes('access-key'))).toBe(false);
   });
 
   test('says what is missing', async () => {

@@ -3,6 +3,7 @@ import path from 'node:path';
 
 import { describe, expect, test } from 'vitest';
 
+import { readS3Credentials } from '../../../shared/config/s3-credentials.ts';
 import { readSettings } from '../../../shared/config/settings.ts';
 import {
   at,
@@ -167,7 +168,7 @@ export function describeApp({ compiled, deployments, inEach }: CompiledView): vo
       /^(FUNCTIONS_WORKER_RUNTIME|FUNCTIONS_EXTENSION_VERSION|WEBSITE_RUN_FROM_PACKAGE|WEBSITE_CONTENT.*|SCM_DO_BUILD_DURING_DEPLOYMENT|ENABLE_ORYX_BUILD|WEBSITE_NODE_DEFAULT_VERSION|WEBSITE_TIME_ZONE|TZ|WEBSITE_LOAD_CERTIFICATES|AzureWebJobsStorage|AZURE_CLIENT_SECRET|LOADER_TIME_SCALE|LOADER_TICK_SCHEDULE|LOADER_CLEAN_UP_SCHEDULE)$/;
 
     const general = (name: string) =>
-      name.replace(/^S3_CREDENTIALS__[A-Z0-9_]+?__(?=(ACCESS|SECRET|SESSION)_)/, 'S3_CREDENTIALS__<NAME>__');
+      name.replace(/^S3_CREDENTIALS__[A-Z0-9_]+?__(?=[A-Z])/, 'S3_CREDENTIALS__<NAME>__');
 
     test('are those that the app reads, and those of the host that are listed here', () => {
       const reference = readFileSync(path.join(ROOT, 'docs', 'REFERENCE.md'), 'utf8');
@@ -227,15 +228,32 @@ export function describeApp({ compiled, deployments, inEach }: CompiledView): vo
       }
     });
 
+    test('name the role of AWS that the identity assumes, as the app reads it, and no key beside it', () => {
+      const settings = settingsOf(compiled().everything);
+      expect(readS3Credentials(settings, 'partner-eu', 'app')).toMatchObject({
+        signIn: {
+          kind: 'webIdentity',
+          roleArn: 'arn:aws:iam::123456789012:role/loader',
+          audience: 'api://app',
+          durationMs: 6 * 3_600_000,
+        },
+        chained: null,
+      });
+      expect(Object.keys(settings).filter((name) => name.includes('PARTNER_EU')).length).toBe(3);
+      expect(JSON.stringify(settingsOf(compiled().azd))).not.toContain('ROLE_ARN');
+    });
+
     test('hold keys of S3 as references to the vault only', () => {
       const keys = (deployment: Deployment) =>
-        Object.entries(settingsOf(deployment)).filter(([name]) => name.startsWith('S3_CREDENTIALS__'));
+        Object.entries(settingsOf(deployment)).filter(([name]) =>
+          /^S3_CREDENTIALS__\w+_(KEY_ID|ACCESS_KEY|TOKEN)$/.test(name),
+        );
       expect(keys(compiled().azd).map(([name]) => name)).toEqual([
         'S3_CREDENTIALS__DEFAULT__ACCESS_KEY_ID',
         'S3_CREDENTIALS__DEFAULT__SECRET_ACCESS_KEY',
       ]);
       expect(keys(compiled().everything).map(([name]) => name)).toEqual(
-        ['DEFAULT', 'OTHER_ONE', 'PARTNER_EU'].flatMap((name) => [
+        ['DEFAULT', 'OTHER_ONE'].flatMap((name) => [
           `S3_CREDENTIALS__${name}__ACCESS_KEY_ID`,
           `S3_CREDENTIALS__${name}__SECRET_ACCESS_KEY`,
         ]),
