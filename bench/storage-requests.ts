@@ -44,7 +44,6 @@ export async function storageRequests(run: BenchRun): Promise<BenchResult> {
     startStack({
       folder: path.join(run.folder, 'stack'),
       inMemory: true,
-      storageProxy: true,
       buckets: [BUCKET],
       settings: { LOADER_LOADS_FOLDER: 'no-such-folder' },
       host: { appFolder, logLevel: 'error', onLog: (line) => run.say(line) },
@@ -71,7 +70,7 @@ export async function storageRequests(run: BenchRun): Promise<BenchResult> {
   });
   if (put.status !== 201) throw new Error(`PUT: ${put.status} ${JSON.stringify(put.body)}`);
 
-  const proxy = stack.storageProxy!;
+  const proxy = stack.storage;
   // A delay of nothing: the rule counts what it would hold up.
   const ids = KINDS.map(({ rule }) =>
     proxy.injectFault({ ...rule, count: Number.MAX_SAFE_INTEGER, action: { kind: 'delay', delayMs: 0 } }),

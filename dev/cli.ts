@@ -18,7 +18,6 @@ usage: npm run --silent dev -- s3|kusto|azurite|host|all [options]
   --port N       port on 127.0.0.1 (azurite: of its blob service); default: a free one
   --folder DIR   where data is kept; default: a temporary folder that is removed at the end
   --bucket NAME  s3, all: a bucket to create; may be given several times
-  --storage-proxy  all: puts the storage proxy before Azurite, whose settings are the proxy's then
   --verbose      host, all: the log of the host on standard error
 
 kusto and host start an Azurite of their own unless AzureWebJobsStorage is set. host runs the built app with the settings
@@ -30,7 +29,6 @@ const { values, positionals } = parseArgs({
     port: { type: 'string' },
     folder: { type: 'string' },
     bucket: { type: 'string', multiple: true, default: [] },
-    'storage-proxy': { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -87,17 +85,15 @@ const parts: Readonly<Record<string, () => Promise<Readonly<Record<string, unkno
     return add(host).settings;
   },
   all: async () => {
-    const storageProxy = values['storage-proxy'];
     const stack = await startStack({
       folder,
       buckets: values.bucket,
-      storageProxy,
       host: { onLog, ...onPort },
     });
     running.push({ ...stack.host, stop: stack.stop });
-    const { azurite, s3, identity, kusto, host } = stack;
+    const { storage, s3, identity, kusto, host } = stack;
     return {
-      azurite: azurite.settings,
+      storage: storage.settings,
       s3: s3.settings,
       identity: identity.settings,
       kusto: kusto.settings,

@@ -3,18 +3,25 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { type RunningAzurite, startAzurite } from './azurite/index.ts';
 import { type FunctionsHost, type FunctionsHostOptions, startFunctionsHost } from './functions-host/index.ts';
 import { type RunningIdentity, startIdentity } from './identity/index.ts';
 import { type DatabaseRole, startKusto } from './kusto/index.ts';
 import type { RunningPart } from './part.ts';
 import { type RunningS3, startS3 } from './s3/index.ts';
-import { type RunningStorageProxy, startStorageProxy } from './storage-proxy/index.ts';
+import { type RunningStorage, startStorage } from './storage.ts';
+import type { StorageRole } from './storage-proxy/index.ts';
 
 export const PROJECT_FOLDER = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
 /** What the managed identity is given in the local cluster: what infra/ gives it, and what undo needs. */
 const APP_ROLES: readonly DatabaseRole[] = ['Ingestor', 'Viewer', 'TableAdmin'];
+
+/** What it is given in the storage account, as infra/modules/roles.bicep has it. */
+const STORAGE_ROLES: readonly StorageRole[] = [
+  'Storage Blob Data Owner',
+  'Storage Queue Data Contributor',
+  'Storage Table Data Contributor',
+];
 
 /** Application ID URI of the app registration for AWS, and the role whose trust policy names it. */
 const AWS_AUDIENCE = 'api://s3-adx-loader-aws-local';
@@ -27,8 +34,11 @@ export interface StackOptions {
   readonly folder: string;
   /** Keep Azurite's data in memory. Default false. */
   readonly inMemory?: boolean;
-  /** Puts the storage proxy before Azurite, for the app and for Kusto, so that storage can fail on demand. Default false. */
-  readonly storageProxy?: boolean;
+  /**
+   * How the host and the app reach their storage. `identity`: over TLS, with tokens. `connectionString`: with the key of
+   * the account, for a host that trusts no certificate made here. Default `identity`.
+   */
+  readonly storageAccess?: 'connectionString' | 'identity';
   /** Divides ADX's batching times; for tests. Default 1. */
   readonly batchingTimeScale?: number;
   /** Divides how long the sessions of the app's role in AWS last; for tests. Default 1. */
@@ -47,10 +57,8 @@ export interface StackOptions {
 }
 
 export interface Services {
-  /** The storage that everybody uses: Azurite, or the proxy before it. */
-  readonly azurite: RunningAzurite;
-  /** Where storage can be made to fail; null unless asked for. */
-  readonly storageProxy: RunningStorageProxy | null;
+  /** The storage that everybody uses: the proxy before Azurite, where it can be made to fail. */
+  readonly storage: RunningStorage;
   readonly s3: RunningS3;
   /** The managed identity of the app. */
   readonly identity: RunningIdentity;
@@ -82,39 +90,41 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await mkdir(options.folder, { recursive: true });
     const folderOf = (part: string) => path.join(options.folder, part);
     const identity = add(await startIdentity({ audiences: AUDIENCES }));
-    const [ownAzurite, s3] = await Promise.all([
-      startAzurite({ folder: folderOf('azurite'), inMemory: options.inMemory ?? false }).then(add),
+    const { authority, systemAssigned } = identity;
+    const [storage, s3] = await Promise.all([
+      startStorage({
+        folder: folderOf('storage'),
+        inMemory: options.inMemory ?? false,
+        access: { authority, roles: { [systemAssigned.objectId]: STORAGE_ROLES } },
+      }).then(add),
       startS3({
         folder: folderOf('s3'),
         buckets: options.buckets ?? [],
         sts: {
-          provider: identity.authority,
+          provider: authority,
           roles: [
             {
               arn: AWS_ROLE,
-              trust: { audience: AWS_AUDIENCE, subject: identity.systemAssigned.objectId },
+              trust: { audience: AWS_AUDIENCE, subject: systemAssigned.objectId },
             },
           ],
           timeScale: options.sessionTimeScale ?? 1,
         },
       }).then(add),
     ]);
-    const storageProxy =
-      options.storageProxy === true ? add(await startStorageProxy({ azurite: ownAzurite })) : null;
-    const azurite = storageProxy ?? ownAzurite;
     const kusto = add(
       await startKusto({
-        azurite: azurite.settings,
+        azurite: storage.settings,
         batchingTimeScale: options.batchingTimeScale ?? 1,
         token: {
           // Of whoever uses the stack.
           value: randomUUID(),
-          authority: identity.authority,
-          roles: { [identity.systemAssigned.objectId]: APP_ROLES },
+          authority: authority,
+          roles: { [systemAssigned.objectId]: APP_ROLES },
         },
       }),
     );
-    const services: Services = { azurite, storageProxy, s3, identity, kusto };
+    const services: Services = { storage, s3, identity, kusto };
     const launch = async (changes: Partial<FunctionsHostOptions> = {}) =>
       add(
         await (options.startHost ?? startFunctionsHost)({
@@ -125,6 +135,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
           ...changes,
           env: {
             ...appSettings(services),
+            ...(options.storageAccess === 'connectionString'
+              ? { AzureWebJobsStorage: storage.connectionString }
+              : storageByIdentity(storage)),
             ...(options.history === true ? historySettings(services) : {}),
             ...options.settings,
             ...options.host?.env,
@@ -157,11 +170,21 @@ function historySettings({ kusto }: Services): Record<string, string> {
   };
 }
 
-/** App settings that connect the app to the local services. */
-export function appSettings({ azurite, s3, identity, kusto }: Services): Record<string, string> {
+function storageByIdentity({ identityEndpoints, certificate }: RunningStorage): Record<string, string> {
+  return {
+    // Not one that may be set in the terminal: it would win.
+    AzureWebJobsStorage: '',
+    AzureWebJobsStorage__blobServiceUri: identityEndpoints.blob,
+    AzureWebJobsStorage__queueServiceUri: identityEndpoints.queue,
+    AzureWebJobsStorage__tableServiceUri: identityEndpoints.table,
+    NODE_EXTRA_CA_CERTS: certificate.certFile,
+  };
+}
+
+/** App settings that connect the app to the other local services. */
+function appSettings({ s3, identity, kusto }: Services): Record<string, string> {
   return {
     FUNCTIONS_WORKER_RUNTIME: 'node',
-    AzureWebJobsStorage: azurite.connectionString,
     LOADER_APP_ID: 'local',
     IDENTITY_ENDPOINT: identity.settings.endpoint,
     IDENTITY_HEADER: identity.settings.header,

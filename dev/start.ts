@@ -78,7 +78,9 @@ async function main(): Promise<number> {
     buckets: [BUCKET],
     settings: { LOADER_LOADS_FOLDER: loadsFolder },
     host: { onLog: (line) => (options.verbose ? console.error(line) : undefined) },
-    ...(options.host === 'func' ? { startHost: startCoreTools } : {}),
+    ...(options.host === 'func'
+      ? { startHost: startCoreTools, storageAccess: 'connectionString' as const }
+      : {}),
     onPart: ({ name, settings }) =>
       console.log(
         `  ${name.padEnd(8)} ${Object.values(settings)

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { request } from 'node:http';
+import { request as requestSecurely } from 'node:https';
 import { fileURLToPath } from 'node:url';
 import { compileCacheEnv } from '../compile-cache.ts';
 import type { RunningPart } from '../part.ts';
@@ -26,6 +27,8 @@ export interface AzuriteOptions {
   readonly ports?: { readonly blob?: number; readonly queue?: number; readonly table?: number };
   /** Keep nothing on disk. Default false. Quicker for tests; everything is gone after `stop`. */
   readonly inMemory?: boolean;
+  /** Speaks TLS only, and takes tokens of Entra whose issuer, audience and times are right; it checks no signature. Default: plain HTTP, no tokens. */
+  readonly tls?: { readonly cert: string; readonly certFile: string; readonly keyFile: string };
 }
 
 export interface RunningAzurite extends RunningPart {
@@ -81,7 +84,9 @@ async function startOnce(options: AzuriteOptions): Promise<RunningAzurite> {
   let endpoints: Endpoints;
   try {
     endpoints = await readEndpoints(child);
-    await Promise.all(Object.values(endpoints).map((url: string) => waitUntilAnswers(url)));
+    await Promise.all(
+      Object.values(endpoints).map((url: string) => waitUntilAnswers(url, options.tls?.cert)),
+    );
   } catch (error) {
     child.kill('SIGKILL');
     await exited;
@@ -131,6 +136,9 @@ function makeArguments(options: AzuriteOptions): string[] {
     ...['--blobHost', '127.0.0.1', '--queueHost', '127.0.0.1', '--tableHost', '127.0.0.1'],
     ...['--blobPort', String(blob), '--queuePort', String(queue), '--tablePort', String(table)],
     ...['--silent', '--loose', '--skipApiVersionCheck', '--disableTelemetry'],
+    ...(options.tls === undefined
+      ? []
+      : ['--oauth', 'basic', '--cert', options.tls.certFile, '--key', options.tls.keyFile]),
   ];
 }
 
@@ -161,9 +169,10 @@ function readEndpoints(child: ChildProcess): Promise<Endpoints> {
   });
 }
 
-function probe(url: string): Promise<boolean> {
+function probe(url: string, ca: string | undefined): Promise<boolean> {
   return new Promise((resolve) => {
-    const probeRequest = request(url, { method: 'GET', agent: false, timeout: 2_000 }, (response) => {
+    const send = url.startsWith('https:') ? requestSecurely : request;
+    const probeRequest = send(url, { method: 'GET', agent: false, timeout: 2_000, ca }, (response) => {
       response.resume();
       resolve(true);
     });
@@ -173,9 +182,9 @@ function probe(url: string): Promise<boolean> {
   });
 }
 
-async function waitUntilAnswers(url: string): Promise<void> {
+async function waitUntilAnswers(url: string, ca: string | undefined): Promise<void> {
   for (let attempt = 0; attempt < 50; attempt += 1) {
-    if (await probe(url)) return;
+    if (await probe(url, ca)) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   throw new Error(`Azurite does not answer at ${url}`);
@@ -206,7 +215,7 @@ function makeSettings(endpoints: Endpoints): RunningAzurite['settings'] {
 
 function connectionStringOf({ blob, queue, table }: Endpoints, name: string, key: string): string {
   return (
-    `DefaultEndpointsProtocol=http;AccountName=${name};AccountKey=${key};` +
+    `DefaultEndpointsProtocol=${new URL(blob).protocol.slice(0, -1)};AccountName=${name};AccountKey=${key};` +
     `BlobEndpoint=${blob}/${name};QueueEndpoint=${queue}/${name};TableEndpoint=${table}/${name};`
   );
 }

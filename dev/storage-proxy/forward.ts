@@ -5,6 +5,7 @@ import {
   request,
   type ServerResponse,
 } from 'node:http';
+import { request as requestSecurely } from 'node:https';
 import { Writable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { StorageFaultAction, StorageService } from './fault-rule.ts';
@@ -16,6 +17,8 @@ export interface ForwardTarget {
   readonly host: string;
   readonly port: number;
   readonly agent: Agent;
+  /** The service speaks TLS; the agent knows its certificate. */
+  readonly isSecure: boolean;
 }
 
 /** Headers that concern one connection only, and are made anew for the next. */
@@ -44,7 +47,7 @@ export async function forward(
   }
   if (action?.kind === 'reset' && action.when === 'before') return reset(incoming);
   if (action?.kind === 'delay' && action.when === 'before' && !(await holdUp(answer, action.delayMs))) return;
-  const outgoing = request({
+  const outgoing = (target.isSecure ? requestSecurely : request)({
     host: target.host,
     port: target.port,
     agent: target.agent,

@@ -1,9 +1,11 @@
 import type { RunningAzurite } from '../azurite/index.ts';
+import type { StorageAccess } from './access-check.ts';
 import type { Refusals } from './control-endpoint.ts';
 import type { StorageFaultRule, StorageService } from './fault-rule.ts';
 import { ServiceListener } from './service-listener.ts';
 import { type ActiveStorageFault, StorageFaults } from './storage-faults.ts';
 
+export type { StorageAccess, StorageRole } from './access-check.ts';
 export type { StorageFaultAction, StorageFaultRule, StorageService } from './fault-rule.ts';
 export type { ActiveStorageFault } from './storage-faults.ts';
 
@@ -12,10 +14,19 @@ export interface StorageProxyOptions {
   readonly azurite: Pick<RunningAzurite, 'settings'>;
   /** Ports on 127.0.0.1; each one left out is chosen by the operating system. */
   readonly ports?: { readonly [service in StorageService]?: number };
+  /** Certificate that Azurite has, where it has one, and that the proxy uses for `access`. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+  /**
+   * Has the proxy listen by TLS, too, as an account without shared keys: for those who come with a token, whose
+   * signature, audience, times and role it verifies. Needs `tls`, also before Azurite, which verifies the token again.
+   */
+  readonly access?: StorageAccess;
 }
 
 /** A part with Azurite's own settings, so that it can be given to clients in Azurite's place. */
 export interface RunningStorageProxy extends RunningAzurite {
+  /** Where tokens are taken, by service; `null` without `access`. */
+  readonly identityEndpoints: Readonly<Record<StorageService, string>> | null;
   /**
    * Does something to requests to come.
    *
@@ -35,7 +46,7 @@ export interface RunningStorageProxy extends RunningAzurite {
 }
 
 /**
- * Starts an HTTP proxy on loopback for each of Azurite's services, in this process. Clients use its connection string
+ * Starts a proxy on loopback for each of Azurite's services, in this process. Clients use its connection string
  * instead of Azurite's; without rules it changes nothing.
  *
  * @throws Error when a port that was asked for is taken
@@ -55,6 +66,8 @@ export async function startStorageProxy(options: StorageProxyOptions): Promise<R
       accountName: azurite.accountName,
       faults,
       refusals,
+      ...(options.tls === undefined ? {} : { tls: options.tls }),
+      ...(options.access === undefined ? {} : { access: options.access }),
     });
   const listeners: Readonly<Record<StorageService, ServiceListener>> = {
     blob: create('blob', azurite.blobEndpoint),
@@ -78,6 +91,7 @@ export async function startStorageProxy(options: StorageProxyOptions): Promise<R
     name: 'storage-proxy',
     settings,
     connectionString: settings.connectionString,
+    identityEndpoints: options.access === undefined ? null : identityEndpointsOf(azurite, listeners),
     status: () => Promise.resolve(isStopped ? 'stopped' : 'running'),
     stop,
     injectFault: (rule) => faults.add(rule),
@@ -89,12 +103,21 @@ export async function startStorageProxy(options: StorageProxyOptions): Promise<R
   };
 }
 
+function identityEndpointsOf(
+  { accountName }: RunningAzurite['settings'],
+  listeners: Readonly<Record<StorageService, ServiceListener>>,
+): Readonly<Record<StorageService, string>> {
+  const of = (service: StorageService) => `https://127.0.0.1:${listeners[service].securePort}/${accountName}`;
+  return { blob: of('blob'), queue: of('queue'), table: of('table') };
+}
+
 function toSettings(
   azurite: RunningAzurite['settings'],
   listeners: Readonly<Record<StorageService, ServiceListener>>,
 ): RunningAzurite['settings'] {
   const through = (service: StorageService, endpoint: string) => {
     const url = new URL(endpoint);
+    url.protocol = 'http:';
     url.port = String(listeners[service].port);
     return url.href;
   };
@@ -104,6 +127,7 @@ function toSettings(
   // The ports are all that differs.
   const throughProxy = (connectionString: string) =>
     connectionString
+      .replace('DefaultEndpointsProtocol=https', 'DefaultEndpointsProtocol=http')
       .replace(`${new URL(azurite.blobEndpoint).origin}/`, `${new URL(blobEndpoint).origin}/`)
       .replace(`${new URL(azurite.queueEndpoint).origin}/`, `${new URL(queueEndpoint).origin}/`)
       .replace(`${new URL(azurite.tableEndpoint).origin}/`, `${new URL(tableEndpoint).origin}/`);

@@ -10,16 +10,18 @@ export function sendStorageError(
     readonly code: string | null;
     readonly status: number | undefined;
     readonly isHead: boolean;
+    /** Default: that it was injected. */
+    readonly said?: string;
   },
 ): void {
-  const { service, code, isHead } = params;
+  const { service, code, isHead, said = `${params.code}, injected by the storage proxy.` } = params;
   const status = params.status ?? knownStatus(code) ?? 500;
   if (code === null) {
     response.writeHead(status, { 'content-length': 0 }).end();
     return;
   }
   const requestId = randomUUID();
-  const message = `${code}, injected by the storage proxy.\nRequestId:${requestId}\nTime:${new Date().toISOString()}`;
+  const message = `${said}\nRequestId:${requestId}\nTime:${new Date().toISOString()}`;
   const { type, text } = service === 'table' ? renderJson(code, message) : renderXml(code, message);
   response.writeHead(status, {
     'content-type': type,

@@ -34,7 +34,7 @@ interface Fault {
 }
 
 const control = (field: Field) => field.under.stack.kusto.control;
-const proxy = (field: Field) => field.under.stack.storageProxy!;
+const proxy = (field: Field) => field.under.stack.storage;
 const aKey = ({ bucket, random }: Field) => random.pick([...bucket.keys.keys()]);
 /** As it stands in the URLs that the Kusto endpoint sees. */
 const inUrl = (key: string) => key.split('/').at(-1)!;
@@ -256,7 +256,7 @@ export function drawFault(random: Random): Fault {
 
 /** Whatever was injected has no effect any more. */
 export function clearFaults({ under }: Pick<Field, 'under'>): void {
-  under.stack.storageProxy!.clearFaults();
+  under.stack.storage.clearFaults();
   under.stack.s3.clearFaults();
   under.stack.kusto.control.faults.clear();
 }

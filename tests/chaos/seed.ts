@@ -72,7 +72,6 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
   const activitiesTwice = random.chance(50);
   const began = Date.now();
   const stackOptions: StackUnderTestOptions = {
-    storageProxy: true,
     timeScale,
     settings: timeScale === 1 ? {} : TIMES,
     host: { activitiesTwice, logLevel: 'none', ...(appFolder === undefined ? {} : { appFolder }) },

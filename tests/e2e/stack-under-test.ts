@@ -42,8 +42,6 @@ export interface LoadChanges {
 export interface StackUnderTestOptions {
   readonly settings?: Readonly<Record<string, string>>;
   readonly host?: Partial<FunctionsHostOptions>;
-  /** Puts the storage proxy before Azurite. Default false. */
-  readonly storageProxy?: boolean;
   /** The app writes its history into the local cluster. Default false. */
   readonly history?: boolean;
   /** Divides how long sessions in AWS last. Default 1. */
@@ -59,7 +57,6 @@ export async function startStackUnderTest(options: StackUnderTestOptions = {}): 
   const stack = await startStack({
     folder,
     inMemory: true,
-    storageProxy: options.storageProxy ?? false,
     history: options.history ?? false,
     sessionTimeScale: options.sessionTimeScale ?? 1,
     buckets: [TEST_BUCKET],

@@ -9,7 +9,7 @@ let queue: QueueClient;
 
 beforeAll(async () => {
   under = await startStackUnderTest({ settings: { LOADER_TICK_SCHEDULE: '* * * * * *' } });
-  queue = new QueueClient(under.stack.azurite.connectionString, EVENT_QUEUE);
+  queue = new QueueClient(under.stack.storage.connectionString, EVENT_QUEUE);
   await queue.createIfNotExists();
 }, 60_000);
 
@@ -89,7 +89,7 @@ describe('S3 events', () => {
 
   test('that can not be read end in the poison queue', async () => {
     await send('this is no event');
-    const poison = new QueueClient(under.stack.azurite.connectionString, `${EVENT_QUEUE}-poison`);
+    const poison = new QueueClient(under.stack.storage.connectionString, `${EVENT_QUEUE}-poison`);
     await eventually(
       async () =>
         (await poison.exists()) && ((await poison.getProperties()).approximateMessagesCount ?? 0) === 1,

@@ -96,7 +96,6 @@ beforeAll(async () => {
   ]);
   hostile = await startHostileEndpoint();
   under = await startStackUnderTest({
-    storageProxy: true,
     settings: {
       LOADER_LOADS_FOLDER: loads,
       S3_CREDENTIALS__CANARIES__ACCESS_KEY_ID: 'AKIACANARIES',
@@ -229,7 +228,7 @@ async function refuseSecrets() {
 /** Posts that every queue refuses, and posts without an answer. */
 async function runWithRefusedPosts() {
   const post = { service: 'queue', method: 'POST', path: '/messages' } as const;
-  const proxy = under.stack.storageProxy!;
+  const proxy = under.stack.storage;
   for (const [name, action] of [
     ['refused', { kind: 'error', code: 'AuthenticationFailed', status: 403 }],
     ['ambiguous', { kind: 'error', code: null, status: 500 }],
@@ -273,7 +272,7 @@ async function runLoads() {
 
 /** An event that can't be read, with a secret in it: the message goes to the poison queue as it is, its text nowhere else. */
 async function sendEvents() {
-  const account = QueueServiceClient.fromConnectionString(under.stack.azurite.connectionString);
+  const account = QueueServiceClient.fromConnectionString(under.stack.storage.connectionString);
   await account.createQueue('s3-events').catch(() => undefined);
   const queue = account.getQueueClient('s3-events');
   for (const message of [
@@ -290,7 +289,7 @@ async function sendEvents() {
 describe('no secret and no signature', () => {
   const secrets = (): readonly Secret[] => [
     ...Object.values(SECRETS),
-    { name: 'account key', value: under.stack.azurite.settings.accountKey },
+    { name: 'account key', value: under.stack.storage.settings.accountKey },
     ...under.stack.s3.sts!.sessions.flatMap(({ role, secretAccessKey, sessionToken }) => [
       { name: `secret key of ${role}`, value: secretAccessKey },
       { name: `session token of ${role}`, value: sessionToken },
@@ -318,7 +317,7 @@ describe('no secret and no signature', () => {
   });
 
   test("is in a blob, a table or a queue but ADX's own ingestion queues", async () => {
-    const { connectionString } = under.stack.azurite;
+    const { connectionString } = under.stack.storage;
     const { endpoint, token } = under.stack.kusto.settings;
     const cluster = new Client(KustoConnectionStringBuilder.withAccessToken(endpoint, token));
     const { primaryResults } = await cluster.executeMgmt('NetDefaultDB', '.get ingestion resources');

@@ -75,17 +75,24 @@ describe('queues', () => {
   });
 
   it.each([
+    ['trigger', 'Work__queueServiceUri', 'the queue trigger of reader: the connection Work is by identity'],
     [
       'trigger',
-      'Work__queueServiceUri',
-      'the queue trigger of reader: the connection Work is identity-based',
+      'AzureWebJobsWork__accountName',
+      'by identity (AzureWebJobsWork__...), and there is no managed identity here',
     ],
-    ['trigger', 'AzureWebJobsWork__accountName', 'identity-based (AzureWebJobsWork__accountName)'],
-    ['activity', 'Work__serviceUri', 'the queue output of writer: the connection Work is identity-based'],
-  ])('refuse an identity-based connection of a %s at the start (%s)', async (which, setting, reason) => {
-    const env = { FUNCTIONS: which, [setting]: 'https://account.queue.core.windows.net' };
-    await expect(runHost('outputs', { stateFile: state(), env })).rejects.toThrow(reason);
-  });
+    ['activity', 'Work__serviceUri', 'the queue output of writer: the connection Work is by identity'],
+  ])(
+    'refuse a connection by identity of a %s at the start where there is none (%s)',
+    async (which, setting, reason) => {
+      const env = {
+        FUNCTIONS: which,
+        IDENTITY_ENDPOINT: '',
+        [setting]: 'https://account.queue.core.windows.net',
+      };
+      await expect(runHost('outputs', { stateFile: state(), env })).rejects.toThrow(reason);
+    },
+  );
 
   it.each([
     ['trigger', 'the queue trigger of reader: setting Work with a storage connection string is missing'],

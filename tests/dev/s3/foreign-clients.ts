@@ -51,17 +51,22 @@ export const awsCli: ForeignClient = {
   }),
   partBytes: 8 * 1024 * 1024,
   canCarry: () => true,
-  configure: async (home, settings) => ({
-    env: {
-      AWS_CONFIG_FILE: join(home, 'config'),
-      AWS_SHARED_CREDENTIALS_FILE: join(home, 'credentials'),
-      AWS_ACCESS_KEY_ID: settings.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: settings.secretAccessKey,
-      AWS_DEFAULT_REGION: settings.region,
-      AWS_EC2_METADATA_DISABLED: 'true',
-    },
-    arguments: ['--endpoint-url', settings.endpoint],
-  }),
+  configure: async (home, settings) => {
+    const file = join(home, 'config');
+    // Version 1 still presigns with Signature Version 2 in us-east-1, which S3 takes for old buckets only.
+    await writeFile(file, '[default]\ns3 =\n    signature_version = s3v4\n');
+    return {
+      env: {
+        AWS_CONFIG_FILE: file,
+        AWS_SHARED_CREDENTIALS_FILE: join(home, 'credentials'),
+        AWS_ACCESS_KEY_ID: settings.accessKeyId,
+        AWS_SECRET_ACCESS_KEY: settings.secretAccessKey,
+        AWS_DEFAULT_REGION: settings.region,
+        AWS_EC2_METADATA_DISABLED: 'true',
+      },
+      arguments: ['--endpoint-url', settings.endpoint],
+    };
+  },
   urlOf: (bucketAndKey) => `s3://${bucketAndKey}`,
   syncArguments: (from, to) => ['s3', 'sync', '--only-show-errors', '--delete', from, to],
   removeAllArguments: (url) => ['s3', 'rm', '--only-show-errors', '--recursive', url],
