@@ -6,8 +6,10 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { request as requestSecurely } from 'node:https';
+import type { Socket } from 'node:net';
 import { Writable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
+import { TLSSocket } from 'node:tls';
 import type { StorageFaultAction, StorageService } from './fault-rule.ts';
 import { sendStorageError } from './storage-error.ts';
 
@@ -170,6 +172,18 @@ function writeUpTo(
   });
 }
 
+/** TCP connections under TLS ones, by both ports: a TLS socket can't be reset itself. */
+const connections = new Map<string, Socket>();
+const nameOf = ({ localPort, remotePort }: Socket) => `${localPort} ${remotePort}`;
+
+/** Remembers a connection before TLS begins on it, so that it can be reset. */
+export function rememberConnection(socket: Socket): void {
+  const name = nameOf(socket);
+  connections.set(name, socket);
+  socket.once('close', () => connections.delete(name));
+}
+
 function reset(incoming: IncomingMessage): void {
-  incoming.socket.resetAndDestroy();
+  const { socket } = incoming;
+  (socket instanceof TLSSocket ? connections.get(nameOf(socket)) : socket)?.resetAndDestroy();
 }

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { checkAccess, type StorageAccess } from './access-check.ts';
 import { answerControl, controlPath, type Refusals } from './control-endpoint.ts';
 import type { StorageService } from './fault-rule.ts';
-import { type ForwardTarget, forward } from './forward.ts';
+import { type ForwardTarget, forward, rememberConnection } from './forward.ts';
 import { sendStorageError } from './storage-error.ts';
 import type { StorageFaults } from './storage-faults.ts';
 
@@ -62,6 +62,7 @@ export class ServiceListener {
             ),
             number: 0,
           };
+    this.#secure?.server.on('connection', rememberConnection);
   }
 
   get port(): number {

@@ -128,6 +128,10 @@ describe('the storage account', () => {
     const [blob] = await writeEverywhere(credentialOf(OWNER));
     storage.clearFaults();
     expect(blob).toBe('503 ServerBusy');
+    storage.injectFault({ service: 'blob', method: 'PUT', action: { kind: 'reset', when: 'after' } });
+    const [lost] = await writeEverywhere(credentialOf(OWNER));
+    storage.clearFaults();
+    expect(lost).toBe('ECONNRESET');
     await storage.refuseConnections('queue');
     const [, queue] = await writeEverywhere(credentialOf(OWNER));
     await storage.acceptConnections('queue');
