@@ -103,9 +103,10 @@ export function decidePost(entry: LedgerEntry | null, situation: PostSituation):
     case 'undone':
       return { post: 'again', provenNotIngested: true };
     case 'ingested':
-      // The rows of a key that was rewritten while it was loaded may be those of the version that is to be loaded now.
+      // The rows of a key that was, or may have been, rewritten while it was loaded may be those of the version that is to
+      // be loaded now.
       return entry.version !== situation.version && situation.policy.changed === 'reload'
-        ? { post: 'again', provenNotIngested: entry.errorCode !== 'objectChanged' }
+        ? { post: 'again', provenNotIngested: entry.errorCode === null }
         : { post: 'no' };
     case 'failed':
       // A failure of this run stays one: trying again within the run is the settler's decision, not a twin's.

@@ -93,7 +93,6 @@ export function digestOutcomes(
 }
 
 function digestOutcome(outcome: ObjectOutcome, fence: (key: string) => string | null): OutcomeDigest {
-  const failed = outcome.code !== null && outcome.state !== 'ingested';
   const durationMs =
     outcome.postedAt === null || outcome.settledAt === null
       ? null
@@ -102,9 +101,10 @@ function digestOutcome(outcome: ObjectOutcome, fence: (key: string) => string | 
     objects: { ...EMPTY_DIGEST.objects, [outcome.state]: 1 },
     bytesIngested: outcome.state === 'ingested' ? outcome.sizeBytes : 0,
     rows: rowsUnderTag(outcome),
-    failures: failed
-      ? { [outcome.code]: { count: 1, examples: [{ key: outcome.key, message: outcome.message ?? '' }] } }
-      : {},
+    failures:
+      outcome.code !== null
+        ? { [outcome.code]: { count: 1, examples: [{ key: outcome.key, message: outcome.message ?? '' }] } }
+        : {},
     slowest: durationMs === null ? [] : [{ key: outcome.key, durationMs }],
     repostedUnproven: outcome.repostedUnproven ? [outcome.key] : [],
     earliestFenceAt: outcome.state === 'unknown' || outcome.state === 'deferred' ? fence(outcome.key) : null,

@@ -234,6 +234,12 @@ export const ERROR_KINDS = {
     'The object was overwritten while it was loaded, or before the fate of its earlier version was known',
     'The rows may be those of either version; look at them by the key. Upload to new keys where each version counts.',
   ),
+  versionUnproven: system(
+    false,
+    503,
+    'The object was loaded, and nobody could see whether it was overwritten meanwhile',
+    'Nothing where keys are not overwritten. Elsewhere look at the rows by the key; a new version is loaded beside them, and that run says so.',
+  ),
   objectReplaced: system(
     false,
     409,

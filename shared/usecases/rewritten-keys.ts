@@ -13,7 +13,7 @@ import { ledgerOf, type RunSnapshot } from './run-documents.ts';
 /**
  * Looks once more at the keys of a shard that has come to its end, where it matters what they hold now:
  * - an object that ADX has ingested may have been rewritten before ADX read it. The ledger then names the version whose
- *   rows are in the table, or says that it may be either;
+ *   rows are in the table, or says that it may be either, or that nobody could look;
  * - an object that ADX did not find may be there again.
  */
 export async function withPresentVersions(
@@ -41,13 +41,15 @@ export async function withPresentVersions(
       prefix,
       inQuestion.map(({ value }) => value.key),
     );
-    return await correct(loader, snapshot, items, inQuestion, present);
+    return await write(loader, snapshot, items, inQuestion, (entry) =>
+      correctedEntry(entry, present.get(entry.key) ?? null),
+    );
   } catch (thrown) {
     const error = toLoaderError(thrown);
     // Credentials may be renewed. What has been loaded is accounted for in the end, also when nobody may look any more.
     if (!isLastLook) throw error;
     events.keysNotLookedAtAgain(loader.logger, { runId, epoch, shard, error });
-    return items;
+    return await write(loader, snapshot, items, inQuestion, asUnproven);
   }
 }
 
@@ -58,27 +60,40 @@ function isInQuestion(
   // A version id pins what ADX reads.
   if (runId !== request.runId || versionIdOf(version) !== null) return false;
   if (state === 'failed') return errorCode === 'objectGone';
-  return state === 'ingested' && errorCode === null && !definition.source.writtenOnce;
+  const isOpen = errorCode === null || errorCode === 'versionUnproven';
+  return state === 'ingested' && isOpen && !definition.source.writtenOnce;
 }
 
-async function correct(
+/** Writes what the look has shown of each entry; `null` leaves it as it is. */
+async function write(
   loader: Loader,
   snapshot: RunSnapshot,
   items: readonly ShardItem[],
   inQuestion: readonly Stored<LedgerEntry>[],
-  present: ReadonlyMap<string, S3Object>,
+  look: (entry: LedgerEntry) => LedgerEntry | null,
 ): Promise<readonly ShardItem[]> {
+  const ledger = ledgerOf(snapshot);
   const writes = inQuestion.flatMap(({ value, etag }) => {
-    const entry = correctedEntry(value, present.get(value.key) ?? null);
+    const entry = look(value);
     return entry === null ? [] : [{ entry, etag }];
   });
-  const etags = await loader.ledger.write(ledgerOf(snapshot), writes);
+  const etags = await loader.ledger.write(ledger, writes);
+  // What a twin has written meanwhile stands, and is what the outcomes tell, too.
+  const taken = writes.flatMap(({ entry }, index) => (etags[index] == null ? [entry.key] : []));
+  const standing = taken.length === 0 ? null : await loader.ledger.readKeys(ledger, taken);
   const corrected = new Map(
-    writes.flatMap(({ entry }, index) =>
-      etags[index] == null ? [] : [[entry.key, { value: entry, etag: etags[index] }] as const],
-    ),
+    writes.flatMap(({ entry }, index) => {
+      const etag = etags[index];
+      const stored = etag == null ? standing?.get(entry.key) : { value: entry, etag };
+      return stored === undefined ? [] : [[entry.key, stored] as const];
+    }),
   );
   return items.map((item) => ({ ...item, stored: corrected.get(item.object.key) ?? item.stored }));
+}
+
+function asUnproven(entry: LedgerEntry): LedgerEntry | null {
+  if (entry.state !== 'ingested') return null;
+  return { ...entry, errorCode: 'versionUnproven', errorMessage: ERROR_KINDS.versionUnproven.title };
 }
 
 function correctedEntry(entry: LedgerEntry, present: S3Object | null): LedgerEntry | null {
@@ -96,9 +111,15 @@ function correctedEntry(entry: LedgerEntry, present: S3Object | null): LedgerEnt
   }
   switch (rowsOf(entry, present)) {
     case 'loaded':
-      return null;
+      return entry.errorCode === null ? null : { ...entry, errorCode: null, errorMessage: null };
     case 'present':
-      return { ...entry, version: present!.version, sizeBytes: present!.sizeBytes };
+      return {
+        ...entry,
+        version: present!.version,
+        sizeBytes: present!.sizeBytes,
+        errorCode: null,
+        errorMessage: null,
+      };
     case 'either':
       return { ...entry, errorCode: 'objectChanged', errorMessage: ERROR_KINDS.objectChanged.title };
   }

@@ -45,15 +45,28 @@ export async function checkPromises({ under, bucket, doubled, silenced, table }:
     outcomes.filter(({ state }) => state === 'ingested' || state === 'changed').map(({ key }) => key),
   );
 
+  // What the app knows of a key, so that a broken promise can be followed without running the seed again.
+  const storyOf = (key: string) =>
+    JSON.stringify({
+      writes: bucket.keys.get(key)?.writes,
+      outcomes: runs.flatMap(({ summary, objects }) =>
+        objects.filter((one) => one.key === key).map((one) => ({ run: summary.runId, ...one })),
+      ),
+      entry: ledger.get(key),
+    });
   let flaggedDoubles = 0;
   for (const [row, count] of rows) {
     const key = row.slice(0, row.lastIndexOf('\n'));
     if (count === 1 || doubled.has(key)) continue;
     if (!flagged.has(key))
-      broken.push(`The row ${JSON.stringify(row)} is there ${count} times, and nobody says so`);
+      broken.push(
+        `The row ${JSON.stringify(row)} is there ${count} times, and nobody says so: ${storyOf(key)}`,
+      );
     // A key of a bucket without versions that was rewritten: an earlier message may have loaded what stands there now.
     else if (!silenced.has(key) && !changed.has(key) && bucket.keys.get(key)?.writes.length === 1)
-      broken.push(`The row ${JSON.stringify(row)} is there ${count} times, although Kusto reported its fate`);
+      broken.push(
+        `The row ${JSON.stringify(row)} is there ${count} times, although Kusto reported its fate: ${storyOf(key)}`,
+      );
     else flaggedDoubles += 1;
   }
   for (const [key, { writes, isDeleted }] of bucket.keys) {
