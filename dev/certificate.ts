@@ -12,12 +12,16 @@ export interface Certificate {
   readonly keyFile: string;
 }
 
-/** Makes a certificate for 127.0.0.1 and localhost, for a year, and writes it and its key into a folder. */
-export async function makeCertificate(folder: string): Promise<Certificate> {
+/**
+ * Makes a certificate for 127.0.0.1 and localhost, for a year, and writes it and its key into a folder.
+ *
+ * @param keyType - `ec` is made quickly; Entra's clients sign with `rsa` keys only.
+ */
+export async function makeCertificate(folder: string, keyType: 'ec' | 'rsa' = 'ec'): Promise<Certificate> {
   // A name of its own: who trusts two certificates of one name looks at the first only.
   const name = `localhost ${randomUUID()}`;
   const { cert, private: key } = await generate([{ name: 'commonName', value: name }], {
-    keyType: 'ec',
+    keyType,
     algorithm: 'sha256',
     extensions: [
       { name: 'basicConstraints', cA: true },

@@ -1,6 +1,6 @@
 import { randomUUID, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { listenOnLoopback } from '../loopback-server.ts';
 import type { RunningPart } from '../part.ts';
 import { type Authority, createAuthority, type Principal } from './authority.ts';
 
@@ -95,12 +95,7 @@ export async function startIdentity(options: IdentityOptions): Promise<RunningId
     message.resume();
     void answer(message).then((sent) => send(response, sent));
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port ?? 0, '127.0.0.1', resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  let stopping: Promise<void> | null = null;
+  const { port, status, stop } = await listenOnLoopback(server, options.port);
   return {
     name: 'identity',
     settings: { endpoint: `http://127.0.0.1:${port}/msi/token`, header, tenantId: authority.tenantId },
@@ -111,14 +106,8 @@ export async function startIdentity(options: IdentityOptions): Promise<RunningId
     fail: (status) => {
       failure = status;
     },
-    status: async () => (stopping === null ? 'running' : 'stopped'),
-    stop: () => {
-      stopping ??= new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      });
-      return stopping;
-    },
+    status,
+    stop,
   };
 }
 

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage } from 'node:http';
+import { listenOnLoopback } from '../loopback-server.ts';
 import type { LocalCredentials } from './credentials.ts';
 import { authenticate } from './protocol/authenticate.ts';
 import { S3Error } from './protocol/errors.ts';
@@ -104,18 +104,14 @@ export async function startSts(context: Context): Promise<RunningSts> {
       response.end(renderXml(body, 'with-sts-namespace'));
     });
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const { port } = server.address() as AddressInfo;
+  const { port, stop } = await listenOnLoopback(server);
   return {
     endpoint: `http://127.0.0.1:${port}`,
     sessions,
     fail: (next) => {
       failure = next;
     },
-    stop: () => stopServer(server),
+    stop,
   };
 }
 
@@ -273,11 +269,4 @@ async function readBody(message: IncomingMessage): Promise<string> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
-}
-
-function stopServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
-  });
 }

@@ -11,7 +11,18 @@ export type IdentitySettings =
       readonly kind: 'servicePrincipal';
       readonly tenantId: string;
       readonly clientId: string;
-      readonly clientSecret: string;
+      /** A secret; or a certificate with its private key, as PEM or as the path of a file with that. */
+      readonly proof:
+        | { readonly secret: string }
+        | { readonly certificate: string }
+        | { readonly certificateFile: string };
+    }
+  | {
+      readonly kind: 'workloadIdentity';
+      readonly tenantId: string;
+      readonly clientId: string;
+      /** File that the platform keeps a fresh token in. */
+      readonly tokenFile: string;
     }
   | { readonly kind: 'azureCli' }
   | { readonly kind: 'none' };
@@ -207,22 +218,50 @@ function readIdentity(text: Text, problem: Report): IdentitySettings {
     case 'none':
       return { kind };
     case 'servicePrincipal': {
-      const needed = (name: string) => {
-        const value = text(name);
-        if (value === null) problem(name, 'must be set with LOADER_IDENTITY=servicePrincipal');
-        return value ?? '';
-      };
-      return {
-        kind,
-        tenantId: needed('AZURE_TENANT_ID'),
-        clientId: needed('AZURE_CLIENT_ID'),
-        clientSecret: needed('AZURE_CLIENT_SECRET'),
-      };
+      const proof = readProof(text, problem);
+      return { kind, ...readApplication(kind, text, problem), proof };
+    }
+    case 'workloadIdentity': {
+      const tokenFile = text('AZURE_FEDERATED_TOKEN_FILE');
+      if (tokenFile === null)
+        problem('AZURE_FEDERATED_TOKEN_FILE', 'must be set with LOADER_IDENTITY=workloadIdentity');
+      return { kind, ...readApplication(kind, text, problem), tokenFile: tokenFile ?? '' };
     }
     default:
-      problem('LOADER_IDENTITY', 'must be managedIdentity, servicePrincipal, azureCli or none');
+      problem(
+        'LOADER_IDENTITY',
+        'must be managedIdentity, servicePrincipal, workloadIdentity, azureCli or none',
+      );
       return { kind: 'none' };
   }
+}
+
+function readApplication(kind: string, text: Text, problem: Report) {
+  const [tenantId, clientId] = [text('AZURE_TENANT_ID'), text('AZURE_CLIENT_ID')];
+  if (tenantId === null) problem('AZURE_TENANT_ID', `must be set with LOADER_IDENTITY=${kind}`);
+  if (clientId === null) problem('AZURE_CLIENT_ID', `must be set with LOADER_IDENTITY=${kind}`);
+  return { tenantId: tenantId ?? '', clientId: clientId ?? '' };
+}
+
+type ServicePrincipalProof = Extract<IdentitySettings, { kind: 'servicePrincipal' }>['proof'];
+
+function readProof(text: Text, problem: Report): ServicePrincipalProof {
+  const secret = text('AZURE_CLIENT_SECRET');
+  const certificate = text('AZURE_CLIENT_CERTIFICATE');
+  const certificateFile = text('AZURE_CLIENT_CERTIFICATE_PATH');
+  if ([secret, certificate, certificateFile].filter((one) => one !== null).length !== 1)
+    problem(
+      'AZURE_CLIENT_SECRET',
+      'or AZURE_CLIENT_CERTIFICATE or AZURE_CLIENT_CERTIFICATE_PATH must be set with LOADER_IDENTITY=servicePrincipal, and only one of them',
+    );
+  if (certificate !== null) {
+    // A setting can't hold line ends everywhere; what a vault gives has them.
+    const pem = certificate.replaceAll('\\n', '\n');
+    if (!/-----BEGIN CERTIFICATE-----/.test(pem) || !/-----BEGIN (\w+ )?PRIVATE KEY-----/.test(pem))
+      problem('AZURE_CLIENT_CERTIFICATE', 'must be a certificate and its private key, as PEM');
+    return { certificate: pem };
+  }
+  return certificateFile === null ? { secret: secret ?? '' } : { certificateFile };
 }
 
 const DEVELOPMENT_STORAGE =

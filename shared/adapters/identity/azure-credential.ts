@@ -4,6 +4,8 @@ import type { TokenCredential } from '@azure/identity';
  * As whom the app signs in to Azure.
  * - `none`: not at all; for the local stack.
  * - `managedIdentity`: `clientId` names a user-assigned identity, `null` is the system-assigned one.
+ * - `servicePrincipal`: an application with a secret, or with a certificate and its private key (PEM, or a file of it).
+ * - `workloadIdentity`: an application for which another issuer's tokens stand, which the platform keeps in a file.
  * - `azureCli`: the developer who ran `az login`.
  */
 export type AzureCredentialSettings =
@@ -13,7 +15,16 @@ export type AzureCredentialSettings =
       readonly kind: 'servicePrincipal';
       readonly tenantId: string;
       readonly clientId: string;
-      readonly clientSecret: string;
+      readonly proof:
+        | { readonly secret: string }
+        | { readonly certificate: string }
+        | { readonly certificateFile: string };
+    }
+  | {
+      readonly kind: 'workloadIdentity';
+      readonly tenantId: string;
+      readonly clientId: string;
+      readonly tokenFile: string;
     }
   | { readonly kind: 'azureCli' };
 
@@ -22,6 +33,9 @@ const made = new Map<string, Promise<TokenCredential | null>>();
 /**
  * The credential for these settings: the same object for equal settings for as long as the process lives, because it
  * keeps the tokens. `null` for `none`. The identity library is loaded with the first call that needs it.
+ *
+ * `AZURE_AUTHORITY_HOST` of the environment names another cloud's place of sign-in than Azure's own; that it is one is not
+ * asked of Azure then, which a cloud by itself could not reach.
  */
 export function createAzureCredential(settings: AzureCredentialSettings): Promise<TokenCredential | null> {
   const name = JSON.stringify(settings);
@@ -39,13 +53,34 @@ export function createAzureCredential(settings: AzureCredentialSettings): Promis
 async function make(settings: AzureCredentialSettings): Promise<TokenCredential | null> {
   if (settings.kind === 'none') return null;
   const identity = await import('@azure/identity');
+  const options = { disableInstanceDiscovery: Boolean(process.env['AZURE_AUTHORITY_HOST']) };
   switch (settings.kind) {
     case 'managedIdentity':
       return settings.clientId === null
         ? new identity.ManagedIdentityCredential()
         : new identity.ManagedIdentityCredential({ clientId: settings.clientId });
-    case 'servicePrincipal':
-      return new identity.ClientSecretCredential(settings.tenantId, settings.clientId, settings.clientSecret);
+    case 'servicePrincipal': {
+      const { tenantId, clientId, proof } = settings;
+      if ('secret' in proof)
+        return new identity.ClientSecretCredential(tenantId, clientId, proof.secret, options);
+      if ('certificate' in proof)
+        return new identity.ClientCertificateCredential(
+          tenantId,
+          clientId,
+          { certificate: proof.certificate },
+          options,
+        );
+      return new identity.ClientCertificateCredential(tenantId, clientId, proof.certificateFile, options);
+    }
+    case 'workloadIdentity': {
+      const { tenantId, clientId, tokenFile } = settings;
+      return new identity.WorkloadIdentityCredential({
+        tenantId,
+        clientId,
+        tokenFilePath: tokenFile,
+        ...options,
+      });
+    }
     case 'azureCli':
       return new identity.AzureCliCredential();
   }

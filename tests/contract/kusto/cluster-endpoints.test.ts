@@ -38,7 +38,12 @@ test.each(['http://c.kusto.windows.net', 'http://10.1.2.3', 'http://localhost.ex
 
 test('equal settings share one credential', async () => {
   expect(await createAzureCredential({ kind: 'none' })).toBeNull();
-  const settings = { kind: 'servicePrincipal', tenantId: 't', clientId: 'c', clientSecret: 's' } as const;
+  const settings = {
+    kind: 'servicePrincipal',
+    tenantId: 't',
+    clientId: 'c',
+    proof: { secret: 's' },
+  } as const;
   const first = await createAzureCredential(settings);
   expect(first?.getToken).toBeTypeOf('function');
   expect(await createAzureCredential({ ...settings })).toBe(first);

@@ -163,13 +163,35 @@ describe('readSettings', () => {
       kind: 'servicePrincipal',
       tenantId: 't',
       clientId: 'c',
-      clientSecret: 's',
+      proof: { secret: 's' },
     });
-    expect(refused({ ...STORAGE, LOADER_IDENTITY: 'servicePrincipal' })).toEqual([
-      'AZURE_TENANT_ID',
+    const { AZURE_CLIENT_SECRET: _secret, ...application } = principal;
+    const file = { AZURE_CLIENT_CERTIFICATE_PATH: '/a.pem' };
+    expect(read({ ...application, ...file }).identity).toMatchObject({
+      proof: { certificateFile: '/a.pem' },
+    });
+    const pem = '-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nB';
+    for (const value of [pem, pem.replaceAll('\n', '\\n')])
+      expect(read({ ...application, AZURE_CLIENT_CERTIFICATE: value }).identity).toMatchObject({
+        proof: { certificate: pem },
+      });
+    expect(refused({ ...STORAGE, ...application, AZURE_CLIENT_CERTIFICATE: 'AAAA' })).toEqual([
+      'AZURE_CLIENT_CERTIFICATE',
+    ]);
+    expect(refused({ ...STORAGE, ...principal, ...file })).toEqual(['AZURE_CLIENT_SECRET']);
+    expect(refused({ ...STORAGE, LOADER_IDENTITY: 'servicePrincipal' }).toSorted()).toEqual([
       'AZURE_CLIENT_ID',
       'AZURE_CLIENT_SECRET',
+      'AZURE_TENANT_ID',
     ]);
+    const workload = { ...application, LOADER_IDENTITY: 'workloadIdentity' };
+    expect(read({ ...workload, AZURE_FEDERATED_TOKEN_FILE: '/token' }).identity).toEqual({
+      kind: 'workloadIdentity',
+      tenantId: 't',
+      clientId: 'c',
+      tokenFile: '/token',
+    });
+    expect(refused({ ...STORAGE, ...workload })).toEqual(['AZURE_FEDERATED_TOKEN_FILE']);
   });
 
   test('knows the ways to name the storage', () => {
