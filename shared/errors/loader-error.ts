@@ -376,7 +376,7 @@ function clean(text: string): string {
 
 /**
  * Cuts what may hold a secret or a signature out of a text: the query, the `;`-part and the user of URLs
- * (presigned URLs, SAS, `;AwsCredentials=`), signature parameters, account keys and bearer tokens.
+ * (presigned URLs, SAS, `;AwsCredentials=`), signature parameters, account keys, bearer and JSON web tokens.
  */
 export function redact(text: string): string {
   return (
@@ -389,5 +389,7 @@ export function redact(text: string): string {
         '$1$2***',
       )
       .replace(/\b(Bearer)\s+[\w.~+/=-]+/gi, '$1 ***')
+      // A JSON web token, wherever it stands: its head is an object in base64url.
+      .replace(/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, '***')
   );
 }

@@ -95,6 +95,7 @@ describe('redact', () => {
     ['https://h/in/a.csv is gone', 'https://h/in/a.csv is gone'],
     ['The table "T" does not exist; what now?', 'The table "T" does not exist; what now?'],
     ['AccountKey=abc==;EndpointSuffix=x', 'AccountKey=***;EndpointSuffix=x'],
+    ['the token eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln_X is wrong', 'the token *** is wrong'],
   ])('%s', (text, expected) => {
     expect(redact(text)).toBe(expected);
   });

@@ -208,6 +208,22 @@ describe('expandSettings', () => {
     expect(expandSettings('%A%', { A: '$&$1' })).toBe('$&$1');
   });
 
+  test.each([
+    'AZURE_CLIENT_SECRET',
+    'AZURE_CLIENT_CERTIFICATE',
+    'AZURE_FEDERATED_TOKEN_FILE',
+    'IDENTITY_HEADER',
+    'S3_CREDENTIALS__DEFAULT__SECRET_ACCESS_KEY',
+    'S3_CREDENTIALS__DEFAULT__SESSION_TOKEN',
+    'S3_CREDENTIALS__DEFAULT__EXTERNAL_ID',
+    'AzureWebJobsStorage',
+    'APPLICATIONINSIGHTS_CONNECTION_STRING',
+  ])('takes nothing out of %s, which is a secret', (name) => {
+    expect(() => expandSettings({ description: `%${name}%` }, { [name]: 'hidden' })).toThrow(
+      expect.objectContaining({ code: 'invalidDefinition' }),
+    );
+  });
+
   test('names every setting that is missing, and where it is referred to', () => {
     const json = {
       destination: { cluster: '%CLUSTER%', database: '%DB%' },
