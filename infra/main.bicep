@@ -82,6 +82,10 @@ param operatorPrincipalType 'Group' | 'ServicePrincipal' | 'User' = 'User'
 @description('Object id of the identity that forwards S3 events to the queue. Empty: nobody.')
 param eventSenderPrincipalId string = ''
 
+@description('''Client id of the app registration with which callers of the API sign in. Empty: they have function keys. With it
+the app takes no key any more, and its callers need an app role.''')
+param signInClientId string = ''
+
 @description('Who is written to when an alert fires.')
 param alertEmails string[] = []
 
@@ -152,6 +156,7 @@ var appSettings = {
   LOADER_IDENTITY: 'managedIdentity'
   LOADER_APP_ID: empty(appId) ? appName : appId
   LOADER_STATE_PREFIX: statePrefix
+  LOADER_HTTP_AUTH: empty(signInClientId) ? 'keys' : 'entra'
 }
 
 // A name in capitals for the setting, in small letters for the secret; neither may have what the other has.
@@ -316,6 +321,7 @@ module app 'modules/function-app.bicep' = {
     )
     subnetId: vnetEnabled ? network!.outputs.appSubnetId : ''
     workspaceId: workspaceId
+    signInClientId: signInClientId
   }
   // An app that starts before its rights are there does not find its storage, and Durable never starts.
   dependsOn: [roles, privateEndpoints]

@@ -44,6 +44,11 @@ param operatorIpAddresses = filter(
   address => !empty(address)
 )
 
+// Written by the hook, which runs before. Without it nobody gets in, rather than somebody.
+param signInClientId = readEnvironmentVariable('LOADER_HTTP_AUTH', 'keys') == 'entra'
+  ? readEnvironmentVariable('LOADER_API_CLIENT_ID', 'not-registered')
+  : ''
+
 param durableTaskScheduler = bool(readEnvironmentVariable('LOADER_DURABLE_TASK_SCHEDULER', 'false'))
 param eventSenderPrincipalId = readEnvironmentVariable('LOADER_EVENT_SENDER_PRINCIPAL_ID', '')
 param alertEmails = filter(split(readEnvironmentVariable('LOADER_ALERT_EMAILS', ''), ','), address => !empty(address))

@@ -43,7 +43,6 @@ type loaderSettings = {
   OTEL_SERVICE_NAME: string?
   LOADER_LOADS_FOLDER: string?
   LOADER_ALLOWED_ENDPOINTS: string?
-  LOADER_HTTP_AUTH: ('keys' | 'entra')?
   LOADER_HTTP_REQUESTS_PER_MINUTE: string?
 }
 

@@ -14,6 +14,8 @@ param settings object
 @description('Subnet that the app sends from; empty: none.')
 param subnetId string
 param workspaceId string
+@description('Client id of the app registration for callers of the API; empty: function keys.')
+param signInClientId string
 
 @description('Flex Consumption. One app a plan.')
 resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
@@ -59,6 +61,32 @@ resource site 'Microsoft.Web/sites@2024-11-01' = {
         alwaysReady: scale.alwaysReadyDurable == 0 ? [] : [{ name: 'durable', instanceCount: scale.alwaysReadyDurable }]
         triggers: { http: { perInstanceConcurrency: scale.httpConcurrency } }
       }
+    }
+  }
+
+  // Without a token of this tenant for this application a request does not reach the app, but for its liveness.
+  resource signIn 'config' = if (!empty(signInClientId)) {
+    name: 'authsettingsV2'
+    properties: {
+      platform: { enabled: true, runtimeVersion: '~1' }
+      globalValidation: {
+        requireAuthentication: true
+        unauthenticatedClientAction: 'Return401'
+        excludedPaths: ['/api/health']
+      }
+      httpSettings: { requireHttps: true }
+      identityProviders: {
+        azureActiveDirectory: {
+          enabled: true
+          registration: {
+            clientId: signInClientId
+            openIdIssuer: uri(environment().authentication.loginEndpoint, '${tenant().tenantId}/v2.0')
+          }
+          // Tokens of version 2 name the client id, those of version 1 the Application ID URI.
+          validation: { allowedAudiences: [signInClientId, 'api://${signInClientId}'] }
+        }
+      }
+      login: { tokenStore: { enabled: false } }
     }
   }
 

@@ -102,6 +102,8 @@ const EVERYTHING: Readonly<Record<string, string>> = {
   LOADER_AWS_CREDENTIALS: 'partner-eu',
   LOADER_AWS_AUDIENCE: 'api://app',
   LOADER_AWS_SESSION_DURATION: '6h',
+  LOADER_HTTP_AUTH: 'entra',
+  LOADER_API_CLIENT_ID: 'aaaaaaaa-0000-0000-0000-00000000000a',
   LOADER_ADX_TRIAL: 'true',
   LOADER_ADX_PRIVATE_ENDPOINT: 'true',
   LOADER_VNET: 'true',

@@ -156,6 +156,41 @@ export function describeApp({ compiled, deployments, inEach }: CompiledView): vo
     });
   });
 
+  describe('sign-in', () => {
+    const AUTH = 'Microsoft.Web/sites/config';
+    test('is not touched where there are function keys', () => {
+      expect(ofType(compiled().azd, AUTH)).toEqual([]);
+      expect(settingsOf(compiled().azd)['LOADER_HTTP_AUTH']).toBe('keys');
+    });
+
+    test('where it is switched on, is asked of every request but for liveness, for one application of one tenant', () => {
+      const deployment = compiled().everything;
+      expect(settingsOf(deployment)['LOADER_HTTP_AUTH']).toBe('entra');
+      const config = single(deployment, AUTH);
+      expect(config.name).toMatch(/\/authsettingsV2$/);
+      const clientId = 'aaaaaaaa-0000-0000-0000-00000000000a';
+      expect(at(config, 'platform')).toMatchObject({ enabled: true });
+      expect(at(config, 'globalValidation')).toEqual({
+        requireAuthentication: true,
+        unauthenticatedClientAction: 'Return401',
+        excludedPaths: ['/api/health'],
+      });
+      expect(at(config, 'httpSettings')).toEqual({ requireHttps: true });
+      expect(at(config, 'identityProviders')).toEqual({
+        azureActiveDirectory: {
+          enabled: true,
+          registration: {
+            clientId,
+            openIdIssuer: expect.stringMatching(
+              /^\[uri\(environment\(\)\.authentication\.loginEndpoint, '[0-9a-f-]{36}\/v2\.0'\)\]$/,
+            ),
+          },
+          validation: { allowedAudiences: [clientId, `api://${clientId}`] },
+        },
+      });
+    });
+  });
+
   describe('app settings', () => {
     /** Read by the host, its extensions and the platform, not by the app. */
     const BY_THE_HOST = [
@@ -204,7 +239,8 @@ export function describeApp({ compiled, deployments, inEach }: CompiledView): vo
         const account = single(deployment, STORAGE).name;
         const settings = settingsOf(deployment);
         const endpoint = (service: string) => `https://${account}.${service}.core.windows.net`;
-        expect(readSettings({ ...settings, WEBSITE_SITE_NAME: site(deployment).name })).toMatchObject({
+        const platform = { WEBSITE_SITE_NAME: site(deployment).name, WEBSITE_AUTH_ENABLED: 'true' };
+        expect(readSettings({ ...settings, ...platform })).toMatchObject({
           appId: site(deployment).name,
           identity: { kind: 'managedIdentity', clientId: settings['AzureWebJobsStorage__clientId'] },
           storage: {

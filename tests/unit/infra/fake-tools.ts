@@ -21,7 +21,7 @@ export interface ScriptRun {
   readonly output: string;
   /** How the tools were called, in order. */
   readonly lines: readonly string[];
-  /** Content of the files that were named by `--file`. */
+  /** Content of the files that were named by `--file` and `--body`. */
   readonly files: readonly string[];
 }
 
@@ -41,6 +41,7 @@ words="${name} $*"
 file=
 while [ $# -gt 0 ]; do
   if [ "$1" = --file ]; then file="$2"; fi
+  if [ "$1" = --body ]; then file="\${2#@}"; fi
   shift
 done
 printf '%s\\n' "$words" >> ${quote(path.join(folder, 'calls'))}

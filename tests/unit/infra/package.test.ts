@@ -170,7 +170,10 @@ describe('azure.yaml', () => {
       >
     >;
     readonly hooks: Readonly<
-      Record<string, Readonly<Record<'posix' | 'windows', { readonly shell: string; readonly run: string }>>>
+      Record<
+        string,
+        readonly Readonly<Record<'posix' | 'windows', { readonly shell: string; readonly run: string }>>[]
+      >
     >;
   }
   let azureYaml: AzureYaml;
@@ -197,8 +200,10 @@ describe('azure.yaml', () => {
     expect(provider).toBe('bicep');
     for (const extension of ['bicep', 'bicepparam'])
       expect(existsSync(path.join(ROOT, folderName, `${module}.${extension}`))).toBe(true);
-    const commands = Object.values(azureYaml.hooks).flatMap(({ posix, windows }) => [posix.run, windows.run]);
-    expect(commands.length).toBe(4);
+    const commands = Object.values(azureYaml.hooks)
+      .flat()
+      .flatMap(({ posix, windows }) => [posix.run, windows.run]);
+    expect(commands.length).toBe(8);
     for (const command of commands) {
       const [, program, script] = /^node (\S+) (\S+) (?:register|remove)$/.exec(command) ?? [];
       for (const file of [program, script]) expect(existsSync(path.join(ROOT, file ?? '?'))).toBe(true);

@@ -1,0 +1,91 @@
+/**
+ * The Entra app registration with which callers sign in to the HTTP API, and its app roles. Run by azd (azure.yaml):
+ *
+ *   node scripts/set-up.mjs infra/hooks/api-sign-in.ts register|remove
+ *
+ * Does nothing unless the azd environment has LOADER_HTTP_AUTH=entra. `register` makes what is missing and writes
+ * LOADER_API_CLIENT_ID into the azd environment; it may be run again.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+
+import { runTool } from '../command-line.ts';
+import { ensureRegistration, ensureServicePrincipal, runHook } from './app-registration.ts';
+
+/** Ids are of this script's making: they are the same in every tenant, so that it may run again. */
+const SCOPE_ID = 'c9b4ae0d-6a0b-4c1e-9a52-0d4b8f1d7e01';
+const ROLES = [
+  {
+    id: 'c9b4ae0d-6a0b-4c1e-9a52-0d4b8f1d7e02',
+    value: 'reader',
+    description: 'Sees loads, runs and fates of objects.',
+  },
+  {
+    id: 'c9b4ae0d-6a0b-4c1e-9a52-0d4b8f1d7e03',
+    value: 'operator',
+    description: 'Also starts, cancels, suspends, resumes and reruns, and tests connections.',
+  },
+  {
+    id: 'c9b4ae0d-6a0b-4c1e-9a52-0d4b8f1d7e04',
+    value: 'admin',
+    description: 'Also puts and deletes loads, undoes and resets.',
+  },
+] as const;
+
+/** The Azure CLI, as every tenant knows it: people get their tokens by `az account get-access-token`. */
+const AZURE_CLI = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
+
+async function register(name: string): Promise<void> {
+  const { id, appId } = await ensureRegistration(name);
+  const api = {
+    // The issuer that the templates name is that of version 2.
+    requestedAccessTokenVersion: 2,
+    oauth2PermissionScopes: [
+      {
+        id: SCOPE_ID,
+        value: 'user_impersonation',
+        type: 'User',
+        isEnabled: true,
+        adminConsentDisplayName: 'Call the loader',
+        adminConsentDescription: 'Calls the loader as whoever is signed in.',
+        userConsentDisplayName: 'Call the loader',
+        userConsentDescription: 'Calls the loader as you.',
+      },
+    ],
+  };
+  await patch(id, {
+    identifierUris: [`api://${appId}`],
+    api,
+    appRoles: ROLES.map((role) => ({
+      ...role,
+      displayName: `Loader ${role.value}`,
+      isEnabled: true,
+      allowedMemberTypes: ['User', 'Application'],
+    })),
+  });
+  // A scope can be referred to only when it is there.
+  const allowed = { appId: AZURE_CLI, delegatedPermissionIds: [SCOPE_ID] };
+  await patch(id, { api: { ...api, preAuthorizedApplications: [allowed] } });
+  await ensureServicePrincipal(appId);
+  await runTool('azd', ['env', 'set', 'LOADER_API_CLIENT_ID', appId]);
+  console.log(`Sign-in to the API: api://${appId}. Give its app roles to people; docs/DEPLOY.md says how.`);
+}
+
+/** By Microsoft Graph: `az ad app` knows neither scopes nor who is allowed to use them without being asked. */
+async function patch(objectId: string, change: object): Promise<void> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 's3-adx-loader-'));
+  const file = path.join(folder, 'change.json');
+  try {
+    await writeFile(file, JSON.stringify(change));
+    await runTool('az', [
+      ...['rest', '--method', 'patch', '--body', `@${file}`],
+      ...['--url', `https://graph.microsoft.com/v1.0/applications/${objectId}`],
+    ]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+await runHook({ isOn: process.env['LOADER_HTTP_AUTH'] === 'entra', purpose: 'api', register });
