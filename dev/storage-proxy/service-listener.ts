@@ -1,6 +1,6 @@
 import { Agent, createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer, Agent as SecureAgent } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { checkAccess, type StorageAccess } from './access-check.ts';
 import { answerControl, controlPath, type Refusals } from './control-endpoint.ts';
 import type { StorageService } from './fault-rule.ts';
@@ -14,6 +14,8 @@ const keepAliveMs = 5_000;
 /** A port that stays the same while connections to it are refused. */
 interface Port {
   readonly server: Server;
+  /** Also those that are still about to begin TLS, which the server does not count as its own and would wait for. */
+  readonly connections: Set<Socket>;
   /** 0 until it is known. */
   number: number;
 }
@@ -49,19 +51,17 @@ export class ServiceListener {
     const kept = { keepAlive: true, maxFreeSockets: 64 };
     const agent = isSecure ? new SecureAgent({ ...kept, ca: tls?.cert }) : new Agent(kept);
     this.#target = { service, host: hostname, port: Number(port), agent, isSecure };
-    this.#plain = {
-      server: prepare(createServer((incoming, answer) => this.#answer(incoming, answer))),
-      number: options.port,
-    };
+    this.#plain = preparePort(
+      createServer((incoming, answer) => this.#answer(incoming, answer)),
+      options.port,
+    );
     this.#secure =
       access === undefined || tls === undefined
         ? null
-        : {
-            server: prepare(
-              createSecureServer(tls, (incoming, answer) => void this.#letIn(access, incoming, answer)),
-            ),
-            number: 0,
-          };
+        : preparePort(
+            createSecureServer(tls, (incoming, answer) => void this.#letIn(access, incoming, answer)),
+            0,
+          );
     this.#secure?.server.on('connection', rememberConnection);
   }
 
@@ -82,7 +82,7 @@ export class ServiceListener {
 
   /** Ends all connections; new ones are refused by the operating system until `listen`. */
   async refuse(): Promise<void> {
-    await Promise.all(this.#ports().map(({ server }) => close(server)));
+    await Promise.all(this.#ports().map(close));
   }
 
   async stop(): Promise<void> {
@@ -123,11 +123,16 @@ export class ServiceListener {
   }
 }
 
-function prepare(server: Server): Server {
+function preparePort(server: Server, number: number): Port {
   server.keepAliveTimeout = keepAliveMs;
   // A large upload may take longer than Node's default of 5 minutes.
   server.requestTimeout = 0;
-  return server;
+  const connections = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+  });
+  return { server, connections, number };
 }
 
 async function open(port: Port): Promise<void> {
@@ -143,9 +148,9 @@ async function open(port: Port): Promise<void> {
   port.number = (server.address() as AddressInfo).port;
 }
 
-async function close(server: Server): Promise<void> {
+async function close({ server, connections }: Port): Promise<void> {
   if (!server.listening) return;
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeAllConnections();
+  for (const socket of connections) socket.destroy();
   await closed;
 }

@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import tls from 'node:tls';
 import { AzureNamedKeyCredential, TableClient } from '@azure/data-tables';
 import { type AccessToken, ManagedIdentityCredential, type TokenCredential } from '@azure/identity';
@@ -121,6 +122,18 @@ describe('the storage account', () => {
     );
     const plain = BlobServiceClient.fromConnectionString(storage.connectionString, once);
     await plain.getContainerClient('by-key').create();
+  });
+
+  it('refuses connections at once, also when one has not begun to speak TLS', async () => {
+    const { hostname, port } = new URL(storage.identityEndpoints.table);
+    const silent = connect(Number(port), hostname);
+    const ended = new Promise<void>((resolve) => silent.once('close', () => resolve()));
+    silent.on('error', () => undefined);
+    await new Promise<void>((resolve) => silent.once('connect', () => resolve()));
+    await storage.refuseConnections('table');
+    await ended;
+    await storage.acceptConnections('table');
+    expect(await writeEverywhere(credentialOf(OWNER))).toEqual(['made', 'made', 'made']);
   });
 
   it('can be made to fail for those who come with tokens, too', async () => {
