@@ -4,6 +4,7 @@ import type { AddressReach } from '../../config/allowed-endpoints.ts';
 import { etagOf, type S3Object, versionIdOf, versionOf } from '../../domain/s3-object.ts';
 import { LoaderError } from '../../errors/loader-error.ts';
 import type { PresignedUrl, Source } from '../../ports/source.ts';
+import { limitAnswers } from './answer-limit.ts';
 import { type AwsCredentials, type AwsKeys, keysProviderOf } from './aws-credentials.ts';
 import { awsErrorOf, statusOfAwsError } from './aws-error.ts';
 import { guardedLookup } from './guarded-lookup.ts';
@@ -252,7 +253,7 @@ async function createClient(
             return expiresAt === undefined ? keys : { ...keys, expiration: expiresAt };
           },
         };
-  return new S3Client({
+  const client = new S3Client({
     region: options.region,
     ...(options.endpoint === null ? {} : { endpoint: options.endpoint }),
     forcePathStyle: options.pathStyle,
@@ -271,6 +272,8 @@ async function createClient(
       httpsAgent: agent,
     },
   });
+  limitAnswers(client);
+  return client;
 }
 
 function toS3Object(object: ListedObject, decode: (key: string) => string): S3Object {

@@ -80,6 +80,34 @@ test('a listing is one request without extras, and encoded keys are decoded', as
   expect(Object.keys(requests[0]?.headers ?? {}).filter((name) => name.includes('checksum'))).toEqual([]);
 });
 
+test.each([
+  ['a listing', () => list()],
+  ['an error', () => list(), 403],
+  ['a part of an object', () => connect().canRead({ key: 'k', version: 'e:x' })],
+])('%s that does not end is cut off', async (_name, ask, status = 200) => {
+  let sentBytes = 0;
+  const cut = new Promise<void>((resolve) => {
+    answer = (_request, response) => {
+      response.writeHead(status, { 'content-type': 'application/xml' });
+      const piece = Buffer.alloc(1024 * 1024, ' ');
+      const more = () => {
+        sentBytes += piece.length;
+        if (!response.destroyed && response.write(piece)) setImmediate(more);
+      };
+      response.on('drain', more);
+      response.once('close', resolve);
+      more();
+    };
+  });
+  const error = await errorOf(ask());
+  expect([error.code, error.message]).toEqual([
+    status === 403 ? 'sourceAccessDenied' : 'sourceUnavailable',
+    expect.stringContaining(status === 403 ? '' : 'more than S3 ever sends'),
+  ]);
+  await cut;
+  expect(sentBytes).toBeLessThan(64 * 1024 * 1024);
+});
+
 test('an empty page that is not the last is passed over', async () => {
   const pages = [
     '<IsTruncated>true</IsTruncated><NextContinuationToken>more</NextContinuationToken>',
