@@ -5,6 +5,7 @@ import './orchestrators/orchestrators.ts';
 import './triggers/clean-up.ts';
 import './triggers/connections.ts';
 import './triggers/event-queue.ts';
+import './triggers/events.ts';
 import './triggers/health.ts';
 import './triggers/loads.ts';
 import './triggers/operations.ts';

@@ -12,15 +12,20 @@ type Handler = (
   context: InvocationContext,
 ) => Promise<HttpResponseInit>;
 
-/** An HTTP handler for callers that have the role; its errors become RFC 9457 problems. */
+/**
+ * An HTTP handler for callers that have the role; its errors become RFC 9457 problems.
+ *
+ * @param options.countedAs - by whose limit of requests it is bounded. Default the role's.
+ */
 export function answering(
   role: Role,
   handler: Handler,
+  { countedAs = role }: { readonly countedAs?: Role } = {},
 ): (request: HttpRequest, context: InvocationContext) => Promise<HttpResponseInit> {
   return async (request, context) => {
     try {
       checkCaller(request, role);
-      checkRequestRate(role);
+      checkRequestRate(countedAs);
       checkParameters(request.params);
       return await handler(await loaderFor(context), request, context);
     } catch (thrown) {

@@ -3,6 +3,7 @@
  * assumes, or a user with an access key, which goes from AWS straight into Key Vault and is never printed.
  *
  *   npm run aws -- deploy --bucket NAME [options]
+ *   npm run aws -- events --bucket NAME [options]
  *   npm run aws -- delete [--stack NAME]
  *
  * Takes the rest from the azd environment. Needs the AWS CLI, signed in to the account of the bucket, and for an access key
@@ -15,15 +16,19 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 
 import { runJson, runScript, runTool } from '../command-line.ts';
+import { deployEvents } from './events.ts';
 
 const TEMPLATE = path.join(import.meta.dirname, 'cloudformation.json');
 
 const HELP = `usage: npm run aws -- deploy --bucket NAME [options]
+       npm run aws -- events --bucket NAME [--prefix TEXT] [--stack NAME]
        npm run aws -- delete [--stack NAME]
+
+deploy lets the app read a bucket, events has AWS announce new objects to it, delete takes a stack away.
 
   --prefix TEXT       only keys that begin with this (default: all)
   --region REGION     of the stack (default: that of the AWS CLI); IAM itself has none
-  --stack NAME        default s3-adx-loader-<azd environment>
+  --stack NAME        default s3-adx-loader-<azd environment>; of events, with -events behind it
   --credentials NAME  as in source.credentials of a load (default: default)
   --kms-key ARN       key of the bucket, where it is not S3's own
   --new-key           make another access key, although there is one
@@ -187,6 +192,13 @@ async function storeSecret(vault: string, name: string, value: string): Promise<
   }
 }
 
+async function events(values: Values, environment: (name: string) => string): Promise<void> {
+  const { bucket, prefix } = values;
+  if (bucket === undefined) throw new Error(`--bucket is missing\n\n${HELP}`);
+  const stack = values.stack ?? `s3-adx-loader-${environment('AZURE_ENV_NAME')}-events`;
+  await deployEvents({ bucket, prefix, stack }, environment);
+}
+
 async function remove(values: Values, environment: (name: string) => string): Promise<void> {
   const stack = values.stack ?? `s3-adx-loader-${environment('AZURE_ENV_NAME')}`;
   const region = values.region === undefined ? [] : ['--region', values.region];
@@ -213,6 +225,8 @@ await runScript(async () => {
   switch (command) {
     case 'deploy':
       return deploy(values, await readEnvironment());
+    case 'events':
+      return events(values, await readEnvironment());
     case 'delete':
       return remove(values, await readEnvironment());
     default:

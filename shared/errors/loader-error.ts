@@ -127,7 +127,7 @@ export const ERROR_KINDS = {
   unreadableEvent: user(
     400,
     'The message is not an S3 event notification',
-    'Send S3, SNS or EventBridge notifications to this queue, and nothing else.',
+    'Send S3, SNS or EventBridge notifications, and nothing else.',
   ),
   // Settings.
   invalidSettings: user(

@@ -5,14 +5,16 @@ import { listLoads } from './load-catalog.ts';
 import type { Loader } from './loader.ts';
 
 /**
- * Takes one message of the event queue: every object that it announces goes to the pending list of each load that
+ * Takes one notification, from the event queue or over HTTP: every object that it announces goes to the pending list of each load that
  * wants events for its bucket and prefix. A message that comes twice changes nothing.
  *
+ * @returns the loads that it concerns.
  * @throws {LoaderError} `unreadableEvent`: it is to be put aside.
  */
-export async function receiveEvent(loader: Loader, message: unknown): Promise<void> {
+export async function receiveEvent(loader: Loader, message: unknown): Promise<readonly string[]> {
   const created = readMessage(loader, message);
-  if (created.length === 0) return;
+  const loads: string[] = [];
+  if (created.length === 0) return loads;
   for (const { definition } of await listLoads(loader)) {
     const { bucket, prefix } = definition.source;
     if (!definition.events) continue;
@@ -26,7 +28,9 @@ export async function receiveEvent(loader: Loader, message: unknown): Promise<vo
     if (keys.length === 0) continue;
     await loader.loads.addPending({ load: definition.name, bucket }, keys);
     events.eventsReceived(loader.logger, { load: definition.name, objects: keys.length });
+    loads.push(definition.name);
   }
+  return loads;
 }
 
 function readMessage(loader: Loader, message: unknown) {

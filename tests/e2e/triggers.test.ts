@@ -87,6 +87,27 @@ describe('S3 events', () => {
     expect((await runs()).length).toBeLessThanOrEqual(6);
   }, 120_000);
 
+  test('are taken over HTTP, too, and are on their lists when they are answered', async () => {
+    await under.createTable('Posted');
+    const objects = jsonObjects('posted', 3);
+    await under.upload(objects);
+    await under.putLoad('posted', { destination: { table: 'Posted' }, events: true });
+    const post = (body: unknown) => under.app.request('POST', '/api/events', body);
+    for (const { key } of [...objects, ...objects])
+      expect(await post(eventBridgeEvent(key))).toMatchObject({ status: 200, body: { loads: ['posted'] } });
+    expect(await post(s3Event('elsewhere/not-ours.json'))).toMatchObject({
+      status: 200,
+      body: { loads: [] },
+    });
+    await eventually(async () => (await under.kusto.countRows('Posted')) === 3);
+    expect(await post({ no: 'event' })).toMatchObject({ status: 400, body: { code: 'unreadableEvent' } });
+    const unsigned = await fetch(`${under.stack.host.url}/api/events`, {
+      method: 'POST',
+      body: JSON.stringify(s3Event('posted/a.json')),
+    });
+    expect(unsigned.status).toBe(401);
+  });
+
   test('that can not be read end in the poison queue', async () => {
     await send('this is no event');
     const poison = new QueueClient(under.stack.storage.connectionString, `${EVENT_QUEUE}-poison`);

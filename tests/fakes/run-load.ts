@@ -58,8 +58,11 @@ export async function tickLoads(
 }
 
 /** Delivers one S3 event notification of these keys. */
-export function announceKeys({ loader }: Pick<TestLoader, 'loader'>, keys: readonly string[]): Promise<void> {
-  return receiveEvent(loader, {
+export async function announceKeys(
+  { loader }: Pick<TestLoader, 'loader'>,
+  keys: readonly string[],
+): Promise<void> {
+  await receiveEvent(loader, {
     Records: keys.map((key) => ({
       eventSource: 'aws:s3',
       eventName: 'ObjectCreated:Put',

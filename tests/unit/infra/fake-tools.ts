@@ -21,7 +21,7 @@ export interface ScriptRun {
   readonly output: string;
   /** How the tools were called, in order. */
   readonly lines: readonly string[];
-  /** Content of the files that were named by `--file` and `--body`. */
+  /** Content of the files that were named by `--file` and `--body`, or by a `file://` address. */
   readonly files: readonly string[];
 }
 
@@ -42,6 +42,7 @@ file=
 while [ $# -gt 0 ]; do
   if [ "$1" = --file ]; then file="$2"; fi
   if [ "$1" = --body ]; then file="\${2#@}"; fi
+  case "$2" in file://*) file="\${2#file://}";; esac
   shift
 done
 printf '%s\\n' "$words" >> ${quote(path.join(folder, 'calls'))}
