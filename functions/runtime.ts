@@ -3,20 +3,19 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 
 import type { InvocationContext } from '@azure/functions';
-import type { TokenCredential } from '@azure/identity';
 
-import type { AwsCredentials, AwsKeys } from '../shared/adapters/s3/aws-credentials.ts';
+import type { AwsCredentials } from '../shared/adapters/s3/aws-credentials.ts';
 import type { AddressReach } from '../shared/config/allowed-endpoints.ts';
-import type { S3Credentials, S3Keys } from '../shared/config/s3-credentials.ts';
 import type { Settings } from '../shared/config/settings.ts';
 import type { LoadDefinition } from '../shared/contracts/load-definition.ts';
 import { sourceIdentity } from '../shared/domain/source-identity.ts';
-import { LoaderError, toLoaderError } from '../shared/errors/loader-error.ts';
+import { toLoaderError } from '../shared/errors/loader-error.ts';
 import type { Ingestion } from '../shared/ports/ingestion.ts';
 import type { Logger } from '../shared/ports/logger.ts';
 import type { Recorder } from '../shared/ports/recorder.ts';
 import type { Source } from '../shared/ports/source.ts';
 import type { Loader } from '../shared/usecases/loader.ts';
+import { openCredentials } from './s3-credentials.ts';
 
 /**
  * The composition root: the one place where ports meet their adapters. It is built with the first invocation that
@@ -143,48 +142,6 @@ async function openSource(
 ): Promise<Source> {
   const { createAwsSource } = await import('../shared/adapters/s3/aws-source.ts');
   return createAwsSource({ bucket, region, endpoint, pathStyle, reach, credentials });
-}
-
-async function openCredentials(
-  { signIn, chained, sessionName, stsEndpoint }: S3Credentials,
-  region: string,
-  identity: Promise<TokenCredential | null>,
-): Promise<AwsCredentials> {
-  const keys = signIn.kind === 'keys' ? keysOf(signIn) : null;
-  if (keys !== null && chained === null) return { kind: 'keys', ...keys };
-  const [{ createRoleSessions }, { renewedKeys }] = await Promise.all([
-    import('../shared/adapters/s3/assumed-role.ts'),
-    import('../shared/adapters/s3/aws-credentials.ts'),
-  ]);
-  const provide = createRoleSessions({
-    signIn:
-      signIn.kind === 'keys'
-        ? { kind: 'keys', keys: keysOf(signIn) }
-        : { ...signIn, getToken: (audience) => getToken(identity, audience) },
-    chained,
-    sessionName,
-    region,
-    endpoint: stsEndpoint,
-  });
-  // Buckets that are read with the same role share its session.
-  return { kind: 'provider', provide: renewedKeys(provide) };
-}
-
-function keysOf({ accessKeyId, secretAccessKey, sessionToken }: S3Keys): AwsKeys {
-  return { accessKeyId, secretAccessKey, ...(sessionToken === null ? {} : { sessionToken }) };
-}
-
-async function getToken(identity: Promise<TokenCredential | null>, audience: string): Promise<string> {
-  const credential = await identity;
-  if (credential === null) {
-    throw new LoaderError(
-      'invalidSettings',
-      'A role that is assumed with the identity of the app needs one: LOADER_IDENTITY is none',
-    );
-  }
-  const token = await credential.getToken(`${audience}/.default`);
-  if (token === null) throw new Error('The identity gave no token.');
-  return token.token;
 }
 
 /** Buckets and clusters whose connections a process keeps: a test of a connection may name any. */
