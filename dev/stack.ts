@@ -185,6 +185,8 @@ function storageByIdentity({ identityEndpoints, certificate }: RunningStorage): 
 function appSettings({ s3, identity, kusto }: Services): Record<string, string> {
   return {
     FUNCTIONS_WORKER_RUNTIME: 'node',
+    // As infra/ sets it.
+    FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '1048576',
     LOADER_APP_ID: 'local',
     IDENTITY_ENDPOINT: identity.settings.endpoint,
     IDENTITY_HEADER: identity.settings.header,

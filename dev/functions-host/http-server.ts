@@ -8,8 +8,8 @@ import { findRoute, type Route } from './http-routes.ts';
 import { type HostKeys, isAuthorized } from './keys.ts';
 import { cutUrl, describeError, type Logger } from './log.ts';
 
-/** Longest request body, as the real host's default. */
-const bodyLimitBytes = 100 * 1024 * 1024;
+/** Longest request body: the real host's setting, and its default. */
+const readBodyLimit = () => Number(process.env['FUNCTIONS_REQUEST_BODY_SIZE_LIMIT'] || 100 * 1024 * 1024);
 
 export interface HttpServerParams {
   readonly routes: readonly Route[];
@@ -132,6 +132,7 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
   // The end of the iteration must not end the connection, which the answer still has to go over.
+  const bodyLimitBytes = readBodyLimit();
   for await (const chunk of request.iterator({ destroyOnReturn: false })) {
     sizeBytes += (chunk as Buffer).length;
     if (sizeBytes > bodyLimitBytes) throw new BodyTooLargeError();

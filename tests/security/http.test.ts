@@ -31,6 +31,7 @@ beforeAll(async () => {
       AzureWebJobsStorage: azurite.connectionString,
       LOADER_IDENTITY: 'none',
       LOADER_LOADS_FOLDER: 'no-such-folder',
+      FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '1048576',
     },
   });
   // Other blobs of the account, outside of what the API shows.
@@ -150,6 +151,17 @@ describe('paths', () => {
       'blob s3adx/runs/planted.json',
     ]);
   });
+});
+
+test('a body of more than 1 MiB does not reach the app', async () => {
+  const sized = (bytes: number) => send('PUT', '/api/loads/large', Buffer.alloc(bytes, ' '));
+  expect(await sized(1024 * 1024)).toMatchObject({
+    status: 413,
+    text: expect.stringContaining('requestTooLarge'),
+  });
+  const refused = await sized(1024 * 1024 + 1);
+  expect(refused.status).toBe(413);
+  expect(refused.text).not.toContain('requestTooLarge');
 });
 
 describe('400 hostile requests over HTTP', () => {
