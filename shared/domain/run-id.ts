@@ -17,6 +17,14 @@ export function manualRunId(load: string, startedAt: Date, suffix: string): stri
   return `${load}-${compactInstant(startedAt)}-${suffix}`;
 }
 
+/** When the run of this id was started, to the second; `null` for what is no id of a run. */
+export function startedAtOf(runId: string): Date | null {
+  const [, date, time] = /-(\d{8})T(\d{6})Z-[^-]+$/.exec(runId) ?? [];
+  if (date === undefined || time === undefined) return null;
+  const parts = `${date.replace(/(....)(..)/, '$1-$2-')}T${time.replace(/(..)(..)/, '$1:$2:')}Z`;
+  return new Date(parts);
+}
+
 /** Id of a scheduled run, made of load and scheduled instant: a schedule can't start it twice. */
 export function scheduledRunId(load: string, scheduledFor: Date): string {
   return `${load}-${compactInstant(scheduledFor)}-cron`;

@@ -71,6 +71,8 @@ export interface LoadState {
   }): Promise<{ readonly runId: string; readonly fingerprint: string; readonly isNew: boolean }>;
   /** Gives an idempotency key back whose run was not started. */
   dropIdempotencyKey(load: string, idempotencyKey: string): Promise<void>;
+  /** Forgets the idempotency keys of a load whose runs are so. @returns how many. */
+  dropIdempotencyKeys(load: string, isForgotten: (runId: string) => boolean): Promise<number>;
 
   readSchedule(load: string): Promise<ScheduleState | null>;
   /** `false` when somebody else wrote it in between. */

@@ -1,3 +1,4 @@
+import { startedAtOf } from '../domain/run-id.ts';
 import { toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
 import type { Orchestrations } from '../ports/orchestrations.ts';
@@ -12,7 +13,7 @@ const RUNS_OF_A_PAGE = 100;
 
 /**
  * Removes what has been kept for as long as the settings say: runs with all that was written for them, and histories of
- * orchestrations that have ended. It may run twice at the same time, and be cut off anywhere.
+ * orchestrations that have ended, and idempotency keys of runs that began as long ago. It may run twice at the same time, and be cut off anywhere.
  *
  * Kept longer are runs that have not ended, whose lock is not free, that left objects open which a later run will settle,
  * that are being undone, and that a run under way runs again. The ledger is not touched.
@@ -21,6 +22,7 @@ export async function cleanUp(loader: Loader, orchestrations: Orchestrations): P
   const until = loader.now().getTime() + PASS_MS;
   const { runsMs, historyMs } = loader.retention;
   const runs = await attempt(loader, () => removeRuns(loader, before(loader, runsMs), until));
+  await attempt(loader, () => removeKeys(loader, before(loader, runsMs)));
   const histories = await attempt(loader, () => orchestrations.purge(before(loader, historyMs)));
   if (runs + histories > 0) events.cleanedUp(loader.logger, { runs, histories });
 }
@@ -52,6 +54,18 @@ async function removeRuns(loader: Loader, endedBefore: Date, until: number): Pro
     }
     if (page.next === null) return removed;
     after = page.next;
+  }
+  return removed;
+}
+
+/** Of loads that there are: those of a deleted one stay with the rest of its partition. */
+async function removeKeys(loader: Loader, startedBefore: Date): Promise<number> {
+  let removed = 0;
+  for (const { definition } of await listLoads(loader)) {
+    removed += await loader.loads.dropIdempotencyKeys(definition.name, (runId) => {
+      const startedAt = startedAtOf(runId);
+      return startedAt !== null && startedAt < startedBefore;
+    });
   }
   return removed;
 }

@@ -4,6 +4,7 @@ import type { LoadState, Lock, ScheduleState, Unsettled } from '../../ports/load
 import { decodeFields, encodeFields, type FieldKinds } from './entity-fields.ts';
 import type { EntityFields, EntityTable, StoredEntity } from './entity-table.ts';
 import { readAll } from './entity-table.ts';
+import { mapLimited, REQUESTS_AT_ONCE } from './map-limited.ts';
 import { pendingTable } from './pending-table.ts';
 import { transactOnce } from './transact-once.ts';
 
@@ -11,6 +12,7 @@ import { transactOnce } from './transact-once.ts';
 const LOCKS = '.locks';
 const SCHEDULE_ROW_KEY = 'schedule';
 const UNSETTLED = 'unsettled-';
+const CLAIM_ROWS = 'idem-';
 /** Sorts behind every run id. */
 const LAST = '~';
 /** An entity that is gone whenever it is read and there whenever it is inserted is no ordinary race. */
@@ -102,6 +104,16 @@ export function loadTable(tables: { readonly loads: EntityTable; readonly pendin
         : { ...decodeFields(CLAIM, earlier.fields), isNew: false };
     },
     dropIdempotencyKey: (load, idempotencyKey) => drop(load, claimRowKey(idempotencyKey), null),
+    dropIdempotencyKeys: async (load, isForgotten) => {
+      const range = { partitionKey: load, from: CLAIM_ROWS, to: `${CLAIM_ROWS}${LAST}` };
+      let dropped = 0;
+      for await (const page of loads.query(range)) {
+        const old = page.filter(({ fields }) => isForgotten(decodeFields(CLAIM, fields).runId));
+        await mapLimited(old, REQUESTS_AT_ONCE, ({ rowKey, etag }) => drop(load, rowKey, etag));
+        dropped += old.length;
+      }
+      return dropped;
+    },
 
     readSchedule: async (load) => {
       const entity = await loads.get(load, SCHEDULE_ROW_KEY);
@@ -130,5 +142,5 @@ export function loadTable(tables: { readonly loads: EntityTable; readonly pendin
 
 /** The key is the caller's: of any length and any characters, so that its hash stands for it. */
 function claimRowKey(idempotencyKey: string): string {
-  return `idem-${createHash('sha256').update(idempotencyKey).digest('hex')}`;
+  return `${CLAIM_ROWS}${createHash('sha256').update(idempotencyKey).digest('hex')}`;
 }

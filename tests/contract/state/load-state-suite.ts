@@ -117,6 +117,20 @@ export function loadStateSuite(makeState: MakeState): void {
         });
         expect((await claim('b', keys[1]!, 'run-4')).runId).toBe('run-1');
       });
+
+      test('keys of runs that are forgotten are forgotten, those of other runs and loads not', async () => {
+        const claim = async (load: string, idempotencyKey: string, runId: string) =>
+          (await state.loads.claimIdempotencyKey({ load, idempotencyKey, runId, fingerprint: 'f' })).isNew;
+        for (const load of ['d', 'e']) {
+          for (let at = 0; at < 40; at += 1) await claim(load, `k${at}`, at % 2 === 0 ? 'old' : 'new');
+        }
+        await state.loads.writeSchedule('d', { setAt: 'x', checkedUntil: 'x', waiting: null, etag: null });
+        expect(await state.loads.dropIdempotencyKeys('d', (runId) => runId === 'old')).toBe(20);
+        expect(await state.loads.dropIdempotencyKeys('d', (runId) => runId === 'old')).toBe(0);
+        expect([await claim('d', 'k0', 'z'), await claim('d', 'k1', 'z')]).toEqual([true, false]);
+        expect(await claim('e', 'k0', 'z')).toBe(false);
+        expect(await state.loads.readSchedule('d')).not.toBeNull();
+      });
     });
 
     test('a schedule is written by one at a time', async () => {

@@ -8,6 +8,7 @@ import {
   runInstanceId,
   scheduledRunId,
   shardInstanceId,
+  startedAtOf,
 } from '../../../shared/domain/run-id.ts';
 
 const loads = fc.stringMatching(LOAD_NAME);
@@ -40,6 +41,7 @@ describe('ids of runs', () => {
     fc.assert(
       fc.property(fc.oneof(loads, fc.constant('a'.repeat(63))), instants, (load, at) => {
         for (const runId of [manualRunId(load, at, 'ffff'), scheduledRunId(load, at)]) {
+          expect(startedAtOf(runId)?.getTime()).toBe(Math.floor(at.getTime() / 1000) * 1000);
           expect(runId.length).toBeLessThanOrEqual(85);
           for (const id of idsOf(runId)) {
             expect(id.length).toBeLessThanOrEqual(100);

@@ -43,6 +43,20 @@ describe('what has been kept for long enough is removed', () => {
     expect(await runLoad(test_, orchestrations)).toMatchObject({ plan: { skipped: { unchanged: 20 } } });
   });
 
+  test('idempotency keys of runs that began as long ago: the same key then begins a run of its own', async () => {
+    const start = () =>
+      startRun(test_.loader, orchestrations, { load: 'flights', trigger: 'manual', idempotencyKey: 'k' });
+    const first = await start();
+    await test_.loader.loads.releaseLock('flights', first.runId);
+    test_.clock.advance(89 * DAY);
+    await cleanUp(test_.loader, orchestrations);
+    expect(await start()).toEqual({ runId: first.runId, isNew: false });
+    test_.clock.advance(2 * DAY);
+    await cleanUp(test_.loader, orchestrations);
+    const second = await start();
+    expect([second.isNew, second.runId === first.runId]).toEqual([true, false]);
+  });
+
   test('by several at the same time, and by a host that dies anywhere in between', async () => {
     const runs = [await runLoad(test_, orchestrations), await runLoad(test_, orchestrations)];
     test_.clock.advance(91 * DAY);
