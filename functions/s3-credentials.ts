@@ -15,8 +15,7 @@ export async function openCredentials(
   region: string,
   identity: Promise<TokenCredential | null>,
 ): Promise<AwsCredentials> {
-  const keys = signIn.kind === 'keys' ? keysOf(signIn) : null;
-  if (keys !== null && chained === null) return { kind: 'keys', ...keys };
+  if (signIn.kind === 'keys' && chained === null) return { kind: 'keys', ...keysOf(signIn) };
   const [{ createRoleSessions }, { renewedKeys }] = await Promise.all([
     import('../shared/adapters/s3/assumed-role.ts'),
     import('../shared/adapters/s3/aws-credentials.ts'),

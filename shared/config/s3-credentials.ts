@@ -13,13 +13,14 @@ export interface S3Keys {
 export interface S3WebIdentity {
   readonly kind: 'webIdentity';
   readonly roleArn: string;
+  /** Audience of the token, which the role's trust policy and the OIDC provider name. */
   readonly audience: string;
   readonly durationMs: number;
 }
 
 export interface S3Credentials {
   readonly signIn: S3Keys | S3WebIdentity;
-  /** A further role that is assumed from there; `null`: none. */
+  /** A further role that is assumed from there, such as one in the account of the bucket; `null`: none. */
   readonly chained: {
     readonly roleArn: string;
     readonly externalId: string | null;

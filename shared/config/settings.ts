@@ -4,7 +4,14 @@ import { LoaderError, type Problem } from '../errors/loader-error.ts';
 import { type AllowedEndpoints, readAllowedEndpoints } from './allowed-endpoints.ts';
 import { readHttpAuth, readRequestsPerMinute } from './http-access.ts';
 
-/** How the app signs in to Azure. `none` is for endpoints on this machine that ask for no token. */
+/**
+ * As whom the app signs in to Azure.
+ * - `managedIdentity`: `clientId` names a user-assigned identity, `null` is the system-assigned one.
+ * - `servicePrincipal`: an application with a proof of its own.
+ * - `workloadIdentity`: an application for which another issuer's tokens stand.
+ * - `azureCli`: the developer who ran `az login`.
+ * - `none`: nobody; for endpoints on this machine that ask for no token.
+ */
 export type IdentitySettings =
   | { readonly kind: 'managedIdentity'; readonly clientId: string | null }
   | {

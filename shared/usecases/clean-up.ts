@@ -12,8 +12,9 @@ const PASS_MS = 60_000;
 const RUNS_OF_A_PAGE = 100;
 
 /**
- * Removes what has been kept for as long as the settings say: runs with all that was written for them, and histories of
- * orchestrations that have ended, and idempotency keys of runs that began as long ago. It may run twice at the same time, and be cut off anywhere.
+ * Removes what has been kept for as long as the settings say: runs with all that was written for them, histories of
+ * orchestrations that have ended, and idempotency keys of runs that began as long ago. It may run twice at the same time,
+ * and be cut off anywhere.
  *
  * Kept longer are runs that have not ended, whose lock is not free, that left objects open which a later run will settle,
  * that are being undone, and that a run under way runs again. The ledger is not touched.

@@ -5,8 +5,8 @@ import { listLoads } from './load-catalog.ts';
 import type { Loader } from './loader.ts';
 
 /**
- * Takes one notification, from the event queue or over HTTP: every object that it announces goes to the pending list of each load that
- * wants events for its bucket and prefix. A message that comes twice changes nothing.
+ * Takes one notification, from the event queue or over HTTP: every object that it announces goes to the pending list of
+ * each load that wants events for its bucket and prefix. A message that comes twice changes nothing.
  *
  * @returns the loads that it concerns.
  * @throws {LoaderError} `unreadableEvent`: it is to be put aside.

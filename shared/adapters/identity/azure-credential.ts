@@ -1,32 +1,6 @@
 import type { TokenCredential } from '@azure/identity';
 
-/**
- * As whom the app signs in to Azure.
- * - `none`: not at all; for the local stack.
- * - `managedIdentity`: `clientId` names a user-assigned identity, `null` is the system-assigned one.
- * - `servicePrincipal`: an application with a secret, or with a certificate and its private key (PEM, or a file of it).
- * - `workloadIdentity`: an application for which another issuer's tokens stand, which the platform keeps in a file.
- * - `azureCli`: the developer who ran `az login`.
- */
-export type AzureCredentialSettings =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'managedIdentity'; readonly clientId: string | null }
-  | {
-      readonly kind: 'servicePrincipal';
-      readonly tenantId: string;
-      readonly clientId: string;
-      readonly proof:
-        | { readonly secret: string }
-        | { readonly certificate: string }
-        | { readonly certificateFile: string };
-    }
-  | {
-      readonly kind: 'workloadIdentity';
-      readonly tenantId: string;
-      readonly clientId: string;
-      readonly tokenFile: string;
-    }
-  | { readonly kind: 'azureCli' };
+import type { IdentitySettings } from '../../config/settings.ts';
 
 const made = new Map<string, Promise<TokenCredential | null>>();
 
@@ -37,7 +11,7 @@ const made = new Map<string, Promise<TokenCredential | null>>();
  * `AZURE_AUTHORITY_HOST` of the environment names another cloud's place of sign-in than Azure's own; that it is one is not
  * asked of Azure then, which a cloud by itself could not reach.
  */
-export function createAzureCredential(settings: AzureCredentialSettings): Promise<TokenCredential | null> {
+export function createAzureCredential(settings: IdentitySettings): Promise<TokenCredential | null> {
   const name = JSON.stringify(settings);
   let credential = made.get(name);
   if (credential === undefined) {
@@ -50,7 +24,7 @@ export function createAzureCredential(settings: AzureCredentialSettings): Promis
   return credential;
 }
 
-async function make(settings: AzureCredentialSettings): Promise<TokenCredential | null> {
+async function make(settings: IdentitySettings): Promise<TokenCredential | null> {
   if (settings.kind === 'none') return null;
   const identity = await import('@azure/identity');
   const options = { disableInstanceDiscovery: Boolean(process.env['AZURE_AUTHORITY_HOST']) };

@@ -12,9 +12,6 @@ interface Answer {
   body?: unknown;
 }
 
-/** Of the errors that answers which are too long end with. */
-const ANSWER_TOO_LONG = 'ANSWER_TOO_LONG';
-
 /**
  * Ends answers that are longer than any that S3 gives: an endpoint that never stops would fill the memory. An object that
  * is asked for whole is streamed, and has no limit; of a part of one no more is taken than was asked for, where that is
@@ -53,7 +50,7 @@ function cutOff(body: Readable, limit: number): Readable {
       bytes += chunk.length;
       if (bytes <= limit) return done(null, chunk);
       const error = new Error(`The answer is longer than ${limit} bytes, more than S3 ever sends.`);
-      done(Object.assign(error, { code: ANSWER_TOO_LONG }));
+      done(Object.assign(error, { code: 'ANSWER_TOO_LONG' }));
     },
   });
   // An error on either side ends both; who reads learns of it.

@@ -1,30 +1,20 @@
 import type { STSClient } from '@aws-sdk/client-sts';
+import type { S3Credentials, S3WebIdentity } from '../../config/s3-credentials.ts';
 import { type ErrorCode, LoaderError, redact } from '../../errors/loader-error.ts';
 import { readSignInFailure } from '../../errors/sign-in-failure.ts';
 import type { AwsKeys } from './aws-credentials.ts';
 import { statusOfAwsError } from './aws-error.ts';
 
-/** How the first session is begun. */
+/** How the first session is begun: by a token, for which Entra is asked with `getToken`, or by keys. */
 export type RoleSignIn =
-  | {
-      readonly kind: 'webIdentity';
-      readonly roleArn: string;
-      /** Audience of the token, which the role's trust policy and the OIDC provider name. */
-      readonly audience: string;
+  | (S3WebIdentity & {
       /** The managed identity's token for an audience. Throws what the identity library throws. */
       readonly getToken: (audience: string) => Promise<string>;
-      readonly durationMs: number;
-    }
+    })
   | { readonly kind: 'keys'; readonly keys: AwsKeys };
 
-export interface AssumedRoleOptions {
+export interface AssumedRoleOptions extends Pick<S3Credentials, 'chained'> {
   readonly signIn: RoleSignIn;
-  /** A role that is assumed from there, such as one in the account of the bucket. */
-  readonly chained: {
-    readonly roleArn: string;
-    readonly externalId: string | null;
-    readonly durationMs: number;
-  } | null;
   /** Names the sessions in CloudTrail. 2 to 64 characters. */
   readonly sessionName: string;
   readonly region: string;
@@ -36,7 +26,7 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 15_000;
 
 /**
- * Keys of a role's session, a new one with each call; see `keysProviderOf` for who keeps them. The SDK is loaded with
+ * Keys of a role's session, a new one with each call; see `renewedKeys` for who keeps them. The SDK is loaded with
  * the first call.
  *
  * @throws {LoaderError} `roleNotAssumed` when AWS or Entra refuses, with what they said but no token;

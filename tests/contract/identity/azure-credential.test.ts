@@ -12,10 +12,8 @@ import {
   type RunningTokenEndpoint,
   startTokenEndpoint,
 } from '../../../dev/identity/token-endpoint.ts';
-import {
-  type AzureCredentialSettings,
-  createAzureCredential,
-} from '../../../shared/adapters/identity/azure-credential.ts';
+import { createAzureCredential } from '../../../shared/adapters/identity/azure-credential.ts';
+import type { IdentitySettings } from '../../../shared/config/settings.ts';
 
 const KUSTO = 'https://kusto.kusto.windows.net';
 const TENANT = '11111111-2222-3333-4444-555555555555';
@@ -65,7 +63,7 @@ async function writeTokenOf(objectId: string) {
 }
 
 const principalOf = ({ clientId, objectId }: LocalApplication) => ({ clientId, objectId });
-const getToken = async (settings: AzureCredentialSettings) =>
+const getToken = async (settings: IdentitySettings) =>
   (await (await createAzureCredential(settings))!.getToken(`${KUSTO}/.default`))!.token;
 
 describe('an application signs in', () => {
