@@ -4,16 +4,13 @@ import { formatBytes, formatCount, formatDuration } from '../cli/format.ts';
 import type { BenchResult, BenchRun, Figure } from './bench.ts';
 import { buildFanOutApp } from './fan-out-app/build.ts';
 import { leastOf, type Measured, measureRun, WARM_UP_OBJECTS } from './fan-out-run.ts';
-import { measureNaive } from './naive-fan-out.ts';
+import { besideNaive } from './naive-fan-out.ts';
 
 const SIZES = [100, 1000, 10_000] as const;
-/**
- * Objects an activity: strictly one, and as many as the definition allows. With one, most of what is left is what an
- * activity costs the host by itself, which the naive fan-out pays, too.
- */
+/** Objects an activity: strictly one, and as many as the definition allows. */
 const SHAPES = [
-  { name: 'one an activity', objectsPerActivity: 1, mostOfNaive: 1 / 3 },
-  { name: 'packed', objectsPerActivity: 100, mostOfNaive: 1 / 20 },
+  { name: 'one an activity', objectsPerActivity: 1 },
+  { name: 'packed', objectsPerActivity: 100 },
 ] as const;
 
 /** The least of so many measurements counts: what other processes do only ever adds. */
@@ -25,7 +22,6 @@ const ROUNDS = 3;
  */
 const HEAP_LIMIT = '--max-old-space-size=96 --max-semi-space-size=4';
 
-const NAIVE_ACTIVITIES = 5000;
 const MOST_CPU_GROWTH = 1.3;
 const MOST_MEMORY_GROWTH = 1.5;
 
@@ -85,12 +81,12 @@ export async function fanOut(run: BenchRun): Promise<BenchResult> {
     }
     figures.push(...growthOf(shape.name, bySize));
   }
-  figures.push(...(await besideNaive(run, appFolder)));
+  figures.push(...(await besideNaive(run)));
   return {
     figures,
     table,
     notes: [
-      `naive: one orchestrator that fans out to ${formatCount(NAIVE_ACTIVITIES)} activities that do nothing, on the same host with 32 events a turn; the app runs as many objects. CPU of host and orchestrators without the app's activities; the least of ${ROUNDS}.`,
+      'naive: one orchestrator that fans out to 5,000 activities, on the same host with 32 events a turn; the orchestrations of the app run as many objects. The activities of both return at once; the least of 3.',
       `Each size in a host of its own, after a run of ${WARM_UP_OBJECTS} objects; the least CPU and the least peak of ${ROUNDS}. Bucket, cluster and state are in memory.`,
       `The hosts run with ${HEAP_LIMIT}, so that the peak shows what they need. It holds the state as well, which lies outside in production and grows with the objects: at most 20 MB at 10,000.`,
       "orchestrators: the app's generators; library: durable-functions around them (replay); host: all else of the process.",
@@ -99,36 +95,6 @@ export async function fanOut(run: BenchRun): Promise<BenchResult> {
 }
 
 /** What fanning out in shards saves, against one orchestrator with an activity for each object. */
-async function besideNaive(run: BenchRun, appFolder: string): Promise<readonly Figure[]> {
-  const least = new Map<string, number>();
-  const keep = (name: string, cpuMs: number) => least.set(name, Math.min(cpuMs, least.get(name) ?? cpuMs));
-  for (let round = 1; round <= ROUNDS; round += 1) {
-    run.say(`${formatCount(NAIVE_ACTIVITIES)} objects beside a naive fan-out, ${round} of ${ROUNDS}`);
-    keep('naive', await measureNaive(run, path.join(run.folder, `naive-${round}`), NAIVE_ACTIVITIES));
-    for (const { name, objectsPerActivity } of SHAPES) {
-      const folder = path.join(run.folder, `beside-${objectsPerActivity}-${round}`);
-      const task = { appFolder, folder, objects: NAIVE_ACTIVITIES, objectsPerActivity, nodeOptions: '' };
-      const { cpuMs, activityCpuMs } = await measureRun(run, task);
-      keep(name, cpuMs - activityCpuMs);
-    }
-  }
-  return [
-    {
-      name: `CPU of a naive fan-out, ${formatCount(NAIVE_ACTIVITIES)}`,
-      value: least.get('naive')!,
-      unit: 'ms',
-    },
-    ...SHAPES.map(
-      ({ name, mostOfNaive }): Figure => ({
-        name: `CPU of the fan-out : naive, ${formatCount(NAIVE_ACTIVITIES)}, ${name}`,
-        value: least.get(name)! / least.get('naive')!,
-        unit: 'ratio',
-        most: mostOfNaive,
-      }),
-    ),
-  ];
-}
-
 function growthOf(shape: string, bySize: ReadonlyMap<number, Measured>): readonly Figure[] {
   const [small, middle, large] = SIZES.map((size) => bySize.get(size)!) as [Measured, Measured, Measured];
   const cpuGrowth = large.cpuMs / SIZES[2] / (middle.cpuMs / SIZES[1]);

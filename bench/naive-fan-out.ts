@@ -1,34 +1,104 @@
 import path from 'node:path';
 
+import { formatCount } from '../cli/format.ts';
 import { type FunctionsHost, startFunctionsHost } from '../dev/functions-host/index.ts';
-import type { BenchRun } from './bench.ts';
+import type { BenchRun, Figure } from './bench.ts';
+import { buildApp } from './build-app.ts';
 
-const APP = path.join(import.meta.dirname, 'stand-ins-app');
-const WARM_UP_ACTIVITIES = 100;
+const OBJECTS = 5000;
+const WARM_UP_OBJECTS = 100;
+const ROUNDS = 3;
 const POLL_MS = 50;
 
-/** CPU of a host, in milliseconds, for one orchestrator that fans out to so many activities which do nothing. */
-export async function measureNaive(run: BenchRun, folder: string, activities: number): Promise<number> {
+/**
+ * The product's orchestrations by objects an activity, and what they may cost beside the naive one. With one object an
+ * activity two thirds of it is what an activity costs the host by itself, which the naive one pays as well: the aim is
+ * a fifth, and a quarter the bound.
+ */
+const SHAPES = [
+  { name: 'one an activity', objectsPerActivity: 1, mostOfNaive: 1 / 4 },
+  { name: 'packed', objectsPerActivity: 100, mostOfNaive: 1 / 20 },
+] as const;
+
+interface FanOut {
+  readonly appFolder: string;
+  /** Where a run of so many objects is started. */
+  readonly startPath: (objects: number) => string;
+  /** Activities that the measured run calls at least. */
+  readonly activities: number;
+}
+
+/**
+ * What fanning out in shards costs host and orchestrators, beside one orchestrator with an activity for each object.
+ * The activities of both return at once.
+ */
+export async function besideNaive(run: BenchRun): Promise<readonly Figure[]> {
+  const sharded = path.join(run.folder, 'orchestrations-app');
+  await buildApp(sharded, { entry: path.join(import.meta.dirname, 'orchestrations-app/orchestrations.ts') });
+  const fanOuts: readonly (FanOut & { readonly name: string })[] = [
+    {
+      name: 'naive',
+      appFolder: path.join(import.meta.dirname, 'stand-ins-app'),
+      startPath: (objects) => `naive/${objects}`,
+      activities: OBJECTS,
+    },
+    ...SHAPES.map(({ name, objectsPerActivity }) => ({
+      name,
+      appFolder: sharded,
+      startPath: (objects: number) => `start/${objects}/${objectsPerActivity}`,
+      activities: OBJECTS / objectsPerActivity,
+    })),
+  ];
+  const least = new Map<string, number>();
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    run.say(`${formatCount(OBJECTS)} objects beside a naive fan-out, ${round} of ${ROUNDS}`);
+    for (const [index, { name, ...fanOut }] of fanOuts.entries()) {
+      const cpuMs = await measure(run, fanOut, path.join(run.folder, `beside-${index}-${round}.sqlite`));
+      least.set(name, Math.min(cpuMs, least.get(name) ?? cpuMs));
+    }
+  }
+  return [
+    { name: `CPU of a naive fan-out, ${formatCount(OBJECTS)}`, value: least.get('naive')!, unit: 'ms' },
+    ...SHAPES.map(
+      ({ name, mostOfNaive }): Figure => ({
+        name: `CPU of the fan-out : naive, ${formatCount(OBJECTS)}, ${name}`,
+        value: least.get(name)! / least.get('naive')!,
+        unit: 'ratio',
+        most: mostOfNaive,
+      }),
+    ),
+  ];
+}
+
+/** CPU of a host, in milliseconds, for one run, after a small one. */
+async function measure(
+  run: BenchRun,
+  { appFolder, startPath, activities }: FanOut,
+  stateFile: string,
+): Promise<number> {
   const host = await run.start(() =>
     startFunctionsHost({
-      appFolder: APP,
-      stateFile: `${folder}.sqlite`,
+      appFolder,
+      stateFile,
       logLevel: 'error',
       env: { NODE_DISABLE_COMPILE_CACHE: '1' },
     }),
   );
   try {
-    await runNaive(run, host, WARM_UP_ACTIVITIES);
-    const before = await readCpu(host);
-    await runNaive(run, host, activities);
-    return (await readCpu(host)) - before;
+    await runToEnd(run, host, startPath(WARM_UP_OBJECTS));
+    const before = await readMetrics(host);
+    await runToEnd(run, host, startPath(OBJECTS));
+    const after = await readMetrics(host);
+    const scheduled = after.durable.activitiesScheduled - before.durable.activitiesScheduled;
+    if (scheduled < activities) throw new Error(`Only ${scheduled} of ${activities} activities were called.`);
+    return after.cpuMs - before.cpuMs;
   } finally {
     await host.stop();
   }
 }
 
-async function runNaive(run: BenchRun, { url }: FunctionsHost, activities: number): Promise<void> {
-  const started = await fetch(`${url}/api/naive/${activities}`, { method: 'POST' });
+async function runToEnd(run: BenchRun, { url }: FunctionsHost, startPath: string): Promise<void> {
+  const started = await fetch(`${url}/api/${startPath}`, { method: 'POST' });
   const id = (await started.json()) as string;
   for (;;) {
     run.signal.throwIfAborted();
@@ -39,8 +109,13 @@ async function runNaive(run: BenchRun, { url }: FunctionsHost, activities: numbe
   }
 }
 
-async function readCpu({ url, masterKey }: FunctionsHost): Promise<number> {
+interface Metrics {
+  readonly cpuMs: number;
+  readonly durable: { readonly activitiesScheduled: number };
+}
+
+async function readMetrics({ url, masterKey }: FunctionsHost): Promise<Metrics> {
   const response = await fetch(`${url}/admin/host/metrics`, { headers: { 'x-functions-key': masterKey } });
   if (!response.ok) throw new Error(`The host's metrics can't be read: ${response.status}`);
-  return ((await response.json()) as { cpuMs: number }).cpuMs;
+  return (await response.json()) as Metrics;
 }

@@ -10,13 +10,15 @@ const FUNCTIONS = path.resolve(import.meta.dirname, '../../functions');
  * product's.
  */
 export async function buildFanOutApp(folder: string): Promise<void> {
-  await buildApp(folder, [
-    {
-      name: 'runtime-in-memory',
-      resolveId: (source, importer) =>
-        source.endsWith('/runtime.ts') && importer?.startsWith(FUNCTIONS)
-          ? path.join(import.meta.dirname, 'runtime.ts')
-          : null,
-    },
-  ]);
+  await buildApp(folder, {
+    plugins: [
+      {
+        name: 'runtime-in-memory',
+        resolveId: (source, importer) =>
+          source.endsWith('/runtime.ts') && importer?.startsWith(FUNCTIONS)
+            ? path.join(import.meta.dirname, 'runtime.ts')
+            : null,
+      },
+    ],
+  });
 }

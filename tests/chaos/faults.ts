@@ -6,12 +6,14 @@ import type { StorageFaultRule } from '../../dev/storage-proxy/index.ts';
 import type { StackUnderTest } from '../e2e/stack-under-test.ts';
 import { type ChaosBucket, LOAD } from './bucket.ts';
 import type { Random } from './random.ts';
+import type { Tempo } from './tempo.ts';
 
 /** What the faults work on. */
 export interface Field {
   readonly under: StackUnderTest;
   readonly bucket: ChaosBucket;
   readonly random: Random;
+  readonly tempo: Tempo;
   /** Keys whose messages Kusto ingests twice. */
   readonly doubled: Set<string>;
   /** Keys whose status Kusto keeps to itself. */
@@ -39,12 +41,9 @@ const aKey = ({ bucket, random }: Field) => random.pick([...bucket.keys.keys()])
 /** As it stands in the URLs that the Kusto endpoint sees. */
 const inUrl = (key: string) => key.split('/').at(-1)!;
 
-/** How long the host may take to come to the side effect at which it is killed. */
-const MOST_TO_WAIT_MS = 2500;
-
 /** Kills the host before or after its n-th side effect from now on: the request is held up, and the host dies meanwhile. */
 async function killAtSideEffect(field: Field): Promise<void> {
-  const { random, under } = field;
+  const { random, under, tempo } = field;
   const when = random.pick(['before', 'after'] as const);
   const target = random.pick([
     { service: 'table', method: 'POST' },
@@ -61,7 +60,7 @@ async function killAtSideEffect(field: Field): Promise<void> {
     proxy(field)
       .faults()
       .some((fault) => fault.id === id && fault.hits > 0);
-  for (const until = Date.now() + MOST_TO_WAIT_MS; !isHit() && Date.now() < until; ) await sleep(5);
+  for (const until = Date.now() + tempo.mostToKillMs; !isHit() && Date.now() < until; ) await sleep(5);
   const hitWork = (await field.currentRun()) !== null;
   await under.stack.host.kill('SIGKILL');
   proxy(field).removeFault(id);
@@ -69,10 +68,14 @@ async function killAtSideEffect(field: Field): Promise<void> {
   await field.restart();
 }
 
-const ofStorage = (name: string, weight: number, rule: (random: Random) => StorageFaultRule): Fault => ({
+const ofStorage = (
+  name: string,
+  weight: number,
+  rule: (random: Random, tempo: Tempo) => StorageFaultRule,
+): Fault => ({
   name,
   weight,
-  strike: async (field) => void proxy(field).injectFault(rule(field.random)),
+  strike: async (field) => void proxy(field).injectFault(rule(field.random, field.tempo)),
 });
 const ofS3 = (
   name: string,
@@ -93,7 +96,7 @@ const ofS3 = (
 const ofIngestion = (
   name: string,
   weight: number,
-  fault: Omit<IngestionFault, 'match'>,
+  fault: Omit<IngestionFault, 'match'> | ((tempo: Tempo) => Omit<IngestionFault, 'match'>),
   note: (field: Field, key: string) => void = () => undefined,
 ): Fault => ({
   name,
@@ -102,7 +105,8 @@ const ofIngestion = (
     // Of an object that is there already, the message may be through.
     const key = field.random.chance(70) ? await field.writeNew() : aKey(field);
     note(field, key);
-    control(field).faults.addIngestionFault({ match: inUrl(key), count: 1, ...fault });
+    const what = typeof fault === 'function' ? fault(field.tempo) : fault;
+    control(field).faults.addIngestionFault({ match: inUrl(key), count: 1, ...what });
   },
 });
 const ofCluster = (name: string, weight: number, fault: RequestFault): Fault => ({
@@ -152,12 +156,12 @@ const FAULTS: readonly Fault[] = [
     action: { kind: 'error', code: random.pick(['ServerBusy', 'InternalError', 'OperationTimedOut']) },
   })),
   // Longer than a run may be silent: it is taken over, and then the old epoch goes on where it was.
-  ofStorage('a part falls asleep', 8, (random) => ({
+  ofStorage('a part falls asleep', 8, (random, { asleepMs, mostAsleep }) => ({
     service: 'table',
     method: 'POST',
     skip: random.int(0, 30),
-    count: random.int(1, 4),
-    action: { kind: 'delay', delayMs: random.int(4000, 9000), when: random.pick(['before', 'after']) },
+    count: random.int(1, mostAsleep),
+    action: { kind: 'delay', delayMs: random.int(...asleepMs), when: random.pick(['before', 'after']) },
   })),
   {
     name: 'storage cut off',
@@ -192,8 +196,7 @@ const FAULTS: readonly Fault[] = [
   ofIngestion('status never reported', 4, { action: 'suppressStatus' }, (field, key) =>
     field.silenced.add(key),
   ),
-  // Behind the deadline, and long before the fence.
-  ofIngestion('status late', 6, { action: 'delay', delayMs: 20_000 }),
+  ofIngestion('status late', 6, ({ lateStatusMs }) => ({ action: 'delay', delayMs: lateStatusMs })),
   ofIngestion('ingestion fails for a while', 3, { action: 'failTransient' }),
   ofIngestion('ingestion fails for good', 3, { action: 'failPermanent' }),
   ofIngestion('ingestion throttled', 2, { action: 'failPermanent', errorCode: 'General_ThrottledIngestion' }),

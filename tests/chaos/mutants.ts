@@ -83,7 +83,7 @@ export async function buildMutant(
   const folder = await mkdtemp(path.join(os.tmpdir(), 's3-adx-loader-mutant-'));
   const remove = () => rm(folder, { recursive: true, force: true });
   try {
-    await buildApp(folder, [plugin]);
+    await buildApp(folder, { plugins: [plugin] });
     const missing = changes.filter((change) => !applied.has(change));
     if (missing.length > 0)
       throw new Error(`The mutant "${name}" finds no place in ${missing.map(({ file }) => file).join(', ')}`);

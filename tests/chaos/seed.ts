@@ -11,6 +11,7 @@ import {
 import { keyOf, LOAD, openBucket } from './bucket.ts';
 import { CHAOS_LOAD, clearFaults, drawFault, type Field } from './faults.ts';
 import { createRandom } from './random.ts';
+import { SCALED, type Tempo } from './tempo.ts';
 import { checkPromises } from './verify.ts';
 
 export interface SeedOptions {
@@ -20,8 +21,8 @@ export interface SeedOptions {
   readonly leastKills?: number;
   /** Objects at the beginning. Default 150. */
   readonly objects?: number;
-  /** Divides all time constants. Default 240; 1 is as in production. */
-  readonly timeScale?: number;
+  /** Default: a seed takes about a minute. */
+  readonly tempo?: Tempo;
   readonly onStep?: (text: string) => void;
 }
 
@@ -45,9 +46,6 @@ export interface SeedResult {
   readonly broken: readonly string[];
 }
 
-/** A seed that is not through by then has stopped making headway. */
-const MOST_CHAOS_MS = 150_000;
-const MOST_SETTLING_MS = 150_000;
 const TABLE = 'Chaos';
 const MAPPING = JSON.stringify([
   { Column: 'line', Properties: { Path: '$.line' } },
@@ -57,23 +55,15 @@ const MAPPING = JSON.stringify([
 /** Numbers of the objects that faults write: behind all others. */
 const FIRST_NEW = 50_000;
 
-/** Two hours and twenty minutes instead of six hours and one: at the same factor a seed then takes about a minute. */
-const TIMES = {
-  LOADER_URL_LIFETIME: '2h',
-  LOADER_DOWNLOAD_GRACE: '20m',
-  LOADER_TICK_SCHEDULE: '* * * * * *',
-  LOADER_SETTLE_DEADLINE: '30m',
-};
-
 /** Lets faults strike while runs load objects, then lets everything settle, and holds the app to what it promises. */
 export async function runSeed(seed: number, options: SeedOptions = {}): Promise<SeedResult> {
-  const { leastKills = 10, objects = 150, timeScale = 240, onStep = () => undefined, appFolder } = options;
+  const { leastKills = 10, objects = 150, tempo = SCALED, onStep = () => undefined, appFolder } = options;
   const random = createRandom(seed);
   const activitiesTwice = random.chance(50);
   const began = Date.now();
   const stackOptions: StackUnderTestOptions = {
-    timeScale,
-    settings: timeScale === 1 ? {} : TIMES,
+    timeScale: tempo.timeScale,
+    settings: tempo.settings,
     host: { activitiesTwice, logLevel: 'none', ...(appFolder === undefined ? {} : { appFolder }) },
   };
   const under = await startStackUnderTest(stackOptions);
@@ -88,6 +78,7 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
     under,
     bucket,
     random,
+    tempo,
     doubled,
     silenced,
     writeNew: async () => {
@@ -111,7 +102,7 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
       for (const last = written + count; written < last; written += 1) await bucket.write(keyOf(written));
     };
     await writeMore(objects);
-    const until = Date.now() + MOST_CHAOS_MS;
+    const until = Date.now() + tempo.mostChaosMs;
     while (kills < leastKills && Date.now() < until) {
       if ((await field.currentRun()) === null) {
         await writeMore(random.int(10, 40));
@@ -121,11 +112,11 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
       onStep(`${fault.name} (${kills} kills)`);
       counts.set(fault.name, (counts.get(fault.name) ?? 0) + 1);
       await fault.strike(field);
-      await sleep(random.int(0, 300));
+      await sleep(random.int(0, tempo.pauseMs));
     }
     onStep('all faults end');
     clearFaults(field);
-    await settleEverything(under, onStep);
+    await settleEverything(under, tempo, onStep);
     const checked = await checkPromises({ under, bucket, doubled, silenced, table: TABLE });
     if (kills < leastKills) checked.broken.push(`Only ${kills} kills hit work in progress within the time`);
     return {
@@ -163,8 +154,12 @@ async function start({ app }: StackUnderTest, retryFailed: boolean): Promise<voi
 }
 
 /** Runs of the load, again and again, until one finds nothing to do and nothing is left open. */
-async function settleEverything(under: StackUnderTest, onStep: (text: string) => void): Promise<void> {
-  const until = Date.now() + MOST_SETTLING_MS;
+async function settleEverything(
+  under: StackUnderTest,
+  { mostSettlingMs, waitForFenceMs }: Tempo,
+  onStep: (text: string) => void,
+): Promise<void> {
+  const until = Date.now() + mostSettlingMs;
   for (let round = 1; Date.now() < until; round += 1) {
     while ((await currentRun(under)) !== null && Date.now() < until) await sleep(100);
     await start(under, true);
@@ -181,6 +176,6 @@ async function settleEverything(under: StackUnderTest, onStep: (text: string) =>
     const isQuiet = summary.plan.selected === 0 && (summary.plan.skipped.unsettled ?? 0) === 0;
     if (isQuiet && summary.problem === null && unknown + deferred + notStarted + failed === 0) return;
     // Whatever is open waits for its fence.
-    if (unknown + deferred > 0) await sleep(2000);
+    if (unknown + deferred > 0) await sleep(waitForFenceMs);
   }
 }
