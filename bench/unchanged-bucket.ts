@@ -70,6 +70,7 @@ function ingested({ key, version, sizeBytes }: S3Object, at: string): LedgerEntr
     errorMessage: null,
     tag: null,
     repostedUnproven: false,
+    fateUnknown: false,
     earlierSourceIds: null,
   };
 }

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../errors/loader-error.ts';
+import { versionIdOf } from './s3-object.ts';
 
 /**
  * What the ledger knows of an object.
@@ -63,8 +64,22 @@ export interface LedgerEntry {
   readonly tag: string | null;
   /** `true` when a message was posted again without proof that the earlier one was not ingested. */
   readonly repostedUnproven: boolean;
+  /**
+   * `true` of a failed object that was given up behind its fence, without a report: rows of its message may be there all the
+   * same. `false`, and absent in rows of older versions, otherwise.
+   */
+  readonly fateUnknown: boolean;
   /** Source ids of those earlier messages of this version, newest first, at most `EARLIER_MESSAGES`; `null`: none. */
   readonly earlierSourceIds: readonly string[] | null;
+}
+
+/**
+ * Whether an earlier message of a failed object may have been ingested, so that one for `version` may make rows a second
+ * time. Unless a version id pins what its URL gives, a message may have loaded whatever the key held by then.
+ */
+export function mayHaveRows(entry: LedgerEntry, version: string): boolean {
+  const isPinned = versionIdOf(entry.version) !== null && entry.version !== version;
+  return !isPinned && (entry.repostedUnproven || entry.fateUnknown);
 }
 
 /** How many earlier messages of an object the ledger names: a late success of one of them settles it. */

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../errors/loader-error.ts';
-import { isBehindFence, isUnsettled, type LedgerEntry } from './ledger-entry.ts';
+import { isBehindFence, isUnsettled, type LedgerEntry, mayHaveRows } from './ledger-entry.ts';
 import type { S3Object } from './s3-object.ts';
 import type { SkipReason } from './selection.ts';
 
@@ -93,7 +93,7 @@ export function decidePost(entry: LedgerEntry | null, situation: PostSituation):
   if (situation.reason === 'again') {
     const isIt = entry.state === 'failed' && entry.attemptSeq === situation.failedSeq;
     return isIt && entry.runId === situation.runId
-      ? { post: 'again', provenNotIngested: !entry.repostedUnproven }
+      ? { post: 'again', provenNotIngested: !mayHaveRows(entry, situation.version) }
       : { post: 'no' };
   }
   // What was open when the run began has been settled since, or is another version now: nothing is left to be done.
@@ -111,10 +111,10 @@ export function decidePost(entry: LedgerEntry | null, situation: PostSituation):
     case 'failed':
       // A failure of this run stays one: trying again within the run is the settler's decision, not a twin's.
       if (entry.runId === situation.runId) return { post: 'no' };
-      if (entry.version !== situation.version) return { post: 'again', provenNotIngested: true };
-      // The last message has failed for certain; whether one before it did may never have been reported.
-      return situation.reason === 'retry'
-        ? { post: 'again', provenNotIngested: !entry.repostedUnproven }
+      // The last message has failed for certain, unless it was given up; whether one before it did may never have been
+      // reported.
+      return entry.version !== situation.version || situation.reason === 'retry'
+        ? { post: 'again', provenNotIngested: !mayHaveRows(entry, situation.version) }
         : { post: 'no' };
     case 'intent':
     case 'queued':

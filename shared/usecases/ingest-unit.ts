@@ -265,6 +265,7 @@ async function prepare(
     errorMessage: null,
     tag: work.snapshot.tag,
     repostedUnproven: unproven,
+    fateUnknown: false,
     earlierSourceIds: unproven && isSameVersion ? earlierMessages(before.value) : null,
   };
   return { object, before, url, entry };

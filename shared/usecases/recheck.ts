@@ -62,6 +62,7 @@ export async function withoutRewritten(
         settledAt,
         errorCode,
         errorMessage,
+        fateUnknown: true,
       } as const;
       return [{ entry, etag: before.etag }];
     }),

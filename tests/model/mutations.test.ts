@@ -1,10 +1,12 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { LedgerEntry } from '../../shared/domain/ledger-entry.ts';
 import type { RunView } from '../../shared/domain/run-record.ts';
 import type { RunWrite } from '../../shared/ports/run-store.ts';
 import { explore } from './explore.ts';
 import {
   planBesideEvent,
   recheckBesideReport,
+  rewrittenInFlight,
   takenOverDuring,
   twinOf,
   twoIngestUnits,
@@ -122,6 +124,31 @@ const withoutPageMemory: Mutation = (loader) => ({
   },
 });
 
+/** Writes of the ledger, without what they say of a message whose fate or version nobody knows. */
+const writing =
+  (change: (entry: LedgerEntry) => LedgerEntry): Mutation =>
+  (loader) => ({
+    ...loader,
+    ledger: {
+      ...loader.ledger,
+      write: (name, writes) =>
+        loader.ledger.write(
+          name,
+          writes.map(({ entry, etag }) => ({ entry: change(entry), etag })),
+        ),
+    },
+  });
+
+/** An object that was given up behind its fence has failed, and that is all. */
+const withoutUnknownFate = writing((entry) => ({ ...entry, fateUnknown: false }));
+
+/** What ADX has ingested is what was planned, whatever the key holds by then. */
+const withoutLookAtKeys = writing((entry) =>
+  entry.state === 'ingested' ? { ...entry, errorCode: null } : entry,
+);
+
+const REWRITTEN = rewrittenInFlight({ posts: ['accepted'], deaths: 0 });
+
 const ONE_TWIN = { posts: ['accepted'], deaths: 0, words: ['reports success'], withNextRun: false } as const;
 
 /** The run posts once more what every queue has refused, while its first attempt may still be at work. */
@@ -134,6 +161,8 @@ test.each<[string, Mutation, Scenario, RegExp]>([
   ['the epoch', withoutEpoch, takenOverDuring('takeShard', ['accepted'], 0), /old epoch/],
   ['the memory of takeShard', withoutTurnMemory, twinOf('takeShard', ONE_TWIN), /same answer/],
   ['the memory of planPage', withoutPageMemory, planBesideEvent(2, 0), /./],
+  ['the look at rewritten keys', withoutLookAtKeys, REWRITTEN, /named as unproven/],
+  ['the note that a fate is unknown', withoutUnknownFate, REWRITTEN, /named as unproven/],
 ])(
   'without %s the model finds a violation',
   async (_, mutation, scenario, message) => {

@@ -4,6 +4,7 @@ import {
   ALL_POSTS,
   planBesideEvent,
   recheckBesideReport,
+  rewrittenInFlight,
   takenOverDuring,
   twinOf,
   twoIngestUnits,
@@ -48,6 +49,12 @@ describe('two executions of one activity at the same time', () => {
   test(
     'ingestUnit looking again behind the fence, beside a late report of the first message',
     () => expectNoViolation(recheckBesideReport(['ambiguousArrived'], 0), 10_000),
+    TIMEOUT_MS,
+  );
+
+  test(
+    'a key that is overwritten at any time while its message is in flight',
+    () => expectNoViolation(rewrittenInFlight({ posts: ALL_POSTS, deaths: 0 }), 100),
     TIMEOUT_MS,
   );
 

@@ -67,11 +67,7 @@ export function twinOf(
         await runInstance(stage, play, ref, { ...instance, twinOf: activity });
         if (!withNextRun) return;
         await wait(stage, play, BEHIND_THE_FENCE);
-        stage.spawn('next run', { epoch: 1, posts: ['accepted'] }, async (next) => {
-          const request = { load: 'flights', trigger: 'manual' } as const;
-          const { runId } = await startRun(next.loader, next.orchestrations, request);
-          await runInstance(stage, next, { ...ref, runId }, { words: ['reports success'] });
-        });
+        startNext(stage, ref, ['reports success']);
       });
     },
   };
@@ -103,13 +99,66 @@ export function retriedThenRewritten(posts: Endings, deaths: number): Scenario {
         );
         world.source.put({ key: 'in/1', sizeBytes: 222 });
         await wait(stage, play, MINUTE);
-        stage.spawn('next run', { epoch: 1, posts: ['accepted'] }, async (next) => {
-          const started = await startRun(next.loader, next.orchestrations, request);
-          await runInstance(stage, next, { ...ref, runId: started.runId }, { words: ['reports success'] });
-        });
+        startNext(stage, ref, ['reports success']);
       });
     },
   };
+}
+
+export interface RewriteOptions {
+  readonly posts: Endings;
+  readonly deaths: number;
+  /** The activity of the first run that has a twin. */
+  readonly twinOf?: Activity;
+  /** Whether the load's next run, behind the fence, is part of the schedule, too. */
+  readonly withNextRun?: boolean;
+}
+
+/**
+ * The key is overwritten at any time from its post on: before or after ADX reads it, before or after ADX says so, or never
+ * told of. Nothing pins the version that a URL of this bucket gives.
+ */
+export function rewrittenInFlight({ posts, deaths, twinOf, withNextRun = false }: RewriteOptions): Scenario {
+  return {
+    posts,
+    deaths,
+    definition: { changed: 'reload' },
+    async begin(stage) {
+      const ref = await startFirst(stage);
+      await learnFacts(stage, ref);
+      const words: readonly Word[] = ['reads, and reports later', 'loads silently', 'reports failure'];
+      stage.spawn('first run', { epoch: 1, isStepwise: false }, async (play) => {
+        const twin = twinOf === undefined ? { stepsFrom: 'ingestUnit' as const } : { twinOf };
+        await runInstance(stage, play, ref, { words, ...twin });
+        if (!withNextRun) return;
+        await wait(stage, play, BEHIND_THE_FENCE);
+        startNext(stage, ref, ['reports success', 'loads silently']);
+      });
+      spawnRewrite(stage);
+    },
+  };
+}
+
+/** The load's next run, as an actor of its own. */
+function startNext(stage: Stage, ref: RunRef, words: readonly Word[]): void {
+  stage.spawn('next run', { epoch: 1, posts: ['accepted'] }, async (next) => {
+    const request = { load: 'flights', trigger: 'manual' } as const;
+    const { runId } = await startRun(next.loader, next.orchestrations, request);
+    await runInstance(stage, next, { ...ref, runId }, { words });
+  });
+}
+
+/** Somebody overwrites `in/1`, once, at any time. */
+function spawnRewrite({ spawn, world }: Stage): void {
+  spawn('S3', { epoch: null, uses: ['source'] }, ({ actor }) =>
+    actor.call({
+      name: 'put',
+      resource: 'source',
+      changes: true,
+      perform: async () => world.source.put({ key: 'in/1', sizeBytes: 222 }),
+      tell: () => '',
+    }),
+  );
 }
 
 /**

@@ -10,7 +10,13 @@ import type { Call } from './scheduler.ts';
 import type { Play, Stage } from './stage.ts';
 
 /** What ADX may do with the messages that it has. */
-export type Word = 'reports success' | 'reports failure' | 'loads silently' | 'does nothing';
+export type Word =
+  | 'reports success'
+  | 'reports failure'
+  | 'loads silently'
+  | 'does nothing'
+  /** Its report comes at any time afterwards. */
+  | 'reads, and reports later';
 
 export type Activity = 'planPage' | 'takeShard' | 'ingestUnit' | 'takePosted' | 'settleShard' | 'finishRun';
 
@@ -38,6 +44,8 @@ export interface InstanceOptions {
   readonly words: readonly Word[];
   /** The first execution of this activity has a twin, which may live as long as it likes. Steps begin with it. */
   readonly twinOf?: Activity;
+  /** Steps begin with the first execution of this activity. */
+  readonly stepsFrom?: Activity;
   /** The first execution of this activity is an actor of its own, and the instance ends there. Steps begin with it. */
   readonly endsAt?: Activity;
   /** The instance goes no further than to this activity. */
@@ -57,7 +65,7 @@ export async function runInstance(
   stage: Stage,
   play: Play,
   ref: RunRef,
-  { words, twinOf, endsAt, breaksOffAt }: InstanceOptions,
+  { words, twinOf, stepsFrom, endsAt, breaksOffAt }: InstanceOptions,
 ): Promise<void> {
   let hasTwin = false;
   const act: Act = async (activity, work) => {
@@ -67,6 +75,7 @@ export async function runInstance(
       stage.spawn(`old ${activity}`, limits, work);
       throw new Reached();
     }
+    if (stepsFrom === activity) play.beginSteps();
     if (twinOf === activity && !hasTwin) {
       hasTwin = true;
       play.beginSteps();
@@ -159,24 +168,39 @@ async function runSettler(
 }
 
 /** Lets ADX do something with the messages that it has not touched yet. */
-async function hear({ world }: Stage, play: Play, words: readonly Word[], heard: Set<string>): Promise<void> {
+async function hear(stage: Stage, play: Play, words: readonly Word[], heard: Set<string>): Promise<void> {
+  const { world } = stage;
   const open = world.messages.filter(
     ({ sourceId, hasArrived, report }) => hasArrived && report === null && !heard.has(sourceId),
   );
   if (open.length === 0) return;
   for (const { sourceId } of open) heard.add(sourceId);
+  let said: string | null = null;
   await stepOf(play, {
     name: 'ADX',
     changes: false,
     endings: words,
     perform: async (word) => {
+      said = word;
       for (const message of open) {
-        if (word === 'loads silently' || word === 'reports success') world.load(message);
+        if (word !== 'reports failure' && word !== 'does nothing') world.load(message);
         if (word === 'reports success' && message.hasRows) world.report(message, 'Succeeded');
         if (word === 'reports failure') world.report(message, 'Failed');
       }
     },
   });
+  if (said !== 'reads, and reports later') return;
+  stage.spawn('ADX', { epoch: null, uses: ['ingestion'] }, ({ actor }) =>
+    actor.call({
+      name: 'reports',
+      resource: 'ingestion',
+      changes: true,
+      perform: async () => {
+        for (const message of open) if (message.hasRows) world.report(message, 'Succeeded');
+      },
+      tell: () => '',
+    }),
+  );
 }
 
 /** A step that is no call of a port. */

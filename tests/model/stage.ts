@@ -176,9 +176,12 @@ async function recover(
   await tickAndDrive(world, loader, isReported);
   // Runs over a listing would find what an event was lost for.
   if (isByEvents) await checkObjects(world, { isReported });
-  world.clock.advance(BEHIND_THE_FENCE);
-  await startRun(loader, world.orchestrations, { load: 'flights', trigger: 'manual' });
-  await tickAndDrive(world, loader, isReported);
+  // One that finds an object open settles it; what its key has become since is for the run after that.
+  for (const _ of ['settles', 'loads']) {
+    world.clock.advance(BEHIND_THE_FENCE);
+    await startRun(loader, world.orchestrations, { load: 'flights', trigger: 'manual' });
+    await tickAndDrive(world, loader, isReported);
+  }
   await checkObjects(world, { isReported });
   const options = { ...NO_OPTIONS, retryFailed: true };
   world.clock.advance(BEHIND_THE_FENCE);
@@ -212,7 +215,7 @@ async function tickAndDrive(world: World, loader: Loader, isReported: boolean): 
 
 function report(world: World, isReported: boolean): void {
   for (const message of world.messages.filter((one) => one.report === null)) {
-    world.load(message);
+    if (!message.hasRows) world.load(message);
     if (isReported) world.report(message, message.hasRows ? 'Succeeded' : 'Failed');
   }
 }

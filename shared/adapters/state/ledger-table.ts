@@ -27,6 +27,7 @@ const ENTRY: FieldKinds<LedgerEntry> = {
   errorMessage: 'plain',
   tag: 'plain',
   repostedUnproven: 'plain',
+  fateUnknown: 'plain',
   earlierSourceIds: 'json',
 };
 

@@ -25,6 +25,7 @@ export function entryOf(key: string, changes: Partial<LedgerEntry> = {}): Ledger
     errorMessage: null,
     tag: null,
     repostedUnproven: false,
+    fateUnknown: false,
     earlierSourceIds: null,
     ...changes,
   };

@@ -181,6 +181,23 @@ describe('decidePost', () => {
     expect(said(entry, { reason: 'recheck', policy })).toBe('again, unproven');
   });
 
+  test('an object that was given up without a report is loaded again as unproven, unless its version id pins what was read', () => {
+    const given = (version: string, fateUnknown: boolean) =>
+      ledgerEntry({
+        state: 'failed',
+        version,
+        runId: 'run-1',
+        errorCode: 'objectChanged',
+        urlExpiresAt: PASSED,
+        fateUnknown,
+      });
+    expect(said(given('e:1', true), { reason: 'changed', version: 'e:2' })).toBe('again, unproven');
+    expect(said(given('e:1', true), { reason: 'retry', version: 'e:1' })).toBe('again, unproven');
+    expect(said(given('v:1', true), { reason: 'changed', version: 'v:2' })).toBe('again, proven');
+    expect(said(given('v:1', true), { reason: 'retry', version: 'v:1' })).toBe('again, unproven');
+    expect(said(given('e:1', false), { reason: 'changed', version: 'e:2' })).toBe('again, proven');
+  });
+
   test('posts an open object again whose URL works for ever only for a rerun that accepts doubles, and once a run', () => {
     for (const state of STATES.filter(isUnsettled)) {
       const entry = ledgerEntry({ state, version: 'e:1', runId: 'run-1', urlExpiresAt: null });

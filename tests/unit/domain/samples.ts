@@ -29,6 +29,7 @@ export function ledgerEntry(changes: Partial<LedgerEntry> = {}): LedgerEntry {
     errorMessage: null,
     tag: null,
     repostedUnproven: false,
+    fateUnknown: false,
     earlierSourceIds: null,
     ...changes,
   };
