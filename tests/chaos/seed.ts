@@ -12,7 +12,7 @@ import { keyOf, LOAD, openBucket } from './bucket.ts';
 import { CHAOS_LOAD, clearFaults, drawFault, type Field } from './faults.ts';
 import { createRandom } from './random.ts';
 import { SCALED, type Tempo } from './tempo.ts';
-import { checkPromises } from './verify.ts';
+import { checkPromises, differenceOfTwins } from './verify.ts';
 
 export interface SeedOptions {
   /** Folder of the app that is held to its promises. Default: the app as it is built. */
@@ -61,10 +61,19 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
   const random = createRandom(seed);
   const activitiesTwice = random.chance(50);
   const began = Date.now();
+  const differences: string[] = [];
   const stackOptions: StackUnderTestOptions = {
     timeScale: tempo.timeScale,
     settings: tempo.settings,
-    host: { activitiesTwice, logLevel: 'none', ...(appFolder === undefined ? {} : { appFolder }) },
+    host: {
+      activitiesTwice,
+      logLevel: 'information',
+      onLog: (line) => {
+        const difference = differenceOfTwins(line);
+        if (difference !== null) differences.push(difference);
+      },
+      ...(appFolder === undefined ? {} : { appFolder }),
+    },
   };
   const under = await startStackUnderTest(stackOptions);
   const folder = await mkdtemp(path.join(os.tmpdir(), 's3-adx-loader-chaos-'));
@@ -118,6 +127,7 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
     clearFaults(field);
     await settleEverything(under, tempo, onStep);
     const checked = await checkPromises({ under, bucket, doubled, silenced, table: TABLE });
+    checked.broken.push(...differences);
     if (kills < leastKills) checked.broken.push(`Only ${kills} kills hit work in progress within the time`);
     return {
       seed,

@@ -82,6 +82,7 @@ export async function checkPromises({ under, bucket, doubled, silenced, table }:
     else if (!ingested.has(key)) broken.push(`${key} is ingested by the ledger and by no outcome`);
     if (!rows.has(`${key}\n${writes.at(-1)}`)) broken.push(`The rows of ${key} are missing`);
   }
+  await checkEpochs(under, runs, broken);
   const reportedDoubles = await checkReported({ under, doubled, runs, rows, broken });
   for (const { key, state } of ledger.values())
     if (state === 'intent' || state === 'queued') broken.push(`${key} has no final state: ${state}`);
@@ -93,6 +94,41 @@ export async function checkPromises({ under, bucket, doubled, silenced, table }:
     reportedDoubles,
     broken,
   };
+}
+
+/** Nothing that an old epoch has decided about a run was written once a newer one had begun. */
+async function checkEpochs(
+  { stack }: StackUnderTest,
+  runs: readonly EndedRun[],
+  broken: string[],
+): Promise<void> {
+  const state = stateOf(stack);
+  for (const { summary } of runs) {
+    const view = await state.runs.readRun(summary.runId);
+    if (view === null) continue;
+    const { epoch, epochAt } = view.run.value;
+    for (const { value } of view.parts)
+      if (value.epoch < epoch && value.heartbeatAt > epochAt)
+        broken.push(
+          `${value.part} of epoch ${value.epoch} of ${summary.runId} has written at ${value.heartbeatAt}, when epoch ${epoch} had begun (${epochAt})`,
+        );
+  }
+}
+
+/**
+ * What is wrong about two results of one activity that the host ran twice at the same time; `null`: nothing. A turn that
+ * holds a shard gives the same shard whenever it is asked.
+ *
+ * @param line - of the host's log.
+ */
+export function differenceOfTwins(line: string): string | null {
+  const [, activity, one, other] =
+    /Activity '(takeShard|takePosted)' of \S+, run twice, gave (\{.*\}) and (\{.*\})$/.exec(line) ?? [];
+  if (activity === undefined) return null;
+  const given = [one!, other!].map((text) => JSON.parse(text) as { kind: string; shard?: string });
+  return given.every(({ shard }) => shard !== undefined)
+    ? `Two executions of one ${activity} gave ${one} and ${other}`
+    : null;
 }
 
 /**
@@ -185,9 +221,14 @@ async function readOutcomes(app: StackUnderTest['app'], runId: string): Promise<
   }
 }
 
+/** The app's state, read past the app. */
+function stateOf({ storage }: StackUnderTest['stack']) {
+  const { connectionString } = storage;
+  return createAzureState({ storage: { connectionString }, namePrefix: 's3adx' });
+}
+
 async function readLedger({ stack }: StackUnderTest): Promise<ReadonlyMap<string, LedgerEntry>> {
-  const { connectionString } = stack.storage;
-  const { ledger } = createAzureState({ storage: { connectionString }, namePrefix: 's3adx' });
+  const { ledger } = stateOf(stack);
   const entries = new Map<string, LedgerEntry>();
   for (let partition = 0; partition < LEDGER_PARTITIONS; partition += 1) {
     for (let after: string | null = null; ; ) {

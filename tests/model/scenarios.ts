@@ -110,6 +110,8 @@ export interface RewriteOptions {
   readonly deaths: number;
   /** The activity of the first run that has a twin. */
   readonly twinOf?: Activity;
+  /** What ADX may do with the first message. Default: all of it. */
+  readonly words?: readonly Word[];
   /** Whether the load's next run, behind the fence, is part of the schedule, too. */
   readonly withNextRun?: boolean;
 }
@@ -118,7 +120,13 @@ export interface RewriteOptions {
  * The key is overwritten at any time from its post on: before or after ADX reads it, before or after ADX says so, or never
  * told of. Nothing pins the version that a URL of this bucket gives.
  */
-export function rewrittenInFlight({ posts, deaths, twinOf, withNextRun = false }: RewriteOptions): Scenario {
+export function rewrittenInFlight({
+  posts,
+  deaths,
+  twinOf,
+  words = ['reads, and reports later', 'loads silently', 'reports failure'],
+  withNextRun = false,
+}: RewriteOptions): Scenario {
   return {
     posts,
     deaths,
@@ -126,7 +134,6 @@ export function rewrittenInFlight({ posts, deaths, twinOf, withNextRun = false }
     async begin(stage) {
       const ref = await startFirst(stage);
       await learnFacts(stage, ref);
-      const words: readonly Word[] = ['reads, and reports later', 'loads silently', 'reports failure'];
       stage.spawn('first run', { epoch: 1, isStepwise: false }, async (play) => {
         const twin = twinOf === undefined ? { stepsFrom: 'ingestUnit' as const } : { twinOf };
         await runInstance(stage, play, ref, { words, ...twin });

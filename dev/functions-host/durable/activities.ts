@@ -11,6 +11,7 @@ export class ActivityDispatcher {
   readonly #runsTwice: boolean;
   readonly #onResult: (row: ActivityRow, event: string) => Promise<void>;
   readonly #onFailure: (row: ActivityRow, error: unknown) => void;
+  readonly #onDifference: (row: ActivityRow, results: readonly (string | null)[]) => void;
   #queue: ActivityRow[] = [];
   #head = 0;
   #running = 0;
@@ -21,6 +22,7 @@ export class ActivityDispatcher {
    * @param params.runsTwice runs each activity twice at the same time, as on two workers with the limit each; the
    *   first to end gives the result, the other one goes on beside what follows
    * @param params.onResult must store the event (JSON text of a completion) and forget the activity
+   * @param params.onDifference hears of two runs of an activity that have ended with different results
    */
   constructor(params: {
     runner: FunctionRunner;
@@ -29,6 +31,7 @@ export class ActivityDispatcher {
     runsTwice: boolean;
     onResult: (row: ActivityRow, event: string) => Promise<void>;
     onFailure: (row: ActivityRow, error: unknown) => void;
+    onDifference: (row: ActivityRow, results: readonly (string | null)[]) => void;
   }) {
     this.#runner = params.runner;
     this.#functions = params.functions;
@@ -36,6 +39,7 @@ export class ActivityDispatcher {
     this.#runsTwice = params.runsTwice;
     this.#onResult = params.onResult;
     this.#onFailure = params.onFailure;
+    this.#onDifference = params.onDifference;
   }
 
   enqueue(rows: readonly ActivityRow[]): void {
@@ -68,7 +72,9 @@ export class ActivityDispatcher {
       const event = await this.#waitForFirst(row, runs);
       await this.#onResult(row, event);
     } finally {
-      await Promise.allSettled(runs);
+      const ends = await Promise.allSettled(runs);
+      const results = ends.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
+      if (new Set(results).size > 1) this.#onDifference(row, results);
       this.#running -= 1;
       this.#pump();
     }

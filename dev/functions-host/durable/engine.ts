@@ -74,6 +74,11 @@ export class DurableEngine {
       onResult: (row, event) => this.#completeActivity(row, event),
       onFailure: (row, error) =>
         this.#log('error', `Activity '${row.name}' of ${row.instanceId} failed: ${describeError(error)}`),
+      onDifference: (row, results) =>
+        this.#log(
+          'information',
+          `Activity '${row.name}' of ${row.instanceId}, run twice, gave ${results.join(' and ')}`,
+        ),
     });
   }
 

@@ -115,10 +115,10 @@ describe('turns and test modes', () => {
   );
 
   it('runs each activity twice at the same time when told to, with one result, within the limit', async () => {
-    const { host } = await runHost('limits', {
+    const { host, log } = await runHost('limits', {
       stateFile: join(temporaryFolder(), 'state.db'),
       activitiesTwice: true,
-      logLevel: 'none',
+      logLevel: 'information',
     });
     expect((await new DurableClient(host).run('pairs', { count: 12 })).output).toBe(12);
     const spans = (await (await fetch(`${host.url}/api/spans`)).json()) as Record<
@@ -132,5 +132,7 @@ describe('turns and test modes', () => {
     }
     // Each run of a pair is on a worker of its own, with host.json's limit of 3.
     expect(await (await fetch(`${host.url}/api/most`)).json()).toMatchObject({ activities: 6 });
+    const differences = log.filter((line) => /Activity 'pair' of \S+, run twice, gave 1 and 2$/.test(line));
+    expect(differences).toHaveLength(12);
   });
 });

@@ -55,10 +55,11 @@ df.app.activity('pair', {
   handler: async (input) => {
     enter('activities');
     const span = { startMs: performance.now() };
-    spans[input] = [...(spans[input] ?? []), span];
+    const runs = (spans[input] = [...(spans[input] ?? []), span]);
     await sleep(30);
     span.endMs = performance.now();
     running.activities -= 1;
+    return runs.length;
   },
 });
 df.app.orchestration('fan', function* (context) {
