@@ -58,7 +58,7 @@ activity(ACTIVITIES.takeShard, (run, { finished }: TakeShardInput): TakeShardOut
   return { kind: 'stop' };
 });
 activity(ACTIVITIES.ingestUnit, (): IngestUnitOutput => ({ ok: true }));
-activity(ACTIVITIES.takePosted, (run, _: TakePostedInput): TakePostedOutput => {
+activity<TakePostedInput, TakePostedOutput>(ACTIVITIES.takePosted, (run) => {
   const shard = run.toSettle.shift();
   if (shard !== undefined) return { kind: 'settle', shard };
   return run.lanesAtWork === 0 ? { kind: 'stop' } : { kind: 'wait', waitMs: WAIT_MS };
