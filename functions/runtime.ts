@@ -77,9 +77,9 @@ async function build(logger: Logger): Promise<Omit<Loader, 'logger'>> {
   const clusters = new Map<string, Promise<Ingestion>>();
   const cluster = (url: string) =>
     once(clusters, url, async () => {
-      reachOf(settings.allowedEndpoints, 'cluster', url);
+      const reach = reachOf(settings.allowedEndpoints, 'cluster', url);
       const { createKustoIngestion } = await import('../shared/adapters/kusto/kusto-ingestion.ts');
-      return createKustoIngestion({ cluster: url, credential });
+      return createKustoIngestion({ cluster: url, credential, reach });
     });
   const loader: Omit<Loader, 'logger'> = {
     appId: settings.appId,

@@ -1,3 +1,7 @@
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import type { LookupFunction } from 'node:net';
+import { promisify } from 'node:util';
 import type { TokenCredential } from '@azure/identity';
 import type { Client, KustoConnectionStringBuilder } from 'azure-kusto-data';
 import { readClusterFailure } from './cluster-error.ts';
@@ -18,6 +22,8 @@ export interface ClusterClientOptions {
   readonly endpoint: string;
   readonly credential: () => Promise<TokenCredential | null>;
   readonly applicationName: string;
+  /** Finds the addresses to connect to. */
+  readonly lookup: LookupFunction;
   readonly random: () => number;
   /** First pause before a request is sent again; it doubles. */
   readonly retryDelayMs: number;
@@ -66,12 +72,24 @@ export function createClusterClient(options: ClusterClientOptions): ClusterClien
 
 async function makeClient(options: ClusterClientOptions): Promise<Client> {
   const { Client } = await import('azure-kusto-data');
-  return new Client(await makeConnection(options));
+  return connectingBy(options.lookup, new Client(await makeConnection(options)));
+}
+
+/** The SDK makes agents of its own, and takes others only afterwards. */
+export function connectingBy(lookup: LookupFunction, client: Client): Client {
+  const agent = { keepAlive: true, lookup };
+  Object.assign(client.axiosInstance.defaults, {
+    httpAgent: new HttpAgent(agent),
+    httpsAgent: new HttpsAgent(agent),
+  });
+  return client;
 }
 
 export async function makeConnection(
-  options: Pick<ClusterClientOptions, 'endpoint' | 'credential' | 'applicationName'>,
+  options: Pick<ClusterClientOptions, 'endpoint' | 'credential' | 'applicationName' | 'lookup'>,
 ): Promise<KustoConnectionStringBuilder> {
+  // The cluster's metadata, which the SDK asks for first and without a token, goes past the agents.
+  await findAddress(options.lookup, new URL(options.endpoint).hostname);
   const { KustoConnectionStringBuilder } = await import('azure-kusto-data');
   const credential = await options.credential();
   const connection =
@@ -80,6 +98,11 @@ export async function makeConnection(
       : KustoConnectionStringBuilder.withTokenCredential(options.endpoint, credential);
   connection.applicationNameForTracing = options.applicationName;
   return connection;
+}
+
+/** @throws when the name has no address, or one that is out of reach. */
+export async function findAddress(lookup: LookupFunction, hostname: string): Promise<void> {
+  await promisify(lookup)(hostname.replace(/^\[|\]$/g, ''), { all: true });
 }
 
 /** Three tries with growing pauses; only for what reads, or may be done twice. */

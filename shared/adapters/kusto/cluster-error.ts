@@ -1,3 +1,4 @@
+import { ADDRESS_NOT_ALLOWED } from '../../config/guarded-lookup.ts';
 import { LoaderError, redact } from '../../errors/loader-error.ts';
 import { NETWORK_CODE, readSignInFailure } from '../../errors/sign-in-failure.ts';
 
@@ -14,6 +15,8 @@ export interface ClusterFailure {
   readonly throttled: boolean;
   /** The identity could not be established or lacks a permission. */
   readonly denied: boolean;
+  /** The cluster's name leads to an address out of reach. */
+  readonly outOfReach: boolean;
 }
 
 interface KustoErrorBody {
@@ -70,6 +73,7 @@ export function readClusterFailure(thrown: unknown): ClusterFailure {
       CLOUD_INFO_FAILED.test(text) ||
       (status !== null && status >= 500 && body?.['@permanent'] !== true),
     denied: status === 401 || status === 403 || /currently not trusted/.test(text),
+    outOfReach: error.code === ADDRESS_NOT_ALLOWED,
   };
 }
 
@@ -91,6 +95,7 @@ function readSignInOf(error: SdkError): ClusterFailure {
     transient,
     throttled: false,
     denied: !transient,
+    outOfReach: false,
   };
 }
 
@@ -98,14 +103,16 @@ function readSignInOf(error: SdkError): ClusterFailure {
 export function clusterErrorOf(thrown: unknown, cluster: string, action: string): LoaderError {
   if (thrown instanceof LoaderError) return thrown;
   const failure = readClusterFailure(thrown);
-  const code = failure.denied
-    ? 'clusterAccessDenied'
-    : failure.missing === 'database'
-      ? 'databaseNotFound'
-      : failure.missing === 'table'
-        ? 'tableNotFound'
-        : failure.throttled
-          ? 'clusterThrottled'
-          : 'clusterUnavailable';
+  const code = failure.outOfReach
+    ? 'endpointNotAllowed'
+    : failure.denied
+      ? 'clusterAccessDenied'
+      : failure.missing === 'database'
+        ? 'databaseNotFound'
+        : failure.missing === 'table'
+          ? 'tableNotFound'
+          : failure.throttled
+            ? 'clusterThrottled'
+            : 'clusterUnavailable';
   return new LoaderError(code, `Could not ${action} of ${cluster}: ${failure.message}`);
 }

@@ -1,6 +1,8 @@
 import { type ClientRequest, Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import type { LookupFunction } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { RequestPolicyFactory } from '@azure/storage-queue';
 
 /**
  * No server is known to close an idle connection sooner than after 5 s (Node's and Azurite's default), counted from when
@@ -17,6 +19,13 @@ export interface FreshConnections {
   agentFor(url: string): HttpAgent | HttpsAgent;
 }
 
+export interface FreshConnectionsOptions {
+  /** Default 4 s. */
+  readonly reuseMs?: number;
+  /** Finds addresses. Default the system's. */
+  readonly lookup?: LookupFunction;
+}
+
 /**
  * Connections on which no request meets a server that is just closing them: a post that is lost so may have arrived or
  * not, and its object would have to wait for the fence.
@@ -25,8 +34,11 @@ export interface FreshConnections {
  * late. Here a connection is used again only within `reuseMs` of when its last request was sent (not of when the answer
  * was read, for the answer may have lain there while the process stood still).
  */
-export function createFreshConnections({ reuseMs = REUSE_MS } = {}): FreshConnections {
-  const options = { keepAlive: true };
+export function createFreshConnections({
+  reuseMs = REUSE_MS,
+  lookup,
+}: FreshConnectionsOptions = {}): FreshConnections {
+  const options = { keepAlive: true, ...(lookup === undefined ? {} : { lookup }) };
   const plain = keepFresh(new HttpAgent(options), reuseMs);
   const secure = keepFresh(new HttpsAgent(options), reuseMs);
   return {
@@ -69,5 +81,17 @@ function keepFresh<Agent extends HttpAgent>(
         }
       }
     },
+  };
+}
+
+/** A part of a storage client's pipeline that sends its requests over these connections. */
+export function sendingBy(connections: FreshConnections): RequestPolicyFactory {
+  return {
+    create: (next) => ({
+      sendRequest: (request) => {
+        request.agent = connections.agentFor(request.url);
+        return next.sendRequest(request);
+      },
+    }),
   };
 }

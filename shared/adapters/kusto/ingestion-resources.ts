@@ -1,6 +1,14 @@
 import type { IngestClient } from 'azure-kusto-ingest';
+import type { AddressReach } from '../../config/allowed-endpoints.ts';
+import { expectReachable } from '../../config/guarded-lookup.ts';
 import { LoaderError } from '../../errors/loader-error.ts';
-import { type ClusterClientOptions, makeConnection, retryTransient, withTimeout } from './cluster-client.ts';
+import {
+  type ClusterClientOptions,
+  connectingBy,
+  makeConnection,
+  retryTransient,
+  withTimeout,
+} from './cluster-client.ts';
 
 /** What the cluster hands out for queued ingestion. Every URL holds a SAS. */
 export interface IngestionResources {
@@ -21,6 +29,8 @@ export interface IngestionResourceCache {
 
 export interface IngestionResourceOptions extends ClusterClientOptions {
   readonly now: () => Date;
+  /** Where the queues, tables and containers may be that the cluster hands out. */
+  readonly reach: AddressReach;
 }
 
 /** The cluster's documentation asks for a refresh each hour. */
@@ -59,7 +69,7 @@ export function createIngestionResources(options: IngestionResourceOptions): Ing
 
   const refresh = () => {
     refreshing ??= retryTransient(options, async () =>
-      withTimeout(fetchResources(await getClient()), timeoutMs, 'the ingestion endpoint'),
+      withTimeout(fetchResources(await getClient(), options.reach), timeoutMs, 'the ingestion endpoint'),
     )
       .then((resources) => {
         const at = now().getTime();
@@ -94,10 +104,12 @@ export function createIngestionResources(options: IngestionResourceOptions): Ing
 
 async function makeClient(options: IngestionResourceOptions): Promise<IngestClient> {
   const { IngestClient } = await import('azure-kusto-ingest');
-  return new IngestClient(await makeConnection(options), undefined, false);
+  const client = new IngestClient(await makeConnection(options), undefined, false);
+  connectingBy(options.lookup, client.resourceManager.kustoClient);
+  return client;
 }
 
-async function fetchResources(client: IngestClient): Promise<IngestionResources> {
+async function fetchResources(client: IngestClient, reach: AddressReach): Promise<IngestionResources> {
   const manager = client.resourceManager;
   // One after the other: the first request of a process also fetches the cluster's metadata, which the second then uses.
   const found = await manager.getIngestClientResourcesFromService();
@@ -109,6 +121,7 @@ async function fetchResources(client: IngestClient): Promise<IngestionResources>
     throw new LoaderError('clusterUnavailable', `The cluster offers no ${lacking} for queued ingestion.`);
   }
   const containerUrls = (found.containers ?? []).map(({ uri }) => uri);
+  for (const url of [...queueUrls, firstTable, ...otherTables, ...containerUrls]) expectReachable(url, reach);
   return { queueUrls, statusTableUrls: [firstTable, ...otherTables], authorizationContext, containerUrls };
 }
 

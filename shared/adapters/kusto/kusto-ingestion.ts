@@ -1,8 +1,9 @@
-import { lookup } from 'node:dns/promises';
 import type { TokenCredential } from '@azure/identity';
+import type { AddressReach } from '../../config/allowed-endpoints.ts';
+import { ANYWHERE, guardedLookup } from '../../config/guarded-lookup.ts';
 import { LoaderError, redact } from '../../errors/loader-error.ts';
 import type { Ingestion, IngestionRequest, PostResult } from '../../ports/ingestion.ts';
-import { createClusterClient } from './cluster-client.ts';
+import { createClusterClient, findAddress } from './cluster-client.ts';
 import { engineEndpointOf, ingestionEndpointOf } from './cluster-endpoints.ts';
 import { clusterErrorOf } from './cluster-error.ts';
 import { createFreshConnections } from './fresh-connections.ts';
@@ -21,6 +22,10 @@ export interface KustoIngestionOptions {
   readonly cluster: string;
   /** `null` sends no token; for the local stack. Asked once. */
   readonly credential: Promise<TokenCredential | null> | (() => Promise<TokenCredential | null>);
+  /** Addresses to which the cluster's name may lead. Default anywhere. */
+  readonly reach?: AddressReach;
+  /** Finds addresses. Default the system's. */
+  readonly resolve?: Parameters<typeof guardedLookup>[1];
   /** Shown in ADX's traces. Default `s3-adx-loader`. */
   readonly applicationName?: string;
   /** 0 inclusive to 1 exclusive. Default `Math.random`. */
@@ -57,16 +62,21 @@ export function createKustoIngestion(options: KustoIngestionOptions): Ingestion 
     return asked;
   };
   const timeoutMs = options.clusterTimeoutMs ?? 60_000;
-  const shared = { credential, applicationName, random, retryDelayMs, timeoutMs };
+  const { reach = ANYWHERE, resolve } = options;
+  const lookup = guardedLookup(reach, resolve);
+  const shared = { credential, applicationName, lookup, random, retryDelayMs, timeoutMs };
   const cluster = engineEndpointOf(options.cluster);
   const engine = createClusterClient({ ...shared, endpoint: cluster });
+  // The cluster's own storage may lie behind private endpoints whatever its name is.
+  const reachOfStorage = { ...reach, private: true };
   const resources = createIngestionResources({
     ...shared,
     endpoint: ingestionEndpointOf(options.cluster),
     now,
+    reach: reachOfStorage,
   });
   const { postTimeoutMs } = options;
-  const connections = createFreshConnections();
+  const connections = createFreshConnections({ lookup: guardedLookup(reachOfStorage, resolve) });
   const poster = createQueuePoster({
     random,
     connections,
@@ -124,7 +134,7 @@ export function createKustoIngestion(options: KustoIngestionOptions): Ingestion 
         (url) => new URL(url).hostname,
       );
       try {
-        for (const host of hosts) await lookup(host.replace(/^\[|\]$/g, ''));
+        for (const host of hosts) await findAddress(lookup, host);
         return hosts;
       } catch (error) {
         throw clusterErrorOf(error, cluster, 'find the address');
@@ -155,12 +165,8 @@ export function createKustoIngestion(options: KustoIngestionOptions): Ingestion 
         const container = containerUrls[Math.floor(random() * containerUrls.length)];
         if (container === undefined)
           return { result: 'refused', message: 'The cluster offers no container for ingestion.' };
-        const blob = await uploadTempBlob(
-          container,
-          `${request.sourceId}.${request.format}`,
-          body,
-          timeoutMs,
-        );
+        const name = `${request.sourceId}.${request.format}`;
+        const blob = await uploadTempBlob(container, name, body, { timeoutMs, connections });
         return await post({ ...request, ...blob });
       } catch (error) {
         // Nothing was posted.

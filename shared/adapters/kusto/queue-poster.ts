@@ -1,7 +1,7 @@
 import type { QueueClient } from '@azure/storage-queue';
 import { redact } from '../../errors/loader-error.ts';
 import type { PostResult } from '../../ports/ingestion.ts';
-import { createFreshConnections, type FreshConnections } from './fresh-connections.ts';
+import { createFreshConnections, type FreshConnections, sendingBy } from './fresh-connections.ts';
 
 const POST_TIMEOUT_MS = 30_000;
 
@@ -39,14 +39,7 @@ export function createQueuePoster(options: QueuePosterOptions = {}): QueuePoster
     const { newPipeline, QueueClient } = await import('@azure/storage-queue');
     // A retry of the SDK after a lost answer would put the message in twice.
     const pipeline = newPipeline(undefined, { retryOptions: { maxTries: 1 } });
-    pipeline.factories.push({
-      create: (next) => ({
-        sendRequest: (request) => {
-          request.agent = connections.agentFor(request.url);
-          return next.sendRequest(request);
-        },
-      }),
-    });
+    pipeline.factories.push(sendingBy(connections));
     const client = new QueueClient(url, pipeline);
     clients.set(name, { url, client });
     return client;
@@ -77,7 +70,7 @@ export function createQueuePoster(options: QueuePosterOptions = {}): QueuePoster
 
 /** Codes of failures that come before anything of the request is sent. */
 const NOT_SENT =
-  /^(ECONNREFUSED|ENOTFOUND|EAI_\w+|CERT_\w+|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+|ERR_TLS_CERT_ALTNAME_INVALID)$/;
+  /^(ADDRESS_NOT_ALLOWED|ECONNREFUSED|ENOTFOUND|EAI_\w+|CERT_\w+|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+|ERR_TLS_CERT_ALTNAME_INVALID)$/;
 
 /** Node's words where the code alone does not say that it was not connected yet. */
 const NOT_SENT_MESSAGE = /^(connect |Client network socket disconnected before secure TLS connection)/;

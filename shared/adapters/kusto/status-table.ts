@@ -42,7 +42,7 @@ interface Clients {
 /**
  * Status tables by their SAS URLs. Clients are kept, so that connections are used again.
  *
- * @param connections - for what is tried once. Default connections of its own.
+ * @param connections - Default connections of its own.
  */
 export function createStatusTable(connections: FreshConnections = createFreshConnections()): StatusTable {
   const known = new Map<string, Clients>();
@@ -99,6 +99,16 @@ const readTimeoutPolicy: Parameters<TableClient['pipeline']['addPolicy']>[0] = {
   },
 };
 
+function agentPolicyOf(connections: FreshConnections): typeof readTimeoutPolicy {
+  return {
+    name: 'freshConnectionPolicy',
+    sendRequest: (request, next) => {
+      request.agent = connections.agentFor(request.url);
+      return next(request);
+    },
+  };
+}
+
 async function makeClients(tableUrl: string, connections: FreshConnections): Promise<Clients> {
   const { TableClient, AzureSASCredential } = await import('@azure/data-tables');
   const url = new URL(tableUrl);
@@ -110,15 +120,10 @@ async function makeClients(tableUrl: string, connections: FreshConnections): Pro
   const allowInsecureConnection = isLoopback(url.hostname);
   const reading = new TableClient(account, table, sas, { allowInsecureConnection });
   reading.pipeline.addPolicy(readTimeoutPolicy);
+  reading.pipeline.addPolicy(agentPolicyOf(connections));
   const retryOptions = { maxRetries: 0 };
   const inserting = new TableClient(account, table, sas, { allowInsecureConnection, retryOptions });
-  inserting.pipeline.addPolicy({
-    name: 'freshConnectionPolicy',
-    sendRequest: (request, next) => {
-      request.agent = connections.agentFor(request.url);
-      return next(request);
-    },
-  });
+  inserting.pipeline.addPolicy(agentPolicyOf(connections));
   return { url: tableUrl, inserting, reading };
 }
 

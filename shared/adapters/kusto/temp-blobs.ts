@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
+import { type FreshConnections, sendingBy } from './fresh-connections.ts';
 
 /** Where an upload went. */
 export interface TempBlob {
@@ -18,14 +19,16 @@ export async function uploadTempBlob(
   containerUrl: string,
   name: string,
   text: string,
-  timeoutMs: number,
+  { timeoutMs, connections }: { readonly timeoutMs: number; readonly connections: FreshConnections },
 ): Promise<TempBlob> {
-  const { BlockBlobClient } = await import('@azure/storage-blob');
+  const { AnonymousCredential, BlockBlobClient, newPipeline } = await import('@azure/storage-blob');
+  const pipeline = newPipeline(new AnonymousCredential());
+  pipeline.factories.push(sendingBy(connections));
   const url = new URL(containerUrl);
   url.pathname += `/${encodeURIComponent(name)}.gz`;
   const raw = Buffer.from(text);
   const body = gzipSync(raw);
-  await new BlockBlobClient(url.href).upload(body, body.length, {
+  await new BlockBlobClient(url.href, pipeline).upload(body, body.length, {
     blobHTTPHeaders: { blobContentMD5: createHash('md5').update(body).digest() },
     abortSignal: AbortSignal.timeout(timeoutMs),
   });

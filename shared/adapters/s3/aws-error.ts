@@ -1,5 +1,5 @@
+import { ADDRESS_NOT_ALLOWED } from '../../config/guarded-lookup.ts';
 import { type ErrorCode, LoaderError } from '../../errors/loader-error.ts';
-import { ADDRESS_NOT_ALLOWED } from './guarded-lookup.ts';
 
 /**
  * S3's error codes by what they mean here; anything else is `sourceUnavailable`. A map: the code is the endpoint's text,

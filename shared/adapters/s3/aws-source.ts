@@ -1,13 +1,13 @@
 import { promisify } from 'node:util';
 import type { _Object as ListedObject, S3Client } from '@aws-sdk/client-s3';
 import type { AddressReach } from '../../config/allowed-endpoints.ts';
+import { ANYWHERE, guardedLookup } from '../../config/guarded-lookup.ts';
 import { etagOf, type S3Object, versionIdOf, versionOf } from '../../domain/s3-object.ts';
 import { LoaderError } from '../../errors/loader-error.ts';
 import type { PresignedUrl, Source } from '../../ports/source.ts';
 import { limitAnswers } from './answer-limit.ts';
 import { type AwsCredentials, type AwsKeys, keysProviderOf } from './aws-credentials.ts';
 import { awsErrorOf, statusOfAwsError } from './aws-error.ts';
-import { guardedLookup } from './guarded-lookup.ts';
 import type { ReadPart } from './parquet-footer.ts';
 import { bucketUrlOf, createPresigner, type PresignInput } from './presign.ts';
 
@@ -226,8 +226,6 @@ export function createAwsSource(options: AwsSourceOptions): Source {
 async function lookUp({ reach = ANYWHERE, resolve }: AwsSourceOptions, hostname: string): Promise<void> {
   await promisify(guardedLookup(reach, resolve))(hostname, { all: true });
 }
-
-const ANYWHERE: AddressReach = { private: true, loopback: true };
 
 async function createClient(
   options: AwsSourceOptions,

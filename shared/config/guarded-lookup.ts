@@ -1,6 +1,9 @@
 import { lookup as systemLookup } from 'node:dns';
-import type { LookupFunction } from 'node:net';
-import { type AddressReach, mayReach } from '../../config/allowed-endpoints.ts';
+import { isIP, type LookupFunction } from 'node:net';
+import { type AddressReach, mayReach } from './allowed-endpoints.ts';
+
+/** No address is out of reach but those that are out of everybody's. */
+export const ANYWHERE: AddressReach = { private: true, loopback: true };
 
 /** Code of the error that a refused address makes. */
 export const ADDRESS_NOT_ALLOWED = 'ADDRESS_NOT_ALLOWED';
@@ -26,12 +29,27 @@ export function guardedLookup(
       }
       const refused = addresses.find(({ address }) => !mayReach(reach, address));
       if (refused !== undefined) {
-        const message = `${hostname} leads to ${refused.address}, to which this app may not connect`;
-        callback(Object.assign(new Error(message), { code: ADDRESS_NOT_ALLOWED }), '');
+        callback(notAllowed(hostname, refused.address), '');
         return;
       }
       if (options.all === true) callback(null, addresses);
       else callback(null, first.address, first.family);
     });
   };
+}
+
+/**
+ * Checks the host of a URL that somebody else has handed out. Node asks no lookup for an address that stands in a URL, so
+ * it is checked here; a name is left to `guardedLookup`.
+ *
+ * @throws {Error} with the code `ADDRESS_NOT_ALLOWED`.
+ */
+export function expectReachable(url: string, reach: AddressReach): void {
+  const host = new URL(url).hostname.replace(/^\[|\]$/g, '');
+  if (isIP(host) !== 0 && !mayReach(reach, host)) throw notAllowed(host, host);
+}
+
+function notAllowed(hostname: string, address: string): Error {
+  const message = `${hostname} leads to ${address}, to which this app may not connect`;
+  return Object.assign(new Error(message), { code: ADDRESS_NOT_ALLOWED });
 }
