@@ -72,6 +72,7 @@ function ingested({ key, version, sizeBytes }: S3Object, at: string): LedgerEntr
     repostedUnproven: false,
     fateUnknown: false,
     earlierSourceIds: null,
+    otherTags: null,
   };
 }
 

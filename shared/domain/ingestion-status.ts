@@ -17,7 +17,13 @@ export interface IngestionStatus {
 export type SettledAs =
   | { readonly settled: 'no' }
   | { readonly settled: 'ingested' }
-  | { readonly settled: 'failed'; readonly code: ErrorCode; readonly message: string };
+  | {
+      readonly settled: 'failed';
+      readonly code: ErrorCode;
+      readonly message: string;
+      /** Some of the object's rows may be there all the same. */
+      readonly mayHaveRows: boolean;
+    };
 
 /** ADX's error codes by what they mean for an object. The codes are those of ADX's ingestion error reference. */
 const CODES: ReadonlyMap<string, ErrorCode> = new Map(
@@ -64,12 +70,13 @@ export function settleStatus(status: IngestionStatus | null, urlExpiresAt: Date 
   if (status === null) return { settled: 'no' };
   switch (status.status) {
     case 'Succeeded':
-    // Rows arrived, some through an update policy did not: the object itself is in.
+      return { settled: 'ingested' };
+    // As ADX documents them: "part of the data was successfully ingested, while some failed"; "no data was supplied". What
+    // `ingestIfNotExists` skips would be there already, but no message of this app carries it.
     case 'PartiallySucceeded':
-      return { settled: 'ingested' };
+      return { settled: 'failed', code: 'partlyIngested', message: saidBy(status), mayHaveRows: true };
     case 'Skipped':
-      // Only `ingestIfNotExists` makes ADX skip; it says that the rows are there already.
-      return { settled: 'ingested' };
+      return { settled: 'failed', code: 'ingestionSkipped', message: saidBy(status), mayHaveRows: false };
     case 'Failed':
       return settleFailure(status, urlExpiresAt);
     default:
@@ -83,19 +90,27 @@ function settleFailure(status: IngestionStatus, urlExpiresAt: Date | null): Sett
   if (said === 'BlobAlreadyReceived_BlobAlreadyFoundInBatch') return { settled: 'ingested' };
   // ADX goes on trying by itself; its last word will be Permanent or Exhausted.
   if (status.failureStatus === 'Transient') return { settled: 'no' };
-  const message = [said, status.details]
-    .filter((text) => text !== null && text !== '')
-    .join(': ')
-    .slice(0, 500);
+  const message = saidBy(status);
   if (said === 'Download_Forbidden') {
     const failedAt = status.updatedAt === null ? Number.NaN : Date.parse(status.updatedAt);
     const expired = urlExpiresAt !== null && failedAt >= urlExpiresAt.getTime();
-    return { settled: 'failed', code: expired ? 'urlExpired' : 'objectAccessDenied', message };
+    return {
+      settled: 'failed',
+      code: expired ? 'urlExpired' : 'objectAccessDenied',
+      message,
+      mayHaveRows: false,
+    };
   }
   const exhausted = status.failureStatus === 'Exhausted';
   return {
     settled: 'failed',
     code: CODES.get(said) ?? (exhausted ? 'ingestionExhausted' : 'ingestionRejected'),
     message,
+    mayHaveRows: false,
   };
+}
+
+function saidBy({ status, errorCode, details }: IngestionStatus): string {
+  const said = [errorCode, details].filter((text) => text !== null && text !== '');
+  return (said.length === 0 ? status : said.join(': ')).slice(0, 500);
 }

@@ -71,6 +71,11 @@ export interface LedgerEntry {
   readonly fateUnknown: boolean;
   /** Source ids of those earlier messages of this version, newest first, at most `EARLIER_MESSAGES`; `null`: none. */
   readonly earlierSourceIds: readonly string[] | null;
+  /**
+   * Drop-by tags under which rows of other messages of this version may be: those of the messages of `earlierSourceIds`, in
+   * their order. `null`: none; in rows of older versions also not known.
+   */
+  readonly otherTags: readonly string[] | null;
 }
 
 /**

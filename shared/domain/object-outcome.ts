@@ -65,7 +65,7 @@ const STATES = {
 function stateOf({ state, errorCode }: LedgerEntry): ObjectState {
   if (state !== 'ingested' && state !== 'failed') return STATES[state];
   if (errorCode === 'objectChanged' || errorCode === 'objectReplaced') return 'changed';
-  return errorCode === 'objectGone' ? 'gone' : STATES[state];
+  return errorCode === 'objectGone' || errorCode === 'goneUnreported' ? 'gone' : STATES[state];
 }
 
 /** The run has not posted the object: it was stopped, could not, or an earlier run's message is still open. */

@@ -27,6 +27,7 @@ const TRIED_AGAIN: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'queueRefused',
   'urlExpired',
   'objectGone',
+  'goneUnreported',
   'objectChanged',
   'objectReplaced',
 ]);
@@ -103,6 +104,8 @@ export function decidePost(entry: LedgerEntry | null, situation: PostSituation):
     case 'undone':
       return { post: 'again', provenNotIngested: true };
     case 'ingested':
+      // What this run has loaded may name another version than was planned; its twin has nothing left to do.
+      if (entry.runId === situation.runId) return { post: 'no' };
       // The rows of a key that was, or may have been, rewritten while it was loaded may be those of the version that is to
       // be loaded now.
       return entry.version !== situation.version && situation.policy.changed === 'reload'

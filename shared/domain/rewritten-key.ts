@@ -19,9 +19,15 @@ export function rowsOf(
   { version, intentAt, settledAt }: Pick<LedgerEntry, 'version' | 'intentAt' | 'settledAt'>,
   present: S3Object | null,
 ): 'loaded' | 'present' | 'either' {
-  // Deleted by now: ADX had read it, and what it read was there when it was posted.
-  if (present === null || present.version === version) return 'loaded';
+  // Deleted by now: what stood there before, nobody can tell any more.
+  if (present === null) return 'loaded';
   const written = Date.parse(present.lastModified);
+  // Written once more with the same content, and perhaps with another in between.
+  if (present.version === version)
+    return written > Date.parse(intentAt) + CLOCK_DIFFERENCE_MS &&
+      (settledAt === null || written <= Date.parse(settledAt) + CLOCK_DIFFERENCE_MS)
+      ? 'either'
+      : 'loaded';
   if (written + S3_RESOLUTION_MS + CLOCK_DIFFERENCE_MS <= Date.parse(intentAt)) return 'present';
   if (settledAt !== null && written > Date.parse(settledAt) + CLOCK_DIFFERENCE_MS) return 'loaded';
   return 'either';

@@ -263,17 +263,30 @@ export interface FinalStateInput {
   readonly givenUp: boolean;
   readonly digest: OutcomeDigest;
   readonly rowsAgree: boolean | null;
+  /** Keys that the run was to look at and may not. */
+  readonly unreadable: number;
 }
 
+/** Ends of objects of which nobody knows whether the table holds their rows, all of them, and once. */
+const DISCREPANCIES: readonly ErrorCode[] = ['versionUnproven', 'goneUnreported', 'partlyIngested'];
+
 /** The final state of a run. A discrepancy outranks failures; being cancelled or stopped outranks both. */
-export function finalState({ stop, planFailed, givenUp, digest, rowsAgree }: FinalStateInput): FinalRunState {
+export function finalState({
+  stop,
+  planFailed,
+  givenUp,
+  digest,
+  rowsAgree,
+  unreadable,
+}: FinalStateInput): FinalRunState {
   const { failed, changed, unknown } = digest.objects;
   if (givenUp) return 'failed';
   const isAnyBegun = OBJECT_STATES.some((state) => state !== 'notStarted' && digest.objects[state] > 0);
   if (planFailed && !isAnyBegun) return 'failed';
   if (stop !== null) return stop === 'cancel' ? 'cancelled' : 'stopped';
-  if (rowsAgree === false || changed > 0 || digest.repostedUnproven.length > 0)
+  const isUnclear = DISCREPANCIES.some((code) => digest.failures[code] !== undefined);
+  if (rowsAgree === false || changed > 0 || isUnclear || digest.repostedUnproven.length > 0)
     return 'completedWithDiscrepancy';
-  if (planFailed || failed > 0 || unknown > 0) return 'completedWithFailures';
+  if (planFailed || failed > 0 || unknown > 0 || unreadable > 0) return 'completedWithFailures';
   return 'completed';
 }

@@ -228,6 +228,21 @@ export const ERROR_KINDS = {
     'The object is larger than Azure Data Explorer takes',
     'Split it into objects of at most 6 GB of raw data; 100 MB to 1 GB is best.',
   ),
+  goneUnreported: user(
+    404,
+    'ADX never reported on the message of the object, which is gone by now: its rows may be there or not',
+    'Look at the rows by the key. Where the object is uploaded again it is loaded again, and that run says so.',
+  ),
+  partlyIngested: user(
+    409,
+    'ADX has ingested a part of the object',
+    'Look at what ADX says and at the rows by the key. Undo the run, or load the object again under another key.',
+  ),
+  ingestionSkipped: user(
+    409,
+    'ADX has skipped the object, as it found no data to ingest',
+    'Check the object, format.type and the mapping.',
+  ),
   objectGone: user(404, 'The object was deleted before it was loaded', 'Nothing, or upload it again.'),
   objectChanged: user(
     409,

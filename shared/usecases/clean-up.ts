@@ -1,6 +1,7 @@
 import { startedAtOf } from '../domain/run-id.ts';
 import { toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
+import type { Lock } from '../ports/load-state.ts';
 import type { Orchestrations } from '../ports/orchestrations.ts';
 import type { IndexedRun } from '../ports/run-store.ts';
 import { allOf } from './bounded.ts';
@@ -50,6 +51,7 @@ async function removeRuns(loader: Loader, endedBefore: Date, until: number): Pro
     for (const run of page.runs) {
       if (loader.now().getTime() >= until) return removed;
       if (needed.has(run.runId) || !(await hasEndedBefore(loader, run, endedBefore))) continue;
+      if (await isTakenUp(loader, run)) continue;
       await removeRun(loader, run);
       removed += 1;
     }
@@ -74,13 +76,21 @@ async function removeKeys(loader: Loader, startedBefore: Date): Promise<number> 
 /** Runs that something under way still reads. */
 async function neededRuns(loader: Loader): Promise<ReadonlySet<string>> {
   const locks = await loader.loads.listLocks();
-  const held = locks.flatMap(({ request }) => {
-    if ('operation' in request) return request.operation === 'undo' ? [request.ofRun] : [];
-    return [request.runId, ...(request.options.rerun === undefined ? [] : [request.options.rerun.runId])];
-  });
+  const held = locks.flatMap(runsReadBy);
   const loads = await listLoads(loader);
   const open = await allOf(loads, 8, ({ definition }) => loader.loads.listUnsettled(definition.name));
   return new Set([...held, ...open.flat().map(({ runId }) => runId)]);
+}
+
+function runsReadBy({ request }: Lock): readonly string[] {
+  if ('operation' in request) return request.operation === 'undo' ? [request.ofRun] : [];
+  return [request.runId, ...(request.options.rerun === undefined ? [] : [request.options.rerun.runId])];
+}
+
+/** Something that reads the run has begun since the pass began. */
+async function isTakenUp(loader: Loader, { load, runId }: IndexedRun): Promise<boolean> {
+  const lock = await loader.loads.readLock(load);
+  return lock !== null && runsReadBy(lock).includes(runId);
 }
 
 /** Also `true` for a run whose rows an earlier pass has removed already. */

@@ -14,7 +14,7 @@ import type { ErrorCode } from '../errors/loader-error.ts';
 import type { RunWrite } from '../ports/run-store.ts';
 import type { Loader } from './loader.ts';
 import { change, decideAsPart } from './part-commit.ts';
-import { planRetries, type Retries, retryShard } from './plan-retries.ts';
+import { planRetries, type Retries, retryShard, standingRetries } from './plan-retries.ts';
 import { record } from './record.ts';
 import { pendingListOf, type RunSnapshot, writeOutcomes } from './run-documents.ts';
 import { digestOfRun, sampled } from './run-totals.ts';
@@ -122,12 +122,13 @@ async function accountFor(
       .map((item) => outcomeOf(item, situation)),
   );
   await lookAtKeysAgain(loader, snapshot, items, outcomes);
-  // A twin may have accounted for all of them, as it saw a stop.
-  const isGoingOn = planned !== null && outcomes.length < items.length;
+  // A twin may have accounted for all of them, as it saw a stop; or for some, as it did not see the stop that this one saw.
+  const isGoingOn = outcomes.length < items.length;
+  const again = isGoingOn ? (planned ?? (await standingRetries(loader, snapshot, row, items))) : null;
   return {
     outcomes,
     digest: digestOutcomes(outcomes, (key) => fences.get(key) ?? null),
-    again: isGoingOn ? planned : null,
+    again,
   };
 }
 

@@ -11,7 +11,7 @@ import type { LedgerName } from '../ports/ledger.ts';
 import type { PendingObject, Unsettled } from '../ports/load-state.ts';
 import { allOf } from './bounded.ts';
 import type { Loader } from './loader.ts';
-import { type KeyBatch, nextKeys } from './next-keys.ts';
+import { asTheyAreNow, type KeyBatch, nextKeys } from './next-keys.ts';
 import { ledgerOf, policyOf, type RunFacts, type RunSnapshot, readOpenObjects } from './run-documents.ts';
 
 /** One page of what a run is about, compared with the ledger. */
@@ -82,20 +82,26 @@ async function openKeys(
 async function findKeys(loader: Loader, task: FindTask, after: string | null): Promise<FoundPage> {
   const { snapshot } = task;
   const { options } = snapshot.request;
-  const batch = await nextKeys(loader, task, after);
+  const found = await nextKeys(loader, task, after);
   const skipped = new Map<SkipReason, number>();
-  if (batch.gone > 0) skipped.set('gone', batch.gone);
-  if (batch.unreadable > 0) skipped.set('unreadable', batch.unreadable);
   const skip = (reason: SkipReason) => skipped.set(reason, (skipped.get(reason) ?? 0) + 1);
 
   const reasonToSkip = compileSelection(selectionOf(snapshot));
-  const selected = batch.objects.filter((object) => {
-    const reason = reasonToSkip(object);
-    if (reason !== null) skip(reason);
-    return reason === null;
-  });
+  const select = (objects: readonly S3Object[]) =>
+    objects.filter((object) => {
+      const reason = reasonToSkip(object);
+      if (reason !== null) skip(reason);
+      return reason === null;
+    });
+  const first = select(found.objects);
+  const entries = await readEntries(loader, ledgerOf(snapshot), found, first);
+  const batch = { ...found, objects: first };
+  const looked = await lookAtDated(loader, snapshot, batch, entries);
+  if (looked.gone > 0) skipped.set('gone', looked.gone);
+  if (looked.unreadable > 0) skipped.set('unreadable', looked.unreadable);
+  // What was looked at once more may be another object by now.
+  const selected = looked === batch ? first : select(looked.objects);
 
-  const entries = await readEntries(loader, ledgerOf(snapshot), batch, selected);
   const lookedAtAgain = await openKeys(loader, snapshot, task.facts.unsettled);
   const policy = policyOf(snapshot);
   const objects: PlannedObject[] = [];
@@ -139,8 +145,8 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
   return {
     objects,
     totals: {
-      listed: batch.objects.length + batch.gone + batch.unreadable,
-      listedBytes: sumBytes(batch.objects),
+      listed: found.objects.length + found.gone + found.unreadable,
+      listedBytes: sumBytes(found.objects),
       selected: objects.length,
       selectedBytes: sumBytes(objects),
       skipped: Object.fromEntries(skipped),
@@ -173,6 +179,20 @@ function later(a: string | null, b: string | null): string | null {
 function earlier(a: string | null, b: string | null): string | null {
   if (a === null || b === null) return a ?? b;
   return Date.parse(a) < Date.parse(b) ? a : b;
+}
+
+/** Of an old list, objects that the ledger knows in another version are taken as they are now. */
+async function lookAtDated(
+  loader: Loader,
+  snapshot: RunSnapshot,
+  batch: KeyBatch,
+  entries: ReadonlyMap<string, Stored<LedgerEntry>>,
+): Promise<KeyBatch> {
+  if (batch.isDated !== true || snapshot.definition.source.writtenOnce) return batch;
+  return asTheyAreNow(loader, snapshot, batch, ({ key, version }) => {
+    const entry = entries.get(key)?.value;
+    return entry !== undefined && !isUnsettled(entry.state) && entry.version !== version;
+  });
 }
 
 /**

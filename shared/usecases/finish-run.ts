@@ -70,6 +70,7 @@ async function makeSummary(
     runId: request.runId,
     load: request.load,
     state: finalState({
+      unreadable: planOfRun(view).skipped.unreadable ?? 0,
       stop,
       planFailed: problem !== null,
       givenUp,

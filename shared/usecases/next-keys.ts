@@ -39,6 +39,8 @@ export interface KeyBatch {
   readonly runs: readonly { readonly first: string; readonly last: string }[] | null;
   readonly isLast: boolean;
   readonly pending: readonly PendingObject[];
+  /** The objects are as they were some time ago, perhaps a day. Absent: as they are now. */
+  readonly isDated?: true;
 }
 
 /** The keys behind a position, `null` for the first ones, of whatever kind of keys the run is about. */
@@ -123,6 +125,7 @@ async function inventoried(
     runs: null,
     isLast: page.next === null,
     pending: [],
+    isDated: true,
   };
 }
 
@@ -222,6 +225,31 @@ export async function expectSameLedger(
 }
 
 type Head = S3Object | LoaderError | null;
+
+/**
+ * Objects of a list that may be old, those that the ledger knows in another version looked at as they are now: the list
+ * may name the version before the one that was loaded, which would be loaded again with every run.
+ */
+export async function asTheyAreNow(
+  loader: Loader,
+  snapshot: RunSnapshot,
+  batch: KeyBatch,
+  isDoubtful: (object: S3Object) => boolean,
+): Promise<KeyBatch> {
+  const doubtful = batch.objects.filter(isDoubtful);
+  if (doubtful.length === 0) return batch;
+  const source = await loader.source(snapshot.definition.source);
+  const heads = await headAll(source, snapshot, doubtful);
+  throwPassing(heads);
+  const looked = countHeads(heads);
+  const keys = new Set(doubtful.map(({ key }) => key));
+  return {
+    ...batch,
+    objects: [...batch.objects.filter(({ key }) => !keys.has(key)), ...looked.objects],
+    gone: batch.gone + looked.gone,
+    unreadable: batch.unreadable + looked.unreadable,
+  };
+}
 
 /** Looks at each key. One that can't be looked at does not keep the others. */
 async function headAll(

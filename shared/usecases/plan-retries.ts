@@ -38,21 +38,41 @@ export async function planRetries(
   if (retryNumber(row.shard) + 1 >= retry.attempts) return null;
   const wanted = items.flatMap((item) => postedAgain(item, runId, row.shard) ?? []);
   if (wanted.length === 0) return null;
-  const shard = retryShardOf(row.shard);
-  const manifest = `runs/${runId}/shards/${shard}.ndjson`;
-  let objects = await readManifest(loader, manifest);
-  if (objects === null) {
-    if (isForGood || control.stop !== null) return null;
-    const body = serializeManifest(layOutRetry(wanted, concurrency));
-    const { written } = await loader.documents.put(manifest, body, 'ifAbsent');
-    objects = written ? wanted : await readManifest(loader, manifest);
-  }
-  if (objects === null) return null;
+  const standing = await standingRetries(loader, snapshot, row, items);
+  if (standing !== null || isForGood || control.stop !== null) return standing;
+  const body = serializeManifest(layOutRetry(wanted, concurrency));
+  const { written } = await loader.documents.put(manifestOf(runId, row), body, 'ifAbsent');
+  return written
+    ? retriesOf(snapshot, row, items, wanted)
+    : await standingRetries(loader, snapshot, row, items);
+}
+
+/** What somebody has decided before; `null`: nobody has. */
+export async function standingRetries(
+  loader: Loader,
+  snapshot: RunSnapshot,
+  row: ShardRow,
+  items: readonly ShardItem[],
+): Promise<Retries | null> {
+  const objects = await readManifest(loader, manifestOf(snapshot.request.runId, row));
+  return objects === null ? null : retriesOf(snapshot, row, items, objects);
+}
+
+function manifestOf(runId: string, row: ShardRow): string {
+  return `runs/${runId}/shards/${retryShardOf(row.shard)}.ndjson`;
+}
+
+function retriesOf(
+  { definition: { concurrency }, request: { runId } }: RunSnapshot,
+  row: ShardRow,
+  items: readonly ShardItem[],
+  objects: readonly PlannedObject[],
+): Retries {
   const keys = new Set(objects.map(({ key }) => key));
   const taken = items.filter(({ object }) => keys.has(object.key));
   return {
-    shard,
-    manifest,
+    shard: retryShardOf(row.shard),
+    manifest: manifestOf(runId, row),
     units: layOutRetry(objects, concurrency).length,
     objects: objects.length,
     bytes: sumBytes(objects),

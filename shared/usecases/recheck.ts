@@ -1,4 +1,5 @@
 import type { IngestUnitInput } from '../contracts/durable.ts';
+import type { IngestionStatus } from '../domain/ingestion-status.ts';
 import { isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
 import type { Stored } from '../domain/run-record.ts';
 import type { PlannedObject } from '../domain/shard-layout.ts';
@@ -40,7 +41,7 @@ export async function withoutRewritten(
     if (!unproven) return null;
     try {
       const now = await source.head(object.key);
-      if (now === null) return 'objectGone';
+      if (now === null) return 'goneUnreported';
       return now.version === object.version ? null : 'objectChanged';
     } catch {
       // It stays open, and must not keep the others.
@@ -92,15 +93,30 @@ export async function settleRechecked(
     const { key } = object;
     const stored = entries.get(key)!;
     const [latest, ...earlier] = idsOf(object).map((id) => statuses.get(id) ?? null);
-    // A late success of an earlier message is one; its failure says nothing about the latest.
-    const late = earlier.find((status) => status?.status === 'Succeeded');
-    const entry =
-      settleEntry(stored.value, latest!, loader.now()) ??
-      settleEntry(stored.value, late ?? null, loader.now());
+    const entry = settleByAny(stored.value, latest!, earlier, loader.now());
     if (entry === null) return [];
     settled.add(key);
     return [{ entry: { ...entry, runId: work.input.runId, epoch: work.input.epoch }, etag: stored.etag }];
   });
   await loader.ledger.write(work.ledger, writes);
   return group.filter(({ key }) => !settled.has(key));
+}
+
+/** A late success of an earlier message is one, also when the latest has failed; its failure says nothing of the latest. */
+function settleByAny(
+  entry: LedgerEntry,
+  latest: IngestionStatus | null,
+  earlier: readonly (IngestionStatus | null)[],
+  now: Date,
+): LedgerEntry | null {
+  const settled = settleEntry(entry, latest, now);
+  if (settled?.state === 'ingested') return settled;
+  const late = earlier.findIndex((status) => status?.status === 'Succeeded');
+  if (late < 0) return settled;
+  const { tag, otherTags } = entry;
+  const tagOfLate = otherTags?.[late] || null;
+  // The rows carry the tag of the message that made them; those of the others may be there, too.
+  const others = [tag, ...(otherTags ?? [])].filter((one) => one !== null && one !== '' && one !== tagOfLate);
+  const success = settleEntry(entry, earlier[late]!, now);
+  return success === null ? null : { ...success, tag: tagOfLate, otherTags: others as readonly string[] };
 }

@@ -22,6 +22,7 @@ export function settleEntry(
         settledAt,
         errorCode: settled.code,
         errorMessage: redact(settled.message),
+        fateUnknown: settled.mayHaveRows,
       };
   }
 }

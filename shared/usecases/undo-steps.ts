@@ -69,7 +69,8 @@ function countUnit({ tag, runs }: UndoOperation, entries: Entries): number {
       if (!(runs ?? []).includes(value.runId)) continue;
       throw inexact(`the ledger does not know under which tag "${value.key}" was loaded`);
     }
-    if (value.tag !== tag) continue;
+    const isElsewhere = value.otherTags?.includes(tag) === true;
+    if (value.tag !== tag && !isElsewhere) continue;
     if (isUnsettled(value.state))
       throw new LoaderError(
         'undoUnsettled',

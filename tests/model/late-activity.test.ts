@@ -2,12 +2,15 @@ import { expect, test } from 'vitest';
 import { NO_OPTIONS } from '../../shared/domain/run-record.ts';
 import { ingestUnit } from '../../shared/usecases/ingest-unit.ts';
 import { putLoad } from '../../shared/usecases/load-catalog.ts';
-import { planPage } from '../../shared/usecases/plan-page.ts';
+import type { Loader } from '../../shared/usecases/loader.ts';
+import { settleShard } from '../../shared/usecases/settle-shard.ts';
 import { startRun } from '../../shared/usecases/start-run.ts';
-import { takeShard } from '../../shared/usecases/take-shard.ts';
 import { createMemoryOrchestrations } from '../fakes/memory-orchestrations.ts';
+import { postShard, settleAndFinish, takeFirstShard } from '../fakes/run-by-hand.ts';
 import { driveRun, runLoad } from '../fakes/run-load.ts';
 import { createTestLoader, definitionOf } from '../fakes/test-loader.ts';
+
+const MINUTE = 60_000;
 
 test('an activity that sleeps through the end of its run posts nothing over what the next run has loaded', async () => {
   const test_ = createTestLoader();
@@ -21,13 +24,57 @@ test('an activity that sleeps through the end of its run posts nothing over what
   const options = { ...NO_OPTIONS, retryFailed: true };
   const { runId } = await startRun(loader, orchestrations, { load: 'flights', trigger: 'manual', options });
   const ref = { v: 1, runId, epoch: 1 } as const;
-  await planPage(loader, { ...ref, page: 0, attempt: 0 });
-  const taken = await takeShard(loader, { ...ref, lane: 0, turn: 0, finished: null });
-  if (taken.kind !== 'shard') throw new Error('There is no shard');
-  // The twin falls asleep where it is about to read the ledger.
+  const work = await takeFirstShard(test_, ref);
+  const { sleepy, asleep, awake } = sleepingBeforeLedger(loader);
+  const twin = ingestUnit(sleepy, work);
+  await asleep;
+  await driveRun(test_, orchestrations, runId);
+  source.put({ key: 'in/1', sizeBytes: 22 });
+  await runLoad(test_, orchestrations);
+  awake();
+  await twin;
+  expect(ingestion.messages.map(({ rawSizeBytes }) => rawSizeBytes)).toEqual([11, 11, 22]);
+});
+
+test('an activity that sleeps until its run has loaded another version than was planned does not load that one again', async () => {
+  const test_ = createTestLoader();
+  const { loader, source, ingestion, clock } = test_;
+  const orchestrations = createMemoryOrchestrations();
+  await putLoad(loader, 'flights', definitionOf({ changed: 'reload', concurrency: { lanes: 1 } }));
+  source.put({ key: 'in/1', sizeBytes: 11 });
+  await runLoad(test_, orchestrations);
+  source.put({ key: 'in/1', sizeBytes: 22 });
+  const { runId } = await startRun(loader, orchestrations, { load: 'flights', trigger: 'manual' });
+  const ref = { v: 1, runId, epoch: 1 } as const;
+  const work = await takeFirstShard(test_, ref);
+  // Rewritten between plan and post: ADX reads this one, and the ledger comes to say so.
+  clock.advance(MINUTE);
+  source.put({ key: 'in/1', sizeBytes: 33 });
+  clock.advance(MINUTE);
+  const { sleepy, asleep, awake } = sleepingBeforeLedger(loader);
+  const twin = ingestUnit(sleepy, work);
+  await asleep;
+  await postShard(test_, work);
+  ingestion.settleAll();
+  let isAwake = false;
+  await settleAndFinish(test_, ref, {
+    settle: async (...args) => {
+      const answer = await settleShard(...args);
+      if (!isAwake) awake();
+      isAwake = true;
+      await twin;
+      return answer;
+    },
+  });
+  expect(ingestion.messages).toHaveLength(2);
+  expect(await runLoad(test_, orchestrations)).toMatchObject({ plan: { skipped: { unchanged: 1 } } });
+});
+
+/** A loader whose work falls asleep where it is about to read the ledger. */
+function sleepingBeforeLedger(loader: Loader) {
   const awake = Promise.withResolvers<void>();
   const asleep = Promise.withResolvers<void>();
-  const sleepy = {
+  const ledger = {
     ...loader.ledger,
     readKeys: async (...args: Parameters<typeof loader.ledger.readKeys>) => {
       asleep.resolve();
@@ -35,12 +82,5 @@ test('an activity that sleeps through the end of its run posts nothing over what
       return loader.ledger.readKeys(...args);
     },
   };
-  const twin = ingestUnit({ ...loader, ledger: sleepy }, { ...ref, shard: taken.shard, unit: 0 });
-  await asleep.promise;
-  await driveRun(test_, orchestrations, runId);
-  source.put({ key: 'in/1', sizeBytes: 22 });
-  await runLoad(test_, orchestrations);
-  awake.resolve();
-  await twin;
-  expect(ingestion.messages.map(({ rawSizeBytes }) => rawSizeBytes)).toEqual([11, 11, 22]);
-});
+  return { sleepy: { ...loader, ledger }, asleep: asleep.promise, awake: awake.resolve };
+}

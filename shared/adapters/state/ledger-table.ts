@@ -29,6 +29,7 @@ const ENTRY: FieldKinds<LedgerEntry> = {
   repostedUnproven: 'plain',
   fateUnknown: 'plain',
   earlierSourceIds: 'json',
+  otherTags: 'json',
 };
 
 /** From this many keys of one partition on, one range query is asked instead of a look-up each. */

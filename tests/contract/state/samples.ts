@@ -27,6 +27,7 @@ export function entryOf(key: string, changes: Partial<LedgerEntry> = {}): Ledger
     repostedUnproven: false,
     fateUnknown: false,
     earlierSourceIds: null,
+    otherTags: null,
     ...changes,
   };
 }

@@ -31,8 +31,8 @@ describe('settleStatus', () => {
     ['SomethingNew', 'no'],
     ['', 'no'],
     ['Succeeded', 'ingested'],
-    ['PartiallySucceeded', 'ingested'],
-    ['Skipped', 'ingested'],
+    ['PartiallySucceeded', 'partlyIngested'],
+    ['Skipped', 'ingestionSkipped'],
   ])('status %s: %s, whatever the error code', (status, expected) => {
     for (const errorCode of [null, 'Stream_WrongNumberOfFields'])
       expect(said({ status, errorCode })).toBe(expected);

@@ -170,6 +170,7 @@ describe('finalState', () => {
     givenUp: false,
     digest: EMPTY_DIGEST,
     rowsAgree: null,
+    unreadable: 0,
   };
 
   test.each<[string, Partial<FinalStateInput>, ReturnType<typeof finalState>]>([
@@ -184,6 +185,17 @@ describe('finalState', () => {
       'completedWithDiscrepancy',
     ],
     ['posted without proof', { digest: digestWith({ ingested: 3 }, ['a']) }, 'completedWithDiscrepancy'],
+    ['a key that may not be looked at', { unreadable: 1 }, 'completedWithFailures'],
+    ...(['versionUnproven', 'goneUnreported', 'partlyIngested'] as const).map(
+      (code) =>
+        [
+          code,
+          {
+            digest: { ...digestWith({ ingested: 3 }), failures: { [code]: { count: 1, examples: [] } } },
+          },
+          'completedWithDiscrepancy',
+        ] as [string, Partial<FinalStateInput>, ReturnType<typeof finalState>],
+    ),
     ['planning failed at once', { planFailed: true }, 'failed'],
     [
       'planning failed later',

@@ -31,6 +31,7 @@ export function ledgerEntry(changes: Partial<LedgerEntry> = {}): LedgerEntry {
     repostedUnproven: false,
     fateUnknown: false,
     earlierSourceIds: null,
+    otherTags: null,
     ...changes,
   };
 }

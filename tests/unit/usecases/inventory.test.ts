@@ -7,6 +7,7 @@ import { runLoad } from '../../fakes/run-load.ts';
 import { createTestLoader, definitionOf } from '../../fakes/test-loader.ts';
 
 const prepare = () => ({ ...createTestLoader(), orchestrations: createMemoryOrchestrations() });
+const HOUR = 3_600_000;
 let under: ReturnType<typeof prepare>;
 
 beforeEach(async () => {
@@ -45,6 +46,25 @@ test('objects come from the list instead of a listing, and the other filters app
   expect(await runLoad(under, under.orchestrations)).toMatchObject({ plan: { skipped: { unchanged: 25 } } });
   under.source.takeInventory(1000);
   expect(await runLoad(under, under.orchestrations)).toMatchObject({ objects: { ingested: 1 } });
+});
+
+test('of keys that were overwritten since the list was made, the present version is loaded, once', async () => {
+  const source = { bucket: 'memory-bucket', prefix: 'in/', inventory: 's3://lists/memory-bucket/daily/' };
+  await putLoad(under.loader, 'flights', definitionOf({ changed: 'reload', source }));
+  for (const key of ['in/a', 'in/b', 'in/c']) under.source.put({ key });
+  under.source.takeInventory(10);
+  under.clock.advance(HOUR);
+  under.source.put({ key: 'in/a' });
+  under.clock.advance(HOUR);
+  expect(await runLoad(under, under.orchestrations)).toMatchObject({ objects: { ingested: 3 } });
+  const again = await runLoad(under, under.orchestrations);
+  expect(again).toMatchObject({ state: 'completed', plan: { selected: 0, skipped: { unchanged: 3 } } });
+  under.source.put({ key: 'in/a' });
+  under.source.remove('in/b');
+  const third = await runLoad(under, under.orchestrations);
+  expect(third).toMatchObject({ plan: { listed: 3, selected: 1 }, objects: { ingested: 1 } });
+  expect(await runLoad(under, under.orchestrations)).toMatchObject({ plan: { selected: 0 } });
+  expect(under.ingestion.messages).toHaveLength(4);
 });
 
 test('an object that is gone since the list was made is gone, and keeps nothing else', async () => {

@@ -217,6 +217,66 @@ test('a late success of the first message settles an object that was posted agai
   expect(third.objects.ingested).toBe(1);
 });
 
+test('a late success of the first message settles it also when the second has failed', async () => {
+  putObjects(test_, 1);
+  await putLoad(test_.loader, 'flights', definitionOf());
+  await runLoad(test_, orchestrations, SILENT);
+  test_.clock.advance(BEHIND_THE_FENCE);
+  await runLoad(test_, orchestrations, SILENT);
+  const [first, second] = test_.ingestion.messages;
+  test_.ingestion.setStatus(first!.sourceId, { status: 'Succeeded' });
+  const updatedAt = new Date(test_.clock.now().getTime() + BEHIND_THE_FENCE).toISOString();
+  test_.ingestion.setStatus(second!.sourceId, {
+    status: 'Failed',
+    errorCode: 'Download_Forbidden',
+    failureStatus: 'Permanent',
+    updatedAt,
+  });
+  test_.clock.advance(MINUTE);
+  expect(await runLoad(test_, orchestrations)).toMatchObject({ objects: { ingested: 1 } });
+  expect(await runLoad(test_, orchestrations)).toMatchObject({ plan: { skipped: { unchanged: 1 } } });
+  expect(test_.ingestion.messages).toHaveLength(2);
+});
+
+test('an object that is gone before anybody reported on its message is told as such, and never called completed', async () => {
+  putObjects(test_, 1);
+  await putLoad(test_.loader, 'flights', definitionOf());
+  await runLoad(test_, orchestrations, SILENT);
+  test_.clock.advance(BEHIND_THE_FENCE);
+  const object = test_.source.present('in/000')!;
+  test_.source.remove('in/000');
+  expect(await runLoad(test_, orchestrations, SILENT)).toMatchObject({
+    state: 'completedWithDiscrepancy',
+    objects: { gone: 1 },
+    failures: { goneUnreported: { count: 1 } },
+  });
+  // It comes back as it was: its rows may be there.
+  test_.source.put(object);
+  expect(await runLoad(test_, orchestrations)).toMatchObject({
+    objects: { ingested: 1 },
+    repostedUnproven: ['in/000'],
+  });
+});
+
+test('an object of two messages without a report does not keep a newer version of its key out', async () => {
+  putObjects(test_, 1);
+  await putLoad(test_.loader, 'flights', definitionOf({ events: true, changed: 'reload' }));
+  await runLoad(test_, orchestrations, SILENT);
+  test_.clock.advance(BEHIND_THE_FENCE);
+  await runLoad(test_, orchestrations, SILENT);
+  test_.clock.advance(BEHIND_THE_FENCE);
+  test_.source.put({ key: 'in/000', sizeBytes: 222 });
+  await announce('in/000');
+  for (let minute = 0; minute < 30; minute += 1) {
+    test_.clock.advance(MINUTE);
+    const runId = await tickOnce();
+    if (runId !== null)
+      await driveRun(test_, orchestrations, runId, { whenIdle: () => void test_.ingestion.settleAll() });
+  }
+  expect(test_.ingestion.messages.at(-1)).toMatchObject({ rawSizeBytes: 222 });
+  expect(test_.ingestion.messages).toHaveLength(3);
+});
+
 test('an announced object whose URL expired with the credentials is signed again by a later run', async () => {
   await putLoad(test_.loader, 'flights', definitionOf({ events: true, retry: { attempts: 1 } }));
   test_.source.put({ key: 'in/1' });

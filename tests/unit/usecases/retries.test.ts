@@ -1,10 +1,14 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 
 import { LoaderError } from '../../../shared/errors/loader-error.ts';
+import type { Documents } from '../../../shared/ports/documents.ts';
 import { cancelRun } from '../../../shared/usecases/cancel-run.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
 import { listObjects } from '../../../shared/usecases/read-run.ts';
+import { settleShard } from '../../../shared/usecases/settle-shard.ts';
+import { startRun } from '../../../shared/usecases/start-run.ts';
 import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
+import { postShard, settleAndFinish, takeFirstShard } from '../../fakes/run-by-hand.ts';
 import { putObjects, runLoad } from '../../fakes/run-load.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
 
@@ -262,7 +266,7 @@ describe('a key that is not what it was when it was listed', () => {
       },
     });
     expect(summary).toMatchObject({
-      state: 'completed',
+      state: 'completedWithDiscrepancy',
       objects: { ingested: 3 },
       failures: { versionUnproven: { count: 3 } },
     });
@@ -276,4 +280,65 @@ describe('a key that is not what it was when it was listed', () => {
       repostedUnproven: ['in/001'],
     });
   });
+});
+
+test('twins that close a shard around a cancel leave no object out', async () => {
+  await putLoad(test_.loader, 'flights', definitionOf({ concurrency: { lanes: 1 } }));
+  putObjects(test_, 2);
+  test_.ingestion.endPosts(({ url }) => (url.includes('in/001') ? 'refused' : 'accepted'));
+  const { runId } = await startRun(test_.loader, orchestrations, { load: 'flights', trigger: 'manual' });
+  const ref = { v: 1, runId, epoch: 1 } as const;
+  await postShard(test_, await takeFirstShard(test_, ref));
+  test_.ingestion.settleAll();
+  test_.clock.advance(15_000);
+  const sleeping = (name: string) => {
+    const asleep = Promise.withResolvers<void>();
+    const awake = Promise.withResolvers<void>();
+    const put: Documents['put'] = async (path, ...rest) => {
+      if (path.includes(`/${name}/`)) {
+        asleep.resolve();
+        await awake.promise;
+      }
+      return test_.loader.documents.put(path, ...rest);
+    };
+    return { put, asleep: asleep.promise, awake: awake.resolve };
+  };
+  let twins = 0;
+  const summary = await settleAndFinish(test_, ref, {
+    whenIdle: () => void test_.ingestion.settleAll(),
+    settle: async (loader, input) => {
+      twins += 1;
+      if (twins > 1) return settleShard(loader, input);
+      // The one has seen no stop and is about to decide what is posted once more; the other sees the stop.
+      const one = sleeping('shards');
+      const other = sleeping('outcomes');
+      const atCommit = Promise.withResolvers<void>();
+      const committing = Promise.withResolvers<void>();
+      const runs = {
+        ...loader.runs,
+        commit: async (...args: Parameters<typeof loader.runs.commit>) => {
+          atCommit.resolve();
+          await committing.promise;
+          return loader.runs.commit(...args);
+        },
+      };
+      const first = settleShard({ ...loader, runs, documents: { ...loader.documents, put: one.put } }, input);
+      await one.asleep;
+      await cancelRun(loader, runId);
+      const second = settleShard({ ...loader, documents: { ...loader.documents, put: other.put } }, input);
+      await other.asleep;
+      one.awake();
+      await atCommit.promise;
+      other.awake();
+      await second;
+      committing.resolve();
+      return first;
+    },
+  });
+  expect(twins).toBeGreaterThan(0);
+  const { selected } = summary!.plan;
+  const counted = Object.values(summary!.objects).reduce((sum, count) => sum + count, 0);
+  expect({ selected, counted }).toEqual({ selected: 2, counted: 2 });
+  const { objects } = await listObjects(test_.loader, runId, { state: null, limit: 10, after: null });
+  expect(objects.map(({ key }) => key)).toEqual(['in/000', 'in/001']);
 });

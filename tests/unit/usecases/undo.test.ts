@@ -307,6 +307,27 @@ describe('an undo is refused, and changes nothing', () => {
     await expectRefused(reposting.runId, 'undoInexact', /posted twice/);
   });
 
+  test('when a late success of an earlier message has put its rows under the tag of the earlier run', async () => {
+    putObjects(test_, 2);
+    const isFirst = ({ url }: { readonly url: string }) => keyOf({ url }) === 'in/000';
+    const reportOthers = () => {
+      for (const message of test_.ingestion.messages.filter((one) => !isFirst(one)))
+        test_.ingestion.setStatus(message.sourceId, { status: 'Succeeded' });
+    };
+    const first = await runLoad(test_, orchestrations, { whenIdle: reportOthers });
+    test_.clock.advance(BEHIND_THE_FENCE);
+    const second = await runLoad(test_, orchestrations, SILENT);
+    const [message] = test_.ingestion.messages.filter(isFirst);
+    test_.ingestion.setStatus(message!.sourceId, { status: 'Succeeded' });
+    test_.clock.advance(HOUR);
+    await runLoad(test_, orchestrations, SILENT);
+    const { value } = await entryOf('in/000');
+    expect(value).toMatchObject({ state: 'ingested', tag: first.tag, otherTags: [second.tag] });
+    for (const { runId } of [first, second])
+      expect(await undo(runId)).toMatchObject({ state: 'failed', problem: { code: 'undoInexact' } });
+    expect(keysInTable()).toEqual(allKeys(2));
+  });
+
   test('when a version of the app loaded it that noted no tags', async () => {
     putObjects(test_, 1);
     const first = await run();
