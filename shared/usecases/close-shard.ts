@@ -67,7 +67,7 @@ export async function closeShard(
     const seen = addDigests(digestOfRun(view), digest);
     return {
       answer: null,
-      me: { progress, holds: null },
+      me: { progress },
       writes: [
         settled,
         ...(again === null ? [] : [{ value: retryShard(loader, snapshot, again, epoch), etag: null }]),

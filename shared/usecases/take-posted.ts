@@ -27,7 +27,10 @@ export async function takePosted(loader: Loader, input: TakePostedInput): Promis
         const held = view.shards.find(
           ({ value }) => value.shard === me.holds && value.heldBy === part && value.epoch === epoch,
         );
-        if (held !== undefined) return { answer: answerFor(held.value), me: null };
+        // Settled, or put back, or somebody else's by now: the turn is over, and a twin of it takes no other shard.
+        return held === undefined
+          ? { answer: { kind: 'wait', waitMs: pauseMs(loader, IDLE_PAUSE_MS) }, me: null }
+          : { answer: answerFor(held.value), me: null };
       }
       const { view: after, done } = recordTurn(loader, view, part, finished);
       const writes: RunWrite[] = done === null ? [] : [{ value: done.after.value, etag: done.before.etag }];
