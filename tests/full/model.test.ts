@@ -96,17 +96,3 @@ test(
   () => expectNoViolation(rewrittenInFlight({ posts: ['accepted'], deaths: 0, withNextRun: true }), 300),
   TIMEOUT_MS,
 );
-
-test.each<Activity>(['ingestUnit', 'settleShard'])(
-  'a key that is overwritten at any time while its message is in flight and %s runs twice',
-  (activity) =>
-    expectNoViolation(
-      rewrittenInFlight({
-        posts: ['accepted'],
-        deaths: 0,
-        twinOf: activity,
-        words: ['reads, and reports later'],
-      }),
-    ),
-  TIMEOUT_MS,
-);

@@ -108,10 +108,6 @@ export function retriedThenRewritten(posts: Endings, deaths: number): Scenario {
 export interface RewriteOptions {
   readonly posts: Endings;
   readonly deaths: number;
-  /** The activity of the first run that has a twin. */
-  readonly twinOf?: Activity;
-  /** What ADX may do with the first message. Default: all of it. */
-  readonly words?: readonly Word[];
   /** Whether the load's next run, behind the fence, is part of the schedule, too. */
   readonly withNextRun?: boolean;
 }
@@ -120,13 +116,7 @@ export interface RewriteOptions {
  * The key is overwritten at any time from its post on: before or after ADX reads it, before or after ADX says so, or never
  * told of. Nothing pins the version that a URL of this bucket gives.
  */
-export function rewrittenInFlight({
-  posts,
-  deaths,
-  twinOf,
-  words = ['reads, and reports later', 'loads silently', 'reports failure'],
-  withNextRun = false,
-}: RewriteOptions): Scenario {
+export function rewrittenInFlight({ posts, deaths, withNextRun = false }: RewriteOptions): Scenario {
   return {
     posts,
     deaths,
@@ -135,8 +125,10 @@ export function rewrittenInFlight({
       const ref = await startFirst(stage);
       await learnFacts(stage, ref);
       stage.spawn('first run', { epoch: 1, isStepwise: false }, async (play) => {
-        const twin = twinOf === undefined ? { stepsFrom: 'ingestUnit' as const } : { twinOf };
-        await runInstance(stage, play, ref, { words, ...twin });
+        await runInstance(stage, play, ref, {
+          words: ['reads, and reports later', 'loads silently', 'reports failure'],
+          stepsFrom: 'ingestUnit',
+        });
         if (!withNextRun) return;
         await wait(stage, play, BEHIND_THE_FENCE);
         startNext(stage, ref, ['reports success', 'loads silently']);
