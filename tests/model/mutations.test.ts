@@ -155,12 +155,12 @@ const ONE_TWIN = { posts: ['accepted'], deaths: 0, words: ['reports success'], w
 const REFUSED_TWIN = { ...ONE_TWIN, posts: ['accepted', 'refused'] } as const;
 
 test.each<[string, Mutation, Scenario, RegExp]>([
-  ['the conditional intent', withoutIntent, twinOf('ingestUnit', REFUSED_TWIN), /./],
+  ['the conditional intent', withoutIntent, twinOf('ingestUnit', REFUSED_TWIN), /counted as ingested once/],
   ['the fence', withoutFence, recheckBesideReport(['accepted'], 0, MINUTE), /live message/],
   ['one try', withoutOneTry, twoIngestUnits(['ambiguousArrived'], 0), /one live message/],
   ['the epoch', withoutEpoch, takenOverDuring('takeShard', ['accepted'], 0), /old epoch/],
   ['the memory of takeShard', withoutTurnMemory, twinOf('takeShard', ONE_TWIN), /same answer/],
-  ['the memory of planPage', withoutPageMemory, planBesideEvent(2, 0), /./],
+  ['the memory of planPage', withoutPageMemory, planBesideEvent(2, 0), /called ingested is in the table/],
   ['the look at rewritten keys', withoutLookAtKeys, REWRITTEN, /named as unproven/],
   ['the note that a fate is unknown', withoutUnknownFate, REWRITTEN, /named as unproven/],
 ])(
