@@ -65,8 +65,8 @@ export interface LedgerEntry {
   /** `true` when a message was posted again without proof that the earlier one was not ingested. */
   readonly repostedUnproven: boolean;
   /**
-   * `true` of a failed object that was given up behind its fence, without a report: rows of its message may be there all the
-   * same. `false`, and absent in rows of older versions, otherwise.
+   * `true` of a failed object of which rows may be there all the same: it was given up behind its fence, without a report, or
+   * ADX has ingested a part of it. `false`, and absent in rows of older versions, otherwise.
    */
   readonly fateUnknown: boolean;
   /** Source ids of those earlier messages of this version, newest first, at most `EARLIER_MESSAGES`; `null`: none. */

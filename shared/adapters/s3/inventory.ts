@@ -34,6 +34,13 @@ const MOST_MANIFEST_BYTES = 16 * 1024 * 1024;
 /** A key has at most 1,024 bytes, three characters each where it is URL-encoded. */
 const MOST_LINE_CHARACTERS = 64 * 1024;
 
+/** S3 splits a list into files of some hundred thousand rows; what unpacks to more than this is made to fill a disk or a day. */
+const MOST_UNPACKED_BYTES = 4 * 1024 ** 3;
+
+/** Writers of Parquet make pages of a megabyte or so, and row groups of 128 MB. */
+const MOST_PAGE_BYTES = 64 * 1024 * 1024;
+const MOST_PART_BYTES = 512 * 1024 * 1024;
+
 const DATED_FOLDER = /\/\d{4}-\d{2}-\d{2}T\d{2}-\d{2}Z\/$/;
 
 /** Finds the list at a location. @throws {LoaderError} `inventoryNotUsable`. */
@@ -164,7 +171,20 @@ async function readCsv(
 function unzipped(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
   const unzip = zlib.createGunzip();
   pipeline(Readable.from(body), unzip, () => undefined);
-  return unzip;
+  return upTo(MOST_UNPACKED_BYTES, unzip);
+}
+
+/** @throws {LoaderError} `inventoryNotUsable` when there is more than that. */
+export async function* upTo(
+  mostBytes: number,
+  unpacked: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const chunk of unpacked) {
+    bytes += chunk.length;
+    if (bytes > mostBytes) throw notUsable('a file of it unpacks to more than S3 ever writes');
+    yield chunk;
+  }
 }
 
 /** Lines that hold anything. */
@@ -198,11 +218,12 @@ async function readParquet(bucket: InventoryBucket, key: string, from: number, m
   const file = {
     byteLength,
     slice: async (start: number, end = byteLength) => {
+      if (end - start > MOST_PART_BYTES) throw notUsable(`s3://${bucket.bucket}/${key} has too large a part`);
       const bytes = await bucket.readRange(key, start, end);
       return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
     },
   };
-  const { parquetMetadataAsync, parquetReadObjects } = await import('hyparquet');
+  const { parquetMetadataAsync, parquetReadObjects, snappyUncompress } = await import('hyparquet');
   const metadata = await parquetMetadataAsync(file);
   const rowEnd = Math.min(from + most, Number(metadata.num_rows));
   const found = new Set(metadata.schema.map(({ name }) => name));
@@ -223,7 +244,7 @@ async function readParquet(bucket: InventoryBucket, key: string, from: number, m
           columns,
           rowStart: from,
           rowEnd,
-          compressors: COMPRESSORS,
+          compressors: compressorsWith(snappyUncompress),
         });
   return {
     rows: rows.map((row) =>
@@ -244,11 +265,27 @@ const PARQUET_NAMES = {
   IsDeleteMarker: 'is_delete_marker',
 } as const;
 
-/** Beside Snappy, which the library has itself. */
-const COMPRESSORS = {
-  GZIP: (input: Uint8Array) => zlib.gunzipSync(input),
-  ZSTD: (input: Uint8Array) => zlib.zstdDecompressSync(input),
-};
+type Unpack = (input: Uint8Array, unpackedBytes: number) => Uint8Array;
+
+/** Each gives what the page says of its size and no more. */
+function compressorsWith(snappyUncompress: (input: Uint8Array, output: Uint8Array) => void) {
+  const within =
+    (unpack: Unpack): Unpack =>
+    (input, unpackedBytes) => {
+      if (unpackedBytes > MOST_PAGE_BYTES)
+        throw notUsable('a page of it unpacks to more than S3 ever writes');
+      return unpack(input, unpackedBytes);
+    };
+  return {
+    SNAPPY: within((input, unpackedBytes) => {
+      const output = new Uint8Array(unpackedBytes);
+      snappyUncompress(input, output);
+      return output;
+    }),
+    GZIP: within((input, size) => zlib.gunzipSync(input, { maxOutputLength: Math.max(1, size) })),
+    ZSTD: within((input, size) => zlib.zstdDecompressSync(input, { maxOutputLength: Math.max(1, size) })),
+  };
+}
 
 function textOf(value: unknown): string | undefined {
   if (value === null || value === undefined) return undefined;

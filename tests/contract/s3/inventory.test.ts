@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { type RunningS3, startS3 } from '../../../dev/s3/index.ts';
 import { createAwsSource } from '../../../shared/adapters/s3/aws-source.ts';
-import { splitCsv } from '../../../shared/adapters/s3/inventory.ts';
+import { splitCsv, upTo } from '../../../shared/adapters/s3/inventory.ts';
 import type { S3Object } from '../../../shared/domain/s3-object.ts';
 import type { InventoryList, Source } from '../../../shared/ports/source.ts';
 import { errorOf } from './source-contract.ts';
@@ -180,6 +180,49 @@ describe('a list in Parquet', () => {
       for (const most of [1, 4, 100]) expect(await readAll(list, most)).toEqual(expected(KEYS));
     },
   );
+});
+
+describe('a list that unpacks to far more than S3 writes is refused', () => {
+  const FILE = { fileFormat: 'Parquet', fileSchema: 'message s3.inventory {}' };
+  const read = async (name: string, changes: object) => {
+    await putManifest('2026-03-01T01-00Z', { files: [{ key: name }], ...changes });
+    const list = await find(`${FOLDER}2026-03-01T01-00Z/manifest.json`);
+    return errorOf(source.readInventory({ list, file: 0, row: 0, most: 10 }));
+  };
+
+  test('a line without an end', async () => {
+    await put('endless.csv.gz', gzipSync('x'.repeat(10_000_000)));
+    expect(await read('endless.csv.gz', {})).toMatchObject({ code: 'inventoryNotUsable' });
+  });
+
+  test('a file of CSV', async () => {
+    const chunks = async function* () {
+      for (let count = 0; count < 5; count += 1) yield new Uint8Array(1000);
+    };
+    const taken: number[] = [];
+    const take = async (most: number) => {
+      for await (const chunk of upTo(most, chunks())) taken.push(chunk.length);
+    };
+    await take(5000);
+    expect(taken).toHaveLength(5);
+    expect(await errorOf(take(4999))).toMatchObject({ code: 'inventoryNotUsable' });
+    expect(taken).toHaveLength(9);
+  });
+
+  test.each(['snappy', 'gzip', 'zstd'])('a page of Parquet (%s)', async (codec) => {
+    const file = join(folder, `bomb-${codec}.parquet`);
+    const connection = await DuckDBConnection.create();
+    await connection.run(
+      `copy (select repeat('x', 80000000) as key, 1::bigint as size, '2026-01-31'::timestamp_ms as last_modified_date, 'x' as e_tag) to '${file}' (format parquet, codec ${codec})`,
+    );
+    connection.closeSync();
+    const body = await readFile(file);
+    await put(`bomb-${codec}.parquet`, body);
+    expect(body.length).toBeLessThan(10_000_000);
+    const failure = await read(`bomb-${codec}.parquet`, FILE);
+    expect(failure).toMatchObject({ code: 'inventoryNotUsable' });
+    expect(failure.message).toContain('unpacks');
+  });
 });
 
 test('lines of CSV are split at commas outside of quotes', () => {
