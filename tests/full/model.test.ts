@@ -75,9 +75,7 @@ test.each<Activity>(['ingestUnit', 'settleShard'])(
 
 test.each<Activity>(['planPage', 'takeShard', 'ingestUnit', 'takePosted', 'settleShard', 'finishRun'])(
   '%s of an old epoch beside the takeover and the whole new epoch',
-  // How posts end makes no difference to the planner, and twice the time.
-  (activity) =>
-    expectNoViolation(takenOverDuring(activity, activity === 'planPage' ? ['accepted'] : POSTS, 0)),
+  (activity) => expectNoViolation(takenOverDuring(activity, POSTS, 0)),
   TIMEOUT_MS,
 );
 
