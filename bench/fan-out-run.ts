@@ -6,6 +6,7 @@ import { type FunctionsHost, startFunctionsHost } from '../dev/functions-host/in
 import type { BenchRun } from './bench.ts';
 import { BENCH_DEFINITION } from './bench-loader.ts';
 import type { ActivityCpu } from './fan-out-app/activity-cpu.ts';
+import { type HostMetrics, readHostMetrics } from './host-runs.ts';
 
 /** The first runs of a process pay for compiling its code; they are not what grows with a run. */
 export const WARM_UP_OBJECTS = 100;
@@ -130,17 +131,9 @@ async function runLoad(
   throw new Error(`The run of ${objects} objects has not ended in ${formatDuration(TIMEOUT_MS)}.`);
 }
 
-interface Counters extends ActivityCpu {
-  readonly cpuMs: number;
-  readonly orchestratorCpuMs: number;
-  readonly orchestratorLibraryCpuMs: number;
-  readonly peakRssBytes: number;
-  readonly durable: { readonly turns: number };
-}
+type Counters = ActivityCpu & HostMetrics;
 
-async function readCounters({ url, masterKey }: FunctionsHost, cpuFile: string): Promise<Counters> {
-  const response = await fetch(`${url}/admin/host/metrics`, { headers: { 'x-functions-key': masterKey } });
-  if (!response.ok) throw new Error(`The host's metrics can't be read: ${response.status}`);
+async function readCounters(host: FunctionsHost, cpuFile: string): Promise<Counters> {
   const activities = JSON.parse(await readFile(cpuFile, 'utf8')) as ActivityCpu;
-  return { ...((await response.json()) as Omit<Counters, keyof ActivityCpu>), ...activities };
+  return { ...(await readHostMetrics(host)), ...activities };
 }

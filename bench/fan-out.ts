@@ -81,12 +81,13 @@ export async function fanOut(run: BenchRun): Promise<BenchResult> {
     }
     figures.push(...growthOf(shape.name, bySize));
   }
-  figures.push(...(await besideNaive(run)));
+  const beside = await besideNaive(run);
+  figures.push(...beside.figures);
   return {
     figures,
     table,
     notes: [
-      'naive: one orchestrator that fans out to 5,000 activities, on the same host with 32 events a turn; the orchestrations of the app run as many objects. The activities of both return at once; the least of 3.',
+      beside.note,
       `Each size in a host of its own, after a run of ${WARM_UP_OBJECTS} objects; the least CPU and the least peak of ${ROUNDS}. Bucket, cluster and state are in memory.`,
       `The hosts run with ${HEAP_LIMIT}, so that the peak shows what they need. It holds the state as well, which lies outside in production and grows with the objects: at most 20 MB at 10,000.`,
       "orchestrators: the app's generators; library: durable-functions around them (replay); host: all else of the process.",
@@ -94,7 +95,6 @@ export async function fanOut(run: BenchRun): Promise<BenchResult> {
   };
 }
 
-/** What fanning out in shards saves, against one orchestrator with an activity for each object. */
 function growthOf(shape: string, bySize: ReadonlyMap<number, Measured>): readonly Figure[] {
   const [small, middle, large] = SIZES.map((size) => bySize.get(size)!) as [Measured, Measured, Measured];
   const cpuGrowth = large.cpuMs / SIZES[2] / (middle.cpuMs / SIZES[1]);

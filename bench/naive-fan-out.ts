@@ -1,14 +1,14 @@
 import path from 'node:path';
 
 import { formatCount } from '../cli/format.ts';
-import { type FunctionsHost, startFunctionsHost } from '../dev/functions-host/index.ts';
+import { startFunctionsHost } from '../dev/functions-host/index.ts';
 import type { BenchRun, Figure } from './bench.ts';
 import { buildApp } from './build-app.ts';
+import { readHostMetrics, runToEnd } from './host-runs.ts';
 
 const OBJECTS = 5000;
 const WARM_UP_OBJECTS = 100;
 const ROUNDS = 3;
-const POLL_MS = 50;
 
 /**
  * The product's orchestrations by objects an activity, and what they may cost beside the naive one. With one object an
@@ -32,7 +32,9 @@ interface FanOut {
  * What fanning out in shards costs host and orchestrators, beside one orchestrator with an activity for each object.
  * The activities of both return at once.
  */
-export async function besideNaive(run: BenchRun): Promise<readonly Figure[]> {
+export async function besideNaive(
+  run: BenchRun,
+): Promise<{ readonly figures: readonly Figure[]; readonly note: string }> {
   const sharded = path.join(run.folder, 'orchestrations-app');
   await buildApp(sharded, { entry: path.join(import.meta.dirname, 'orchestrations-app/orchestrations.ts') });
   const fanOuts: readonly (FanOut & { readonly name: string })[] = [
@@ -57,7 +59,7 @@ export async function besideNaive(run: BenchRun): Promise<readonly Figure[]> {
       least.set(name, Math.min(cpuMs, least.get(name) ?? cpuMs));
     }
   }
-  return [
+  const figures: readonly Figure[] = [
     { name: `CPU of a naive fan-out, ${formatCount(OBJECTS)}`, value: least.get('naive')!, unit: 'ms' },
     ...SHAPES.map(
       ({ name, mostOfNaive }): Figure => ({
@@ -68,6 +70,10 @@ export async function besideNaive(run: BenchRun): Promise<readonly Figure[]> {
       }),
     ),
   ];
+  return {
+    figures,
+    note: `naive: one orchestrator that fans out to ${formatCount(OBJECTS)} activities, on the same host with 32 events a turn; the orchestrations of the app run as many objects. The activities of both return at once; the least of ${ROUNDS}.`,
+  };
 }
 
 /** CPU of a host, in milliseconds, for one run, after a small one. */
@@ -86,36 +92,13 @@ async function measure(
   );
   try {
     await runToEnd(run, host, startPath(WARM_UP_OBJECTS));
-    const before = await readMetrics(host);
+    const before = await readHostMetrics(host);
     await runToEnd(run, host, startPath(OBJECTS));
-    const after = await readMetrics(host);
+    const after = await readHostMetrics(host);
     const scheduled = after.durable.activitiesScheduled - before.durable.activitiesScheduled;
     if (scheduled < activities) throw new Error(`Only ${scheduled} of ${activities} activities were called.`);
     return after.cpuMs - before.cpuMs;
   } finally {
     await host.stop();
   }
-}
-
-async function runToEnd(run: BenchRun, { url }: FunctionsHost, startPath: string): Promise<void> {
-  const started = await fetch(`${url}/api/${startPath}`, { method: 'POST' });
-  const id = (await started.json()) as string;
-  for (;;) {
-    run.signal.throwIfAborted();
-    const status = await (await fetch(`${url}/api/status/${id}`)).json();
-    if (status === 'Completed') return;
-    if (status !== 'Running' && status !== 'Pending') throw new Error(`The instance is ${status}.`);
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
-}
-
-interface Metrics {
-  readonly cpuMs: number;
-  readonly durable: { readonly activitiesScheduled: number };
-}
-
-async function readMetrics({ url, masterKey }: FunctionsHost): Promise<Metrics> {
-  const response = await fetch(`${url}/admin/host/metrics`, { headers: { 'x-functions-key': masterKey } });
-  if (!response.ok) throw new Error(`The host's metrics can't be read: ${response.status}`);
-  return (await response.json()) as Metrics;
 }

@@ -46,14 +46,3 @@ app.http('start', {
     return { jsonBody: await df.getClient(context).startNew('hundreds', { input }) };
   },
 });
-
-app.http('status', {
-  route: 'status/{id}',
-  methods: ['GET'],
-  authLevel: 'anonymous',
-  extraInputs: [df.input.durableClient()],
-  handler: async (request, context) => {
-    const { runtimeStatus } = await df.getClient(context).getStatus(request.params.id);
-    return { jsonBody: runtimeStatus };
-  },
-});

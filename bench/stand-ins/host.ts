@@ -3,11 +3,11 @@ import path from 'node:path';
 import { formatCount } from '../../cli/format.ts';
 import { startFunctionsHost } from '../../dev/functions-host/index.ts';
 import type { BenchRun, Figure } from '../bench.ts';
+import { runToEnd } from '../host-runs.ts';
 
 const APP = path.join(import.meta.dirname, '../stand-ins-app');
 const HUNDREDS = 100;
 const ROUNDS = 3;
-const POLL_MS = 50;
 
 /** Activities that do nothing, 100 to a sub-orchestration. */
 export async function hostFigures(run: BenchRun): Promise<readonly Figure[]> {
@@ -20,15 +20,8 @@ export async function hostFigures(run: BenchRun): Promise<readonly Figure[]> {
   );
   const runActivities = async (hundreds: number) => {
     const startedAt = performance.now();
-    const started = await fetch(`${host.url}/api/start/${hundreds}`, { method: 'POST' });
-    const id = (await started.json()) as string;
-    for (;;) {
-      run.signal.throwIfAborted();
-      const status = await (await fetch(`${host.url}/api/status/${id}`)).json();
-      if (status === 'Completed') return performance.now() - startedAt;
-      if (status !== 'Running' && status !== 'Pending') throw new Error(`The instance is ${status}.`);
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    }
+    await runToEnd(run, host, `start/${hundreds}`);
+    return performance.now() - startedAt;
   };
   run.say(`host: ${formatCount(HUNDREDS * 100)} activities`);
   // The first ones pay for compiling the code.

@@ -1,5 +1,6 @@
 import { lookup as systemLookup } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
+import { promisify } from 'node:util';
 import { type AddressReach, mayReach } from './allowed-endpoints.ts';
 
 /** No address is out of reach but those that are out of everybody's. */
@@ -39,13 +40,27 @@ export function guardedLookup(
 }
 
 /**
+ * Looks a host name of a URL up.
+ *
+ * @throws when it has no address or, with a guarded lookup, one that is out of reach.
+ */
+export async function findAddress(lookup: LookupFunction, hostname: string): Promise<void> {
+  await promisify(lookup)(bareHost(hostname), { all: true });
+}
+
+/** URLs have IPv6 addresses in brackets. */
+function bareHost(hostname: string): string {
+  return hostname.replace(/^\[|\]$/g, '');
+}
+
+/**
  * Checks the host of a URL that somebody else has handed out. Node asks no lookup for an address that stands in a URL, so
  * it is checked here; a name is left to `guardedLookup`.
  *
  * @throws {Error} with the code `ADDRESS_NOT_ALLOWED`.
  */
 export function expectReachable(url: string, reach: AddressReach): void {
-  const host = new URL(url).hostname.replace(/^\[|\]$/g, '');
+  const host = bareHost(new URL(url).hostname);
   if (isIP(host) !== 0 && !mayReach(reach, host)) throw notAllowed(host, host);
 }
 

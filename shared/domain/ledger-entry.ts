@@ -73,9 +73,9 @@ export interface LedgerEntry {
   readonly earlierSourceIds: readonly string[] | null;
   /**
    * Drop-by tags under which rows of other messages of this version may be: those of the messages of `earlierSourceIds`, in
-   * their order. `null`: none; in rows of older versions also not known.
+   * their order, `null` where a row of an older version did not know it. `null`: none; in such rows also not known.
    */
-  readonly otherTags: readonly string[] | null;
+  readonly otherTags: readonly (string | null)[] | null;
 }
 
 /**

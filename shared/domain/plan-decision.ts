@@ -72,7 +72,14 @@ export type PostDecision =
   | { readonly post: 'first' }
   | { readonly post: 'again'; readonly provenNotIngested: boolean }
   /** The object needs no post from this run: it is settled, or settling, or another run's. */
-  | { readonly post: 'no' };
+  | {
+      readonly post: 'no';
+      /**
+       * Only a person may have a third message sent, and no message is alive any more. It would keep newer versions of its
+       * key out for ever: it is given up as soon as the key holds another one, or nothing.
+       */
+      readonly givesWay?: true;
+    };
 
 export interface PostSituation {
   readonly runId: string;
@@ -125,7 +132,8 @@ export function decidePost(entry: LedgerEntry | null, situation: PostSituation):
       if (situation.reason !== 'recheck' || entry.runId === situation.runId) return { post: 'no' };
       // ADX may have ingested every message that it never reported: one more is sent by itself, others on request.
       const { retryFailed, acceptDoubles } = situation.policy;
-      if (entry.repostedUnproven && !(acceptDoubles ?? retryFailed)) return { post: 'no' };
+      if (entry.repostedUnproven && !(acceptDoubles ?? retryFailed))
+        return isBehindFence(entry, situation) ? { post: 'no', givesWay: true } : { post: 'no' };
       // Without an end of its URL an earlier message may yet be carried out: only a person may decide to send another.
       if (entry.urlExpiresAt === null && acceptDoubles === true)
         return { post: 'again', provenNotIngested: false };

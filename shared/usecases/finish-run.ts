@@ -66,11 +66,12 @@ async function makeSummary(
     ingested: digest.objects.ingested,
   });
   const { stop, pace } = view.control.value;
+  const plan = planOfRun(view);
   const summary: RunSummary = {
     runId: request.runId,
     load: request.load,
     state: finalState({
-      unreadable: planOfRun(view).skipped.unreadable ?? 0,
+      unreadable: plan.skipped.unreadable ?? 0,
       stop,
       planFailed: problem !== null,
       givenUp,
@@ -82,7 +83,7 @@ async function makeSummary(
     endedAt: endedAt.toISOString(),
     durationMs,
     problem,
-    plan: planOfRun(view),
+    plan,
     objects: digest.objects,
     bytesIngested: digest.bytesIngested,
     throughput: {

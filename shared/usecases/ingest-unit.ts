@@ -1,5 +1,5 @@
 import type { IngestUnitInput, IngestUnitOutput } from '../contracts/durable.ts';
-import { EARLIER_MESSAGES, isBehindFence, isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
+import { EARLIER_MESSAGES, type LedgerEntry } from '../domain/ledger-entry.ts';
 import { atShare, shareAt } from '../domain/pace.ts';
 import { decidePost } from '../domain/plan-decision.ts';
 import { rawSizeOf } from '../domain/raw-size.ts';
@@ -138,7 +138,9 @@ async function ingestGroup(loader: Loader, work: UnitWork, group: readonly Plann
   if (known.length > 0 && (await readOrder(loader, work.input)).order === 'stop') return;
   const open = await settleRechecked(loader, work, group, entries);
 
-  const toPost = open.flatMap((object): ToPost[] => {
+  const toPost: ToPost[] = [];
+  const toGiveUp: ToPost[] = [];
+  for (const object of open) {
     const before = entries.get(object.key) ?? null;
     const decision = decidePost(before?.value ?? null, {
       runId: work.input.runId,
@@ -149,35 +151,12 @@ async function ingestGroup(loader: Loader, work: UnitWork, group: readonly Plann
       downloadGraceMs: loader.timing.downloadGraceMs,
       policy: policyOf(work.snapshot),
     });
-    if (decision.post === 'no') return [];
-    return [{ object, before, unproven: decision.post === 'again' && !decision.provenNotIngested }];
-  });
-  await giveUpReplaced(loader, work, open, entries);
+    if (decision.post !== 'no')
+      toPost.push({ object, before, unproven: decision.post === 'again' && !decision.provenNotIngested });
+    else if (decision.givesWay === true) toGiveUp.push({ object, before, unproven: true });
+  }
+  await withoutRewritten(loader, work, toGiveUp);
   await postGroup(loader, work, await withoutRewritten(loader, work, toPost));
-}
-
-/**
- * Objects that are not posted a third time without somebody's asking for it would keep newer versions of their keys out for
- * ever. Behind the last fence they are given up as soon as their keys hold others, or nothing.
- */
-async function giveUpReplaced(
-  loader: Loader,
-  work: UnitWork,
-  group: readonly PlannedObject[],
-  entries: ReadonlyMap<string, Stored<LedgerEntry>>,
-): Promise<void> {
-  const situation = { now: loader.now(), downloadGraceMs: loader.timing.downloadGraceMs };
-  const policy = policyOf(work.snapshot);
-  const waiting = group.flatMap((object): ToPost[] => {
-    const before = entries.get(object.key);
-    if (object.reason !== 'recheck' || before === undefined) return [];
-    const { value } = before;
-    const isOver = isUnsettled(value.state) && value.repostedUnproven && isBehindFence(value, situation);
-    return isOver && !(policy.acceptDoubles ?? policy.retryFailed)
-      ? [{ object, before, unproven: true }]
-      : [];
-  });
-  await withoutRewritten(loader, work, waiting);
 }
 
 /** Intents, then posts, then what became of them. What every queue refused has failed; the run posts it once more, later. */
@@ -301,9 +280,8 @@ function earlierMessages({ sourceId, earlierSourceIds }: LedgerEntry): readonly 
   return [sourceId, ...(earlierSourceIds ?? [])].slice(0, EARLIER_MESSAGES);
 }
 
-/** Empty where an entry of an older version does not know it. */
-function tagsOf({ tag, otherTags }: LedgerEntry): readonly string[] {
-  return [tag ?? '', ...(otherTags ?? [])].slice(0, EARLIER_MESSAGES);
+function tagsOf({ tag, otherTags }: LedgerEntry): readonly (string | null)[] {
+  return [tag, ...(otherTags ?? [])].slice(0, EARLIER_MESSAGES);
 }
 
 function post({ ingestion, snapshot }: UnitWork, { object, url, entry }: Attempt): Promise<PostResult> {

@@ -114,9 +114,9 @@ function settleByAny(
   const late = earlier.findIndex((status) => status?.status === 'Succeeded');
   if (late < 0) return settled;
   const { tag, otherTags } = entry;
-  const tagOfLate = otherTags?.[late] || null;
+  const tagOfLate = otherTags?.[late] ?? null;
   // The rows carry the tag of the message that made them; those of the others may be there, too.
-  const others = [tag, ...(otherTags ?? [])].filter((one) => one !== null && one !== '' && one !== tagOfLate);
+  const others = [tag, ...(otherTags ?? [])].filter((one) => one !== null && one !== tagOfLate);
   const success = settleEntry(entry, earlier[late]!, now);
-  return success === null ? null : { ...success, tag: tagOfLate, otherTags: others as readonly string[] };
+  return success === null ? null : { ...success, tag: tagOfLate, otherTags: others };
 }

@@ -21,16 +21,14 @@ export async function takePosted(loader: Loader, input: TakePostedInput): Promis
     { runId, epoch, part },
     ({ view, me, etag }) => {
       if (me.endedAt !== null) return { answer: { kind: 'stop' }, me: null };
-      if (etag !== null && me.turn > turn)
-        return { answer: { kind: 'wait', waitMs: IDLE_PAUSE_MS }, me: null };
+      const over = { answer: { kind: 'wait', waitMs: pauseMs(loader, IDLE_PAUSE_MS) }, me: null } as const;
+      if (etag !== null && me.turn > turn) return over;
       if (etag !== null && me.turn === turn && me.holds !== null) {
         const held = view.shards.find(
           ({ value }) => value.shard === me.holds && value.heldBy === part && value.epoch === epoch,
         );
         // Settled, or put back, or somebody else's by now: the turn is over, and a twin of it takes no other shard.
-        return held === undefined
-          ? { answer: { kind: 'wait', waitMs: pauseMs(loader, IDLE_PAUSE_MS) }, me: null }
-          : { answer: answerFor(held.value), me: null };
+        return held === undefined ? over : { answer: answerFor(held.value), me: null };
       }
       const { view: after, done } = recordTurn(loader, view, part, finished);
       const writes: RunWrite[] = done === null ? [] : [{ value: done.after.value, etag: done.before.etag }];

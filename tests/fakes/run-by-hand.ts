@@ -10,7 +10,7 @@ import type { TestLoader } from './test-loader.ts';
 const MOST_TURNS = 60;
 
 /** Plans a run of one page and one lane to its end, and takes its first shard. */
-export async function takeFirstShard({ loader }: TestLoader, ref: RunRef) {
+export async function takeFirstShard({ loader }: Pick<TestLoader, 'loader'>, ref: RunRef) {
   for (let page = 0; (await planPage(loader, { ...ref, page, attempt: 0 })).kind !== 'stop'; page += 1);
   const taken = await takeShard(loader, { ...ref, lane: 0, turn: 0, finished: null });
   if (taken.kind !== 'shard') throw new Error('There is no shard');

@@ -8,6 +8,7 @@ import { startRun } from '../../shared/usecases/start-run.ts';
 import { createMemoryOrchestrations } from '../fakes/memory-orchestrations.ts';
 import { postShard, settleAndFinish, takeFirstShard } from '../fakes/run-by-hand.ts';
 import { driveRun, runLoad } from '../fakes/run-load.ts';
+import { sleepingPlace } from '../fakes/sleeping-place.ts';
 import { createTestLoader, definitionOf } from '../fakes/test-loader.ts';
 
 const MINUTE = 60_000;
@@ -72,15 +73,13 @@ test('an activity that sleeps until its run has loaded another version than was 
 
 /** A loader whose work falls asleep where it is about to read the ledger. */
 function sleepingBeforeLedger(loader: Loader) {
-  const awake = Promise.withResolvers<void>();
-  const asleep = Promise.withResolvers<void>();
+  const { sleep, ...place } = sleepingPlace();
   const ledger = {
     ...loader.ledger,
     readKeys: async (...args: Parameters<typeof loader.ledger.readKeys>) => {
-      asleep.resolve();
-      await awake.promise;
+      await sleep();
       return loader.ledger.readKeys(...args);
     },
   };
-  return { sleepy: { ...loader, ledger }, asleep: asleep.promise, awake: awake.resolve };
+  return { sleepy: { ...loader, ledger }, ...place };
 }

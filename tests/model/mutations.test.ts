@@ -147,7 +147,7 @@ const withoutLookAtKeys = writing((entry) =>
   entry.state === 'ingested' ? { ...entry, errorCode: null } : entry,
 );
 
-const REWRITTEN = rewrittenInFlight({ posts: ['accepted'], deaths: 0 });
+const REWRITTEN = rewrittenInFlight({ posts: ['accepted'] });
 
 const ONE_TWIN = { posts: ['accepted'], deaths: 0, words: ['reports success'], withNextRun: false } as const;
 

@@ -4,8 +4,8 @@ import { ingestUnit } from '../../shared/usecases/ingest-unit.ts';
 import { planPage } from '../../shared/usecases/plan-page.ts';
 import { readSnapshot, writeFacts } from '../../shared/usecases/run-documents.ts';
 import { startRun } from '../../shared/usecases/start-run.ts';
-import { takeShard } from '../../shared/usecases/take-shard.ts';
 import { tick } from '../../shared/usecases/tick.ts';
+import { takeFirstShard } from '../fakes/run-by-hand.ts';
 import type { Endings } from './actor-loader.ts';
 import { type Activity, resourcesOf, runInstance, type Word, wait } from './scripts.ts';
 import { type Scenario, type Stage, startFirst } from './stage.ts';
@@ -23,21 +23,13 @@ export function twoIngestUnits(posts: Endings, deaths: number): Scenario {
     deaths,
     async begin(stage) {
       const ref = await startFirst(stage);
-      const work = await planAndTake(stage, ref);
+      const work = await takeFirstShard(stage, ref);
       for (const name of ['one', 'other'])
         stage.spawn(name, { epoch: 1, isMortal: true, uses: resourcesOf('ingestUnit', ref) }, ({ loader }) =>
           ingestUnit(loader, work),
         );
     },
   };
-}
-
-async function planAndTake({ loader }: Stage, ref: RunRef) {
-  for (let page = 0; ; page += 1)
-    if ((await planPage(loader, { ...ref, page, attempt: 0 })).kind === 'stop') break;
-  const taken = await takeShard(loader, { ...ref, lane: 0, turn: 0, finished: null });
-  if (taken.kind !== 'shard') throw new Error('There is no shard');
-  return { ...ref, shard: taken.shard, unit: 0 };
 }
 
 export interface TwinOptions {
@@ -107,7 +99,6 @@ export function retriedThenRewritten(posts: Endings, deaths: number): Scenario {
 
 export interface RewriteOptions {
   readonly posts: Endings;
-  readonly deaths: number;
   /** Whether the load's next run, behind the fence, is part of the schedule, too. */
   readonly withNextRun?: boolean;
 }
@@ -116,10 +107,10 @@ export interface RewriteOptions {
  * The key is overwritten at any time from its post on: before or after ADX reads it, before or after ADX says so, or never
  * told of. Nothing pins the version that a URL of this bucket gives.
  */
-export function rewrittenInFlight({ posts, deaths, withNextRun = false }: RewriteOptions): Scenario {
+export function rewrittenInFlight({ posts, withNextRun = false }: RewriteOptions): Scenario {
   return {
     posts,
-    deaths,
+    deaths: 0,
     definition: { changed: 'reload' },
     async begin(stage) {
       const ref = await startFirst(stage);
@@ -183,7 +174,7 @@ export function recheckBesideReport(
           load: 'flights',
           trigger: 'manual',
         });
-        const work = await planAndTake(stage, { ...first, runId });
+        const work = await takeFirstShard(stage, { ...first, runId });
         for (const name of ['one', 'other'])
           stage.spawn(name, { epoch: 1, isMortal: true, uses: resourcesOf('ingestUnit', work) }, (actor) =>
             ingestUnit(actor.loader, work),

@@ -176,9 +176,9 @@ async function recover(
   await tickAndDrive(world, loader, isReported);
   // Runs over a listing would find what an event was lost for.
   if (isByEvents) await checkObjects(world, { isReported });
-  const runOnce = async () => {
+  const runOnce = async (options = NO_OPTIONS) => {
     world.clock.advance(BEHIND_THE_FENCE);
-    await startRun(loader, world.orchestrations, { load: 'flights', trigger: 'manual' });
+    await startRun(loader, world.orchestrations, { load: 'flights', trigger: 'manual', options });
     await tickAndDrive(world, loader, isReported);
   };
   await runOnce();
@@ -187,10 +187,7 @@ async function recover(
   if ([...ledger.values()].some(({ key, version }) => world.source.present(key)?.version !== version))
     await runOnce();
   await checkObjects(world, { isReported });
-  const options = { ...NO_OPTIONS, retryFailed: true };
-  world.clock.advance(BEHIND_THE_FENCE);
-  await startRun(loader, world.orchestrations, { load: 'flights', trigger: 'manual', options });
-  await tickAndDrive(world, loader, isReported);
+  await runOnce({ ...NO_OPTIONS, retryFailed: true });
   await check();
   if (!isReported) return;
   for (const entry of (await world.ledger()).values())

@@ -1,9 +1,9 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { LookupFunction } from 'node:net';
-import { promisify } from 'node:util';
 import type { TokenCredential } from '@azure/identity';
 import type { Client, KustoConnectionStringBuilder } from 'azure-kusto-data';
+import { findAddress } from '../../config/guarded-lookup.ts';
 import { readClusterFailure } from './cluster-error.ts';
 
 const TRIES = 3;
@@ -98,11 +98,6 @@ export async function makeConnection(
       : KustoConnectionStringBuilder.withTokenCredential(options.endpoint, credential);
   connection.applicationNameForTracing = options.applicationName;
   return connection;
-}
-
-/** @throws when the name has no address, or one that is out of reach. */
-export async function findAddress(lookup: LookupFunction, hostname: string): Promise<void> {
-  await promisify(lookup)(hostname.replace(/^\[|\]$/g, ''), { all: true });
 }
 
 /** Three tries with growing pauses; only for what reads, or may be done twice. */

@@ -1,5 +1,5 @@
 import { ADDRESS_NOT_ALLOWED } from '../../config/guarded-lookup.ts';
-import { LoaderError, redact } from '../../errors/loader-error.ts';
+import { type ErrorCode, LoaderError, redact } from '../../errors/loader-error.ts';
 import { NETWORK_CODE, readSignInFailure } from '../../errors/sign-in-failure.ts';
 
 /** What a failed request says, whichever of the SDK's error classes carried it. */
@@ -103,16 +103,13 @@ function readSignInOf(error: SdkError): ClusterFailure {
 export function clusterErrorOf(thrown: unknown, cluster: string, action: string): LoaderError {
   if (thrown instanceof LoaderError) return thrown;
   const failure = readClusterFailure(thrown);
-  const code = failure.outOfReach
-    ? 'endpointNotAllowed'
-    : failure.denied
-      ? 'clusterAccessDenied'
-      : failure.missing === 'database'
-        ? 'databaseNotFound'
-        : failure.missing === 'table'
-          ? 'tableNotFound'
-          : failure.throttled
-            ? 'clusterThrottled'
-            : 'clusterUnavailable';
-  return new LoaderError(code, `Could not ${action} of ${cluster}: ${failure.message}`);
+  return new LoaderError(codeOf(failure), `Could not ${action} of ${cluster}: ${failure.message}`);
+}
+
+function codeOf({ outOfReach, denied, missing, throttled }: ClusterFailure): ErrorCode {
+  if (outOfReach) return 'endpointNotAllowed';
+  if (denied) return 'clusterAccessDenied';
+  if (missing === 'database') return 'databaseNotFound';
+  if (missing === 'table') return 'tableNotFound';
+  return throttled ? 'clusterThrottled' : 'clusterUnavailable';
 }

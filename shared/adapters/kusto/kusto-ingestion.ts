@@ -1,9 +1,9 @@
 import type { TokenCredential } from '@azure/identity';
 import type { AddressReach } from '../../config/allowed-endpoints.ts';
-import { ANYWHERE, guardedLookup } from '../../config/guarded-lookup.ts';
+import { ANYWHERE, findAddress, guardedLookup } from '../../config/guarded-lookup.ts';
 import { LoaderError, redact } from '../../errors/loader-error.ts';
 import type { Ingestion, IngestionRequest, PostResult } from '../../ports/ingestion.ts';
-import { createClusterClient, findAddress } from './cluster-client.ts';
+import { createClusterClient } from './cluster-client.ts';
 import { engineEndpointOf, ingestionEndpointOf } from './cluster-endpoints.ts';
 import { clusterErrorOf } from './cluster-error.ts';
 import { createFreshConnections } from './fresh-connections.ts';

@@ -1,7 +1,6 @@
-import { promisify } from 'node:util';
 import type { _Object as ListedObject, S3Client } from '@aws-sdk/client-s3';
 import type { AddressReach } from '../../config/allowed-endpoints.ts';
-import { ANYWHERE, guardedLookup } from '../../config/guarded-lookup.ts';
+import { ANYWHERE, findAddress, guardedLookup } from '../../config/guarded-lookup.ts';
 import { etagOf, type S3Object, versionIdOf, versionOf } from '../../domain/s3-object.ts';
 import { LoaderError } from '../../errors/loader-error.ts';
 import type { PresignedUrl, Source } from '../../ports/source.ts';
@@ -101,7 +100,9 @@ export function createAwsSource(options: AwsSourceOptions): Source {
     async resolve() {
       try {
         const { hostname } = bucketUrlOf(await getClient(), options);
-        await lookUp(options, hostname.replace(/^\[|\]$/g, ''));
+        const { reach = ANYWHERE, resolve } = options;
+        // By the same guard as the connections of the client.
+        await findAddress(guardedLookup(reach, resolve), hostname);
         return [hostname];
       } catch (error) {
         throw errorOf(error, 'find the address');
@@ -220,11 +221,6 @@ export function createAwsSource(options: AwsSourceOptions): Source {
     },
   };
   return source;
-}
-
-/** By the same guard as the connections of the client. */
-async function lookUp({ reach = ANYWHERE, resolve }: AwsSourceOptions, hostname: string): Promise<void> {
-  await promisify(guardedLookup(reach, resolve))(hostname, { all: true });
 }
 
 async function createClient(

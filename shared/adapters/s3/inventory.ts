@@ -64,12 +64,8 @@ async function manifestsAt(bucket: InventoryBucket, location: string): Promise<r
 
 async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
   const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    bytes += chunk.length;
-    if (bytes > MOST_MANIFEST_BYTES) throw notUsable('the manifest is too large to be one');
+  for await (const chunk of upTo(MOST_MANIFEST_BYTES, body, 'the manifest is too large to be one'))
     chunks.push(chunk);
-  }
   return Buffer.concat(chunks).toString();
 }
 
@@ -171,18 +167,19 @@ async function readCsv(
 function unzipped(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
   const unzip = zlib.createGunzip();
   pipeline(Readable.from(body), unzip, () => undefined);
-  return upTo(MOST_UNPACKED_BYTES, unzip);
+  return upTo(MOST_UNPACKED_BYTES, unzip, 'a file of it unpacks to more than S3 ever writes');
 }
 
-/** @throws {LoaderError} `inventoryNotUsable` when there is more than that. */
+/** @throws {LoaderError} `inventoryNotUsable`, for the reason given, when there is more than that. */
 export async function* upTo(
   mostBytes: number,
-  unpacked: AsyncIterable<Uint8Array>,
+  body: AsyncIterable<Uint8Array>,
+  reason: string,
 ): AsyncGenerator<Uint8Array> {
   let bytes = 0;
-  for await (const chunk of unpacked) {
+  for await (const chunk of body) {
     bytes += chunk.length;
-    if (bytes > mostBytes) throw notUsable('a file of it unpacks to more than S3 ever writes');
+    if (bytes > mostBytes) throw notUsable(reason);
     yield chunk;
   }
 }

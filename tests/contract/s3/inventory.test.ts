@@ -201,7 +201,7 @@ describe('a list that unpacks to far more than S3 writes is refused', () => {
     };
     const taken: number[] = [];
     const take = async (most: number) => {
-      for await (const chunk of upTo(most, chunks())) taken.push(chunk.length);
+      for await (const chunk of upTo(most, chunks(), 'too much')) taken.push(chunk.length);
     };
     await take(5000);
     expect(taken).toHaveLength(5);

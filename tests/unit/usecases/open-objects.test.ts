@@ -26,6 +26,15 @@ beforeEach(() => {
   orchestrations = createMemoryOrchestrations();
 });
 
+/** One object, posted by two runs, and ADX reports on neither message. */
+async function postTwiceSilently(changes: Parameters<typeof definitionOf>[0] = {}): Promise<void> {
+  putObjects(test_, 1);
+  await putLoad(test_.loader, 'flights', definitionOf(changes));
+  await runLoad(test_, orchestrations, SILENT);
+  test_.clock.advance(BEHIND_THE_FENCE);
+  await runLoad(test_, orchestrations, SILENT);
+}
+
 async function outcomesOf(runId: string): Promise<readonly string[]> {
   const { objects } = await listObjects(test_.loader, runId, { state: null, limit: 1000, after: null });
   return objects.map(({ key }) => key);
@@ -218,11 +227,7 @@ test('a late success of the first message settles an object that was posted agai
 });
 
 test('a late success of the first message settles it also when the second has failed', async () => {
-  putObjects(test_, 1);
-  await putLoad(test_.loader, 'flights', definitionOf());
-  await runLoad(test_, orchestrations, SILENT);
-  test_.clock.advance(BEHIND_THE_FENCE);
-  await runLoad(test_, orchestrations, SILENT);
+  await postTwiceSilently();
   const [first, second] = test_.ingestion.messages;
   test_.ingestion.setStatus(first!.sourceId, { status: 'Succeeded' });
   const updatedAt = new Date(test_.clock.now().getTime() + BEHIND_THE_FENCE).toISOString();
@@ -259,11 +264,7 @@ test('an object that is gone before anybody reported on its message is told as s
 });
 
 test('an object of two messages without a report does not keep a newer version of its key out', async () => {
-  putObjects(test_, 1);
-  await putLoad(test_.loader, 'flights', definitionOf({ events: true, changed: 'reload' }));
-  await runLoad(test_, orchestrations, SILENT);
-  test_.clock.advance(BEHIND_THE_FENCE);
-  await runLoad(test_, orchestrations, SILENT);
+  await postTwiceSilently({ events: true, changed: 'reload' });
   test_.clock.advance(BEHIND_THE_FENCE);
   test_.source.put({ key: 'in/000', sizeBytes: 222 });
   await announce('in/000');

@@ -10,6 +10,7 @@ import { startRun } from '../../../shared/usecases/start-run.ts';
 import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
 import { postShard, settleAndFinish, takeFirstShard } from '../../fakes/run-by-hand.ts';
 import { putObjects, runLoad } from '../../fakes/run-load.ts';
+import { sleepingPlace } from '../../fakes/sleeping-place.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
 
 let test_: TestLoader;
@@ -292,16 +293,12 @@ test('twins that close a shard around a cancel leave no object out', async () =>
   test_.ingestion.settleAll();
   test_.clock.advance(15_000);
   const sleeping = (name: string) => {
-    const asleep = Promise.withResolvers<void>();
-    const awake = Promise.withResolvers<void>();
+    const { sleep, ...place } = sleepingPlace();
     const put: Documents['put'] = async (path, ...rest) => {
-      if (path.includes(`/${name}/`)) {
-        asleep.resolve();
-        await awake.promise;
-      }
+      if (path.includes(`/${name}/`)) await sleep();
       return test_.loader.documents.put(path, ...rest);
     };
-    return { put, asleep: asleep.promise, awake: awake.resolve };
+    return { put, ...place };
   };
   let twins = 0;
   const summary = await settleAndFinish(test_, ref, {
@@ -312,13 +309,11 @@ test('twins that close a shard around a cancel leave no object out', async () =>
       // The one has seen no stop and is about to decide what is posted once more; the other sees the stop.
       const one = sleeping('shards');
       const other = sleeping('outcomes');
-      const atCommit = Promise.withResolvers<void>();
-      const committing = Promise.withResolvers<void>();
+      const commit = sleepingPlace();
       const runs = {
         ...loader.runs,
         commit: async (...args: Parameters<typeof loader.runs.commit>) => {
-          atCommit.resolve();
-          await committing.promise;
+          await commit.sleep();
           return loader.runs.commit(...args);
         },
       };
@@ -328,10 +323,10 @@ test('twins that close a shard around a cancel leave no object out', async () =>
       const second = settleShard({ ...loader, documents: { ...loader.documents, put: other.put } }, input);
       await other.asleep;
       one.awake();
-      await atCommit.promise;
+      await commit.asleep;
       other.awake();
       await second;
-      committing.resolve();
+      commit.awake();
       return first;
     },
   });
