@@ -1,46 +1,38 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { explore } from '../model/explore.ts';
+import { test } from 'vitest';
+import { expectNoViolation, withoutPauses } from '../model/expect-no-violation.ts';
 import {
   ALL_POSTS,
   planBesideEvent,
   recheckBesideReport,
   retriedThenRewritten,
   rewrittenInFlight,
-  takenOverDuring,
   twinOf,
   twoIngestUnits,
 } from '../model/scenarios.ts';
 import type { Activity } from '../model/scripts.ts';
-import { beginExecution, type Scenario } from '../model/stage.ts';
 
-/** The scenarios of tests/model with deeper bounds: minutes each. */
-beforeEach(() => {
-  vi.stubGlobal('setTimeout', (work: () => void) => queueMicrotask(work));
-});
-afterEach(() => {
-  vi.unstubAllGlobals();
-});
+/** The scenarios of tests/model with deeper bounds: minutes each. Those of a takeover: model-takeover.test.ts. */
+withoutPauses();
 
 const TIMEOUT_MS = 30 * 60_000;
 
-async function expectNoViolation(scenario: Scenario, least = 1000): Promise<void> {
-  const recovered = new Set<string>();
-  const found = await explore(() => beginExecution(scenario, recovered));
-  expect(found.violation).toBeNull();
-  expect(found.schedules).toBeGreaterThanOrEqual(least);
-}
+const LEAST_SCHEDULES = 1001;
 
 const POSTS = ['accepted', 'ambiguousArrived'] as const;
 
 test(
   'two ingestUnits, both of which may die',
-  () => expectNoViolation(twoIngestUnits(ALL_POSTS, 2)),
+  () => expectNoViolation(twoIngestUnits(ALL_POSTS, 2), LEAST_SCHEDULES),
   TIMEOUT_MS,
 );
 
 test(
   'a recheck beside a late report, with every way a post can end',
-  () => expectNoViolation(recheckBesideReport(['accepted', 'ambiguousLost', 'ambiguousArrived'], 1)),
+  () =>
+    expectNoViolation(
+      recheckBesideReport(['accepted', 'ambiguousLost', 'ambiguousArrived'], 1),
+      LEAST_SCHEDULES,
+    ),
   TIMEOUT_MS,
 );
 
@@ -55,6 +47,7 @@ test.each<Activity>(['ingestUnit', 'settleShard', 'takePosted'])(
         withNextRun: false,
         learnsFacts: false,
       }),
+      LEAST_SCHEDULES,
     ),
   TIMEOUT_MS,
 );
@@ -69,25 +62,20 @@ test.each<Activity>(['ingestUnit', 'settleShard'])(
         words: ['reports success', 'does nothing'],
         withNextRun: true,
       }),
+      LEAST_SCHEDULES,
     ),
-  TIMEOUT_MS,
-);
-
-test.each<Activity>(['planPage', 'takeShard', 'ingestUnit', 'takePosted', 'settleShard', 'finishRun'])(
-  '%s of an old epoch beside the takeover and the whole new epoch',
-  (activity) => expectNoViolation(takenOverDuring(activity, POSTS, 0)),
   TIMEOUT_MS,
 );
 
 test(
   'two planPages beside an event for a newer version of the object',
-  () => expectNoViolation(planBesideEvent(2, 0)),
+  () => expectNoViolation(planBesideEvent(2, 0), LEAST_SCHEDULES),
   TIMEOUT_MS,
 );
 
 test(
   'an activity of a run that retried lives on while the key is overwritten and the next run loads the new version',
-  () => expectNoViolation(retriedThenRewritten(['accepted'], 0)),
+  () => expectNoViolation(retriedThenRewritten(['accepted'], 0), LEAST_SCHEDULES),
   TIMEOUT_MS,
 );
 

@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { expectNoViolation, withoutPauses } from './expect-no-violation.ts';
 import { explore } from './explore.ts';
 import {
   ALL_POSTS,
@@ -10,32 +11,13 @@ import {
   twoIngestUnits,
 } from './scenarios.ts';
 import type { Activity } from './scripts.ts';
-import { beginExecution, type Scenario } from './stage.ts';
+import { beginExecution } from './stage.ts';
 
 /**
  * The use cases as they are, over ports in memory, in every order of their calls within the bounds of each scenario.
- * Deeper bounds: tests/full/model.test.ts.
+ * Deeper bounds: tests/full/model.test.ts and model-takeover.test.ts.
  */
-beforeEach(() => {
-  // A pause is no step: what others do meanwhile, they do before the next call as well.
-  vi.stubGlobal('setTimeout', (work: () => void) => queueMicrotask(work));
-});
-afterEach(() => {
-  vi.unstubAllGlobals();
-});
-
-/** Explores a scenario to its end; fewer schedules than `least` mean that the scenario does not do what it says. */
-async function expectNoViolation(scenario: Scenario, least: number): Promise<void> {
-  const recovered = new Set<string>();
-  const found = await explore(() => beginExecution(scenario, recovered));
-  expect(found.violation).toBeNull();
-  const { schedules, states, ends, executions } = found;
-  console.log(
-    `${schedules} schedules, ${states} states, ${ends} ends, ${recovered.size} recoveries, ${executions} executions`,
-  );
-  expect(found.schedules).toBeGreaterThanOrEqual(least);
-  expect(recovered.size).toBeGreaterThan(0);
-}
+withoutPauses();
 
 const TIMEOUT_MS = 120_000;
 
