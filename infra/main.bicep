@@ -175,8 +175,6 @@ var roleSettings = flatten(map(
         { name: credential.name, setting: 'ROLE_ARN', value: credential.role!.arn }
         { name: credential.name, setting: 'AUDIENCE', value: credential.role!.audience }
         { name: credential.name, setting: 'SESSION_DURATION', value: credential.role!.?sessionDuration ?? '' }
-        { name: credential.name, setting: 'CHAINED_ROLE_ARN', value: credential.role!.?chainedRoleArn ?? '' }
-        { name: credential.name, setting: 'EXTERNAL_ID', value: credential.role!.?externalId ?? '' }
       ],
       part => !empty(part.value)
     )
@@ -190,7 +188,14 @@ var keySettings = flatten(map(
       value: '@Microsoft.KeyVault(SecretUri=https://${vaultName}${environment().suffixes.keyvaultDns}/secrets/s3-${toLower(replace(credential.name, '_', '-'))}-${part.secret})'
     })
 ))
-var credentialSettings = map(concat(roleSettings, keySettings), part => {
+var chainSettings = filter(
+  flatten(map(credentials, credential => [
+    { name: credential.name, setting: 'CHAINED_ROLE_ARN', value: credential.?chainedRoleArn ?? '' }
+    { name: credential.name, setting: 'EXTERNAL_ID', value: credential.?externalId ?? '' }
+  ])),
+  part => !empty(part.value)
+)
+var credentialSettings = map(concat(roleSettings, keySettings, chainSettings), part => {
   name: 'S3_CREDENTIALS__${toUpper(replace(part.name, '-', '_'))}__${part.setting}'
   value: part.value
 })
@@ -390,4 +395,6 @@ output LOADER_IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
 output LOADER_TENANT_ID string = tenant().tenantId
 output LOADER_ADX_URI string = hasCluster ? kustoAccess!.outputs.uri : ''
 output LOADER_ADX_DATABASE string = hasCluster ? databaseName : ''
+// Not of this deployment's making, and `azd down` would delete it: infra/hooks/before-down.ts.
+output LOADER_ADX_ACCESS_GROUP string = usesOwnCluster ? clusterGroup : ''
 output LOADER_OUTBOUND_ADDRESS string = vnetEnabled ? network!.outputs.outboundAddress : ''

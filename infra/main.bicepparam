@@ -10,28 +10,23 @@ param nodeVersion = readEnvironmentVariable('LOADER_NODE_VERSION', '22')
 param operatorPrincipalId = readEnvironmentVariable('AZURE_PRINCIPAL_ID', 'deployer')
 param operatorPrincipalType = readEnvironmentVariable('AZURE_PRINCIPAL_TYPE', 'User')
 
-var credentialNames = readEnvironmentVariable('LOADER_S3_CREDENTIALS', 'default')
-// Written by `npm run aws -- deploy --web-identity` and by the hook for the audience.
-var roleName = readEnvironmentVariable('LOADER_AWS_CREDENTIALS', 'default')
-var roleArn = readEnvironmentVariable('LOADER_AWS_ROLE_ARN', '')
-var withRole = empty(roleArn)
-  ? []
-  : [
-      {
-        name: roleName
-        temporary: false
-        role: {
-          arn: roleArn
-          audience: readEnvironmentVariable('LOADER_AWS_AUDIENCE', '')
-          sessionDuration: readEnvironmentVariable('LOADER_AWS_SESSION_DURATION', '12h')
-        }
-      }
-    ]
-var withKeys = filter(
-  map(split(credentialNames, ','), name => trim(name)),
-  name => !empty(name) && (empty(roleArn) || name != roleName)
-)
-param credentials = concat(withRole, map(withKeys, name => { name: name, temporary: false }))
+var credentialNames = map(split(readEnvironmentVariable('LOADER_S3_CREDENTIALS', 'default'), ','), name => trim(name))
+// `name=arn`, with commas between them: written by `npm run aws -- deploy --web-identity`.
+var roleTexts = filter(split(readEnvironmentVariable('LOADER_AWS_ROLES', ''), ','), text => contains(text, '='))
+var roles = map(roleTexts, text => {
+  name: trim(first(split(text, '=')))
+  temporary: false
+  role: {
+    arn: trim(last(split(text, '=')))
+    // Written by the hook for the audience.
+    audience: readEnvironmentVariable('LOADER_AWS_AUDIENCE', '')
+    sessionDuration: readEnvironmentVariable('LOADER_AWS_SESSION_DURATION', '12h')
+  }
+})
+var roleNames = map(roles, role => role.name)
+var keyNames = filter(credentialNames, name => !empty(name) && !contains(roleNames, name))
+var keys = map(keyNames, name => { name: name, temporary: false })
+param credentials = concat(roles, keys)
 
 param adxTrial = bool(readEnvironmentVariable('LOADER_ADX_TRIAL', 'false'))
 param adxClusterId = readEnvironmentVariable('LOADER_ADX_CLUSTER_ID', '')

@@ -17,4 +17,6 @@ param scale = {
 // A group of those who run the loader: az ad group show --group NAME --query id --output tsv
 param operatorPrincipalId = readEnvironmentVariable('OPERATOR_PRINCIPAL_ID')
 param operatorPrincipalType = 'Group'
+// Public addresses, with commas, from which they reach the vault.
+param operatorIpAddresses = split(readEnvironmentVariable('OPERATOR_IP_ADDRESSES'), ',')
 param alertEmails = [readEnvironmentVariable('ALERT_EMAIL')]

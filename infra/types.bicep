@@ -60,6 +60,12 @@ type s3Credentials = {
 
   @description('A role in AWS that the identity of the app assumes. With it there are no keys in the vault.')
   role: awsRole?
+
+  @description('A further role that is assumed from the role, or with the key, such as one in the account of the bucket; its sessions last an hour.')
+  chainedRoleArn: string?
+
+  @description('External id that the trust policy of the further role asks for.')
+  externalId: string?
 }
 
 @export()
@@ -73,11 +79,6 @@ type awsRole = {
 
   @description('Of a session. A presigned URL ends with it, and half of it is the least that a URL has. At most what the role allows.')
   sessionDuration: string?
-
-  @description('A role that is assumed from the first one, such as one in the account of the bucket; its sessions last an hour.')
-  chainedRoleArn: string?
-
-  externalId: string?
 }
 
 @export()

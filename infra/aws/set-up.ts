@@ -4,38 +4,41 @@
  *
  *   npm run aws -- deploy --bucket NAME [options]
  *   npm run aws -- events --bucket NAME [options]
- *   npm run aws -- delete [--stack NAME]
+ *   npm run aws -- delete [options]
  *
- * Takes the rest from the azd environment. Needs the AWS CLI, signed in to the account of the bucket, and for an access key
- * the Azure CLI, signed in as somebody who may write secrets into the vault.
+ * Takes the rest from the azd environment. Needs the AWS CLI, signed in to the account of the bucket, and but for roles the
+ * Azure CLI, signed in as somebody who may write secrets into the vault, or keys of the function app.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import os from 'node:os';
-import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 
-import { runJson, runScript, runTool } from '../command-line.ts';
-import { deployEvents } from './events.ts';
-
-const TEMPLATE = path.join(import.meta.dirname, 'cloudformation.json');
+import { runScript } from '../command-line.ts';
+import { deployAccess, removeAccess } from './bucket-access.ts';
+import { type Environment, readEnvironment } from './environment.ts';
+import { deployEvents, removeEvents } from './events.ts';
+import { describeStack, stackName } from './stack.ts';
 
 const HELP = `usage: npm run aws -- deploy --bucket NAME [options]
-       npm run aws -- events --bucket NAME [--prefix TEXT] [--stack NAME]
-       npm run aws -- delete [--stack NAME]
+       npm run aws -- events --bucket NAME [--prefix TEXT] [--alarm-topic ARN] [--stack NAME]
+       npm run aws -- delete [--credentials NAME | --stack NAME] [--region REGION]
 
-deploy lets the app read a bucket, events has AWS announce new objects to it, delete takes a stack away.
+deploy lets the app read a bucket, events has AWS announce new objects to it, delete takes a stack away. Done again, a command
+changes what is named and leaves the rest as it is.
 
-  --prefix TEXT       only keys that begin with this (default: all)
-  --region REGION     of the stack (default: that of the AWS CLI); IAM itself has none
-  --stack NAME        default s3-adx-loader-<azd environment>; of events, with -events behind it
-  --credentials NAME  as in source.credentials of a load (default: default)
-  --kms-key ARN       key of the bucket, where it is not S3's own
-  --new-key           make another access key, although there is one
-  --web-identity      a role for the managed identity instead of an access key: nothing is stored
-  --provider ARN      OIDC provider of the issuer, where the account has one
+  --prefix TEXT        only keys that begin with this (default: all)
+  --region REGION      of the stack (default: that of the AWS CLI); IAM itself has none, events are in that of their bucket
+  --stack NAME         default s3-adx-loader-<azd environment>, for other credentials than "default" with -<their name>;
+                       of events s3-adx-loader-<azd environment>-events-<bucket>
+  --credentials NAME   as in source.credentials of a load (default: default)
+  --kms-key ARN        key of the bucket, where it is not S3's own
+  --new-key            make another access key, although there is one
+  --web-identity       a role for the managed identity instead of an access key: nothing is stored
+  --chained-role ARN   a role, such as one of another account, that the role or the user may assume
+  --inventory-bucket NAME, --inventory-prefix TEXT
+                       where S3 Inventory writes its lists, for loads with source.inventory
+  --alarm-topic ARN    SNS topic that is told when an event could not be delivered
   --tag, --move, --delete-objects
-                      further rights; the app does not use them yet`;
+                       further rights, taken back by --no-tag and so on; the app does not use them yet`;
 
 type Values = ReturnType<typeof readArguments>['values'];
 
@@ -43,193 +46,87 @@ function readArguments() {
   return parseArgs({
     args: process.argv.slice(2),
     allowPositionals: true,
+    allowNegative: true,
     options: {
       bucket: { type: 'string' },
-      prefix: { type: 'string', default: '' },
+      prefix: { type: 'string' },
       region: { type: 'string' },
       stack: { type: 'string' },
-      credentials: { type: 'string', default: 'default' },
-      'kms-key': { type: 'string', default: '' },
+      credentials: { type: 'string' },
+      'kms-key': { type: 'string' },
       'new-key': { type: 'boolean', default: false },
       'web-identity': { type: 'boolean', default: false },
-      provider: { type: 'string', default: '' },
-      tag: { type: 'boolean', default: false },
-      move: { type: 'boolean', default: false },
-      'delete-objects': { type: 'boolean', default: false },
+      'chained-role': { type: 'string' },
+      'inventory-bucket': { type: 'string' },
+      'inventory-prefix': { type: 'string' },
+      'alarm-topic': { type: 'string' },
+      tag: { type: 'boolean' },
+      move: { type: 'boolean' },
+      'delete-objects': { type: 'boolean' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
 }
 
-/** Values of the azd environment, as `azd env get-values` prints them: NAME="text". */
-async function readEnvironment(): Promise<(name: string) => string> {
-  const printed = await runTool('azd', ['env', 'get-values']);
-  const values = new Map(
-    [...printed.matchAll(/^(\w+)=(".*")\r?$/gm)].map(([, name, text]) => [
-      name!,
-      JSON.parse(text!) as string,
-    ]),
-  );
-  return (name) => {
-    const value = values.get(name);
-    if (!value) throw new Error(`The azd environment has no ${name}: run azd provision first`);
-    return value;
+function bucketOf({ bucket }: Values): string {
+  if (bucket === undefined) throw new Error(`--bucket is missing\n\n${HELP}`);
+  return bucket;
+}
+
+function accessStackOf({ stack, region, credentials = 'default' }: Values, environment: Environment) {
+  const suffix = credentials === 'default' ? [] : [credentials];
+  return {
+    name: stack ?? stackName(environment.get('AZURE_ENV_NAME'), ...suffix),
+    region: region === undefined ? [] : ['--region', region],
   };
 }
 
-async function deploy(values: Values, environment: (name: string) => string): Promise<void> {
-  const { bucket } = values;
-  if (bucket === undefined) throw new Error(`--bucket is missing\n\n${HELP}`);
-  const stack = values.stack ?? `s3-adx-loader-${environment('AZURE_ENV_NAME')}`;
-  const region = values.region === undefined ? [] : ['--region', values.region];
-  const usesRole = values['web-identity'];
-  const parameters = {
-    BucketName: bucket,
-    Prefix: values.prefix,
-    UseAccessKey: !usesRole,
-    UseWebIdentity: usesRole,
-    TenantId: usesRole ? environment('LOADER_TENANT_ID') : 'none',
-    Audience: usesRole ? environment('LOADER_AWS_AUDIENCE') : 'none',
-    // AWS compares the subject with the object id; the client id would fit nobody.
-    PrincipalId: usesRole ? environment('LOADER_IDENTITY_PRINCIPAL_ID') : 'none',
-    ProviderArn: values.provider,
-    KmsKeyArn: values['kms-key'],
-    AllowTag: values.tag,
-    AllowMove: values.move,
-    AllowDelete: values['delete-objects'],
+async function deploy(values: Values, environment: Environment): Promise<void> {
+  const options = {
+    bucket: bucketOf(values),
+    credentials: values.credentials,
+    usesRole: values['web-identity'],
+    newKey: values['new-key'],
+    parameters: {
+      Prefix: values.prefix,
+      KmsKeyArn: values['kms-key'],
+      ChainedRoleArn: values['chained-role'],
+      InventoryBucket: values['inventory-bucket'],
+      InventoryPrefix: values['inventory-prefix'],
+      AllowTag: values.tag,
+      AllowMove: values.move,
+      AllowDelete: values['delete-objects'],
+    },
   };
-  await runTool('aws', [
-    ...['cloudformation', 'deploy', '--template-file', TEMPLATE, '--stack-name', stack, ...region],
-    ...['--capabilities', 'CAPABILITY_IAM', '--no-fail-on-empty-changeset', '--parameter-overrides'],
-    ...Object.entries(parameters).map(([name, value]) => `${name}=${value}`),
-  ]);
-  const outputs = await outputsOf(stack, region);
-  if (usesRole) {
-    const role = outputs.get('RoleArn') ?? '';
-    await runTool('azd', ['env', 'set', 'LOADER_AWS_ROLE_ARN', role]);
-    await runTool('azd', ['env', 'set', 'LOADER_AWS_CREDENTIALS', values.credentials]);
-    console.log(`Role ${role} is for the credentials "${values.credentials}".`);
-    console.log('Now let the app know it: azd provision');
-    return;
-  }
-  await storeAccessKey(values, environment, outputs.get('UserName') ?? '');
+  await deployAccess(accessStackOf(values, environment), options, environment);
 }
 
-async function outputsOf(stack: string, region: readonly string[]): Promise<ReadonlyMap<string, string>> {
-  const { Stacks } = await runJson<{
-    readonly Stacks: readonly {
-      readonly Outputs?: readonly { readonly OutputKey: string; readonly OutputValue: string }[];
-    }[];
-  }>('aws', ['cloudformation', 'describe-stacks', '--stack-name', stack, ...region]);
-  return new Map((Stacks[0]?.Outputs ?? []).map(({ OutputKey, OutputValue }) => [OutputKey, OutputValue]));
+async function events(values: Values, environment: Environment): Promise<void> {
+  const bucket = bucketOf(values);
+  const stack = values.stack ?? stackName(environment.get('AZURE_ENV_NAME'), 'events', bucket);
+  const parameters = { Prefix: values.prefix, AlarmTopicArn: values['alarm-topic'] };
+  await deployEvents({ bucket, stack, parameters }, environment);
 }
 
-interface AccessKey {
-  readonly AccessKeyId: string;
-  readonly SecretAccessKey: string;
+async function remove(values: Values, environment: Environment): Promise<void> {
+  const place = accessStackOf(values, environment);
+  const stack = await describeStack(place);
+  if (stack === null) return console.log(`There is no stack ${place.name} in this region.`);
+  if (stack.outputs.has('UndeliveredQueue')) await removeEvents(place, environment);
+  else await removeAccess(place, stack, environment);
+  console.log(`Stack ${place.name} is deleted.`);
 }
 
-async function storeAccessKey(
-  values: Values,
-  environment: (name: string) => string,
-  user: string,
-): Promise<void> {
-  const vault = environment('LOADER_KEY_VAULT');
-  const listed = await runJson<{ readonly AccessKeyMetadata: readonly AccessKey[] }>('aws', [
-    ...['iam', 'list-access-keys', '--user-name', user],
-  ]);
-  const old = listed.AccessKeyMetadata.map(({ AccessKeyId }) => AccessKeyId);
-  if (old.length > 0 && !values['new-key']) {
-    console.log(`User ${user} has access key ${old.join(', ')} already; --new-key makes another.`);
-    return;
-  }
-  const { AccessKey: key } = await runJson<{ readonly AccessKey: AccessKey }>('aws', [
-    ...['iam', 'create-access-key', '--user-name', user],
-  ]);
-  const name = values.credentials.toLowerCase().replaceAll('_', '-');
-  try {
-    await storeSecret(vault, `s3-${name}-access-key-id`, key.AccessKeyId);
-    await storeSecret(vault, `s3-${name}-secret-access-key`, key.SecretAccessKey);
-  } catch (error) {
-    // A key that nobody knows is of no use, and a user can have two.
-    await runTool('aws', [
-      'iam',
-      'delete-access-key',
-      '--user-name',
-      user,
-      '--access-key-id',
-      key.AccessKeyId,
-    ]);
-    throw error;
-  }
-  // The app resolves references when it starts, else once a day.
-  await runTool('az', [
-    ...['functionapp', 'restart', '--name', environment('LOADER_FUNCTION_APP')],
-    ...['--resource-group', environment('AZURE_RESOURCE_GROUP')],
-  ]);
-  console.log(
-    `Access key ${key.AccessKeyId} of ${user} is in ${vault} as credentials "${values.credentials}".`,
-  );
-  for (const id of old) {
-    console.log(
-      `When no URL that ${id} has signed is needed any more: aws iam delete-access-key --user-name ${user} --access-key-id ${id}`,
-    );
-  }
-}
-
-/** By a file that only this user can read: a command line can be seen by everybody on the machine. */
-async function storeSecret(vault: string, name: string, value: string): Promise<void> {
-  const folder = await mkdtemp(path.join(os.tmpdir(), 's3-adx-loader-'));
-  const file = path.join(folder, 'secret');
-  try {
-    await writeFile(file, value, { mode: 0o600 });
-    await runTool('az', [
-      ...['keyvault', 'secret', 'set', '--vault-name', vault, '--name', name],
-      ...['--file', file, '--encoding', 'utf-8', '--output', 'none'],
-    ]);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
-async function events(values: Values, environment: (name: string) => string): Promise<void> {
-  const { bucket, prefix } = values;
-  if (bucket === undefined) throw new Error(`--bucket is missing\n\n${HELP}`);
-  const stack = values.stack ?? `s3-adx-loader-${environment('AZURE_ENV_NAME')}-events`;
-  await deployEvents({ bucket, prefix, stack }, environment);
-}
-
-async function remove(values: Values, environment: (name: string) => string): Promise<void> {
-  const stack = values.stack ?? `s3-adx-loader-${environment('AZURE_ENV_NAME')}`;
-  const region = values.region === undefined ? [] : ['--region', values.region];
-  const outputs = await outputsOf(stack, region);
-  const user = outputs.get('UserName');
-  if (user !== undefined) {
-    // A user that has keys can't be deleted.
-    const { AccessKeyMetadata } = await runJson<{ readonly AccessKeyMetadata: readonly AccessKey[] }>('aws', [
-      ...['iam', 'list-access-keys', '--user-name', user],
-    ]);
-    for (const { AccessKeyId } of AccessKeyMetadata)
-      await runTool('aws', ['iam', 'delete-access-key', '--user-name', user, '--access-key-id', AccessKeyId]);
-  }
-  await runTool('aws', ['cloudformation', 'delete-stack', '--stack-name', stack, ...region]);
-  await runTool('aws', ['cloudformation', 'wait', 'stack-delete-complete', '--stack-name', stack, ...region]);
-  if (outputs.has('RoleArn')) await runTool('azd', ['env', 'set', 'LOADER_AWS_ROLE_ARN', '']);
-  console.log(`Stack ${stack} is deleted.`);
-}
+const COMMANDS = new Map([
+  ['deploy', deploy],
+  ['events', events],
+  ['delete', remove],
+]);
 
 await runScript(async () => {
   const { values, positionals } = readArguments();
-  const [command] = positionals;
   if (values.help) return console.log(HELP);
-  switch (command) {
-    case 'deploy':
-      return deploy(values, await readEnvironment());
-    case 'events':
-      return events(values, await readEnvironment());
-    case 'delete':
-      return remove(values, await readEnvironment());
-    default:
-      throw new Error(HELP);
-  }
+  const command = COMMANDS.get(positionals[0] ?? '');
+  if (command === undefined || positionals.length > 1) throw new Error(HELP);
+  await command(values, await readEnvironment());
 });

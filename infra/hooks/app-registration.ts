@@ -49,6 +49,25 @@ async function removeRegistration(name: string): Promise<void> {
   console.log(`Deleted app registration ${name} (${app.appId})`);
 }
 
+/**
+ * The Azure CLI may be signed in elsewhere than azd: the registration would be made in another directory, where nobody looks
+ * for it. Before the first provision azd may not have a subscription yet.
+ */
+async function expectSameTenant(subscription: string | undefined): Promise<void> {
+  if (!subscription) return;
+  const show = (...args: readonly string[]) =>
+    runJson<{ readonly tenantId: string }>('az', ['account', 'show', ...args]);
+  const remedy = `az login, with --tenant where you have several, then az account set --subscription ${subscription}`;
+  const wanted = await show('--subscription', subscription).catch((error: unknown) => {
+    throw new Error(`The Azure CLI can't see the subscription of this environment: ${remedy}`, {
+      cause: error,
+    });
+  });
+  const { tenantId } = await show();
+  if (tenantId !== wanted.tenantId)
+    throw new Error(`The Azure CLI is signed in to tenant ${tenantId}, azd to ${wanted.tenantId}: ${remedy}`);
+}
+
 /** Runs a hook of azd: `register` or `remove`, as the command line says; nothing unless it is switched on. */
 export function runHook(hook: {
   readonly isOn: boolean;
@@ -60,6 +79,7 @@ export function runHook(hook: {
     if (!hook.isOn) return;
     const environment = process.env['AZURE_ENV_NAME'];
     if (!environment) throw new Error('AZURE_ENV_NAME is not set: azd runs this script');
+    await expectSameTenant(process.env['AZURE_SUBSCRIPTION_ID']);
     const name = `s3-adx-loader-${hook.purpose}-${environment}`;
     switch (process.argv[2]) {
       case 'register':

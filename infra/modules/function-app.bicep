@@ -64,30 +64,33 @@ resource site 'Microsoft.Web/sites@2024-11-01' = {
     }
   }
 
-  // Without a token of this tenant for this application a request does not reach the app, but for its liveness.
-  resource signIn 'config' = if (!empty(signInClientId)) {
+  // Without a token of this tenant for this application a request does not reach the app, but for its liveness. Switched
+  // off it is deployed, too: what an earlier deployment has switched on would stay on.
+  resource signIn 'config' = {
     name: 'authsettingsV2'
-    properties: {
-      platform: { enabled: true, runtimeVersion: '~1' }
-      globalValidation: {
-        requireAuthentication: true
-        unauthenticatedClientAction: 'Return401'
-        excludedPaths: ['/api/health']
-      }
-      httpSettings: { requireHttps: true }
-      identityProviders: {
-        azureActiveDirectory: {
-          enabled: true
-          registration: {
-            clientId: signInClientId
-            openIdIssuer: uri(environment().authentication.loginEndpoint, '${tenant().tenantId}/v2.0')
+    properties: empty(signInClientId)
+      ? { platform: { enabled: false } }
+      : {
+          platform: { enabled: true, runtimeVersion: '~1' }
+          globalValidation: {
+            requireAuthentication: true
+            unauthenticatedClientAction: 'Return401'
+            excludedPaths: ['/api/health']
           }
-          // Tokens of version 2 name the client id, those of version 1 the Application ID URI.
-          validation: { allowedAudiences: [signInClientId, 'api://${signInClientId}'] }
+          httpSettings: { requireHttps: true }
+          identityProviders: {
+            azureActiveDirectory: {
+              enabled: true
+              registration: {
+                clientId: signInClientId
+                openIdIssuer: uri(environment().authentication.loginEndpoint, '${tenant().tenantId}/v2.0')
+              }
+              // Tokens of version 2 name the client id, those of version 1 the Application ID URI.
+              validation: { allowedAudiences: [signInClientId, 'api://${signInClientId}'] }
+            }
+          }
+          login: { tokenStore: { enabled: false } }
         }
-      }
-      login: { tokenStore: { enabled: false } }
-    }
   }
 
   // The package is deployed as an Entra identity: user names and passwords of the site are off.

@@ -13,6 +13,7 @@ const rulesFor = (found: readonly object[], change: readonly Rule[] = []): reado
   { call: `az ad app list --display-name ${NAME}`, stdout: JSON.stringify(found) },
   { call: 'az ad app create', stdout: JSON.stringify(APP) },
   { call: 'az ad app delete' },
+  { call: 'az rest --method get', stdout: '{"identifierUris": [], "appRoles": [], "api": {}}' },
   { call: 'az rest --method patch' },
   { call: 'az ad sp show', stderr: "Resource 'app-1' does not exist" },
   { call: 'az ad sp create' },
@@ -56,6 +57,7 @@ describe.skipIf(process.platform === 'win32')(
       expect(lines.map((line) => line.replace(/ --body \S+/, ''))).toEqual([
         `az ad app list --display-name ${NAME} --output json`,
         `az ad app create --display-name ${NAME} --sign-in-audience AzureADMyOrg --output json`,
+        'az rest --method get --url https://graph.microsoft.com/v1.0/applications/object-1 --output json',
         'az rest --method patch --url https://graph.microsoft.com/v1.0/applications/object-1',
         'az rest --method patch --url https://graph.microsoft.com/v1.0/applications/object-1',
         'az ad sp show --id app-1',
@@ -83,6 +85,58 @@ describe.skipIf(process.platform === 'win32')(
           ],
         },
       });
+    });
+
+    test('changes nothing that is as it should be, and keeps what others have added', async () => {
+      const theirs = {
+        identifierUris: ['api://theirs'],
+        appRoles: [{ id: 'their-role', value: 'auditor' }],
+        api: {
+          oauth2PermissionScopes: [{ id: 'their-scope' }],
+          preAuthorizedApplications: [{ appId: 'their-app', delegatedPermissionIds: ['their-scope'] }],
+        },
+      };
+      const added = await runWithFakeTools(HOOK, ['register'], {
+        rules: rulesFor([APP], [{ call: 'az rest --method get', stdout: JSON.stringify(theirs) }]),
+        env: ON,
+      });
+      const [first, second] = added.files.map((text) => JSON.parse(text) as Change);
+      expect(first!.identifierUris).toEqual(['api://theirs', 'api://app-1']);
+      expect(first!.appRoles!.map(({ value }) => value)).toEqual(['auditor', 'reader', 'operator', 'admin']);
+      expect(first!.api.oauth2PermissionScopes).toHaveLength(2);
+      expect(second!.api.preAuthorizedApplications).toHaveLength(2);
+      const complete = JSON.stringify({ ...first, ...second });
+      const again = await runWithFakeTools(HOOK, ['register'], {
+        // Somebody who may read the registration, and not change it.
+        rules: rulesFor(
+          [APP],
+          [
+            { call: 'az rest --method get', stdout: complete },
+            { call: 'az rest --method patch', stderr: 'Insufficient privileges' },
+          ],
+        ),
+        env: ON,
+      });
+      expect([again.code, again.lines.some((line) => line.includes('patch'))]).toEqual([0, false]);
+    });
+
+    test('does nothing in a directory that is not that of the subscription', async () => {
+      const account = (tenantId: string) => JSON.stringify({ tenantId });
+      const run = (here: string, wanted: Partial<Rule>) =>
+        runWithFakeTools(HOOK, ['register'], {
+          rules: [
+            { call: 'az account show --subscription sub-1', ...wanted },
+            { call: 'az account show', stdout: account(here) },
+            ...rulesFor([APP]),
+          ],
+          env: { ...ON, AZURE_SUBSCRIPTION_ID: 'sub-1' },
+        });
+      const elsewhere = await run('tenant-2', { stdout: account('tenant-1') });
+      expect([elsewhere.code, elsewhere.output]).toEqual([1, expect.stringContaining('az login')]);
+      expect(elsewhere.lines.some((line) => line.startsWith('az ad'))).toBe(false);
+      const unseen = await run('tenant-2', { stderr: 'The subscription does not exist' });
+      expect([unseen.code, unseen.output]).toEqual([1, expect.stringContaining('az account set')]);
+      expect((await run('tenant-1', { stdout: account('tenant-1') })).code).toBe(0);
     });
 
     test('takes the registration that there is, and removes it at the end', async () => {

@@ -8,20 +8,26 @@ import { ROOT } from './compiled.ts';
 import { type Rule, runWithFakeTools } from './fake-tools.ts';
 
 const SET_UP = path.join('infra', 'aws', 'set-up.ts');
-const KEY = 'SECRET-key-that-nobody-sees==';
 const AZD_VALUES = [
   'AZURE_ENV_NAME="test"',
+  'AZURE_SUBSCRIPTION_ID="sub-1"',
   'AZURE_RESOURCE_GROUP="rg-test"',
   'LOADER_FUNCTION_APP="func-1"',
   'LOADER_URL="https://func-1.azurewebsites.net"',
 ].join('\n');
+const STACK = 's3-adx-loader-test-events-my-bucket';
+const OLD_KEY = `${STACK}-20260101000000`;
+const KEYS = { default: null, [OLD_KEY]: null, [`${STACK}-2-20260101000000`]: null };
 const rulesFor = (notifications: string, change: readonly Rule[] = []): readonly Rule[] => [
   ...change,
   { call: 'azd env get-values', stdout: AZD_VALUES },
   { call: 'aws s3api get-bucket-location', stdout: '{"LocationConstraint": "eu-central-1"}' },
   { call: 'aws s3api get-bucket-notification-configuration', stdout: notifications },
   { call: 'aws s3api put-bucket-notification-configuration' },
-  { call: 'az functionapp function keys set', stdout: JSON.stringify({ name: 'aws-events', value: KEY }) },
+  // The Azure CLI tells names, no values.
+  { call: 'az functionapp function keys list', stdout: JSON.stringify(KEYS) },
+  { call: 'az functionapp function keys delete' },
+  { call: 'az rest' },
   { call: 'aws cloudformation deploy' },
 ];
 
@@ -68,6 +74,11 @@ describe('the template for events', () => {
     });
     expect(propertiesOf('Undelivered')['MessageRetentionPeriod']).toBe(14 * 24 * 3600);
     expect(JSON.stringify(propertiesOf('UndeliveredPolicy'))).toContain('"aws:SourceArn"');
+    expect(propertiesOf('UndeliveredAlarm')).toMatchObject({
+      MetricName: 'ApproximateNumberOfMessagesVisible',
+      Threshold: 0,
+      ComparisonOperator: 'GreaterThanThreshold',
+    });
     // One action on one resource each.
     expect(JSON.stringify(template)).not.toMatch(/"(Action|Resource)": ?"\*"|:\*"/);
   });
@@ -81,21 +92,79 @@ describe.skipIf(process.platform === 'win32')('npm run aws -- events', { timeout
       ['events', '--bucket', 'my-bucket', '--prefix', 'in/'],
       { rules: rulesFor('') },
     );
-    expect([code, output]).toEqual([0, expect.stringContaining('"events": true')]);
-    expect(lines.find((line) => line.startsWith('az '))).toContain(
-      '--function-name postEvent --key-name aws-events',
-    );
-    expect(lines.at(-1)).toMatch(/--stack-name s3-adx-loader-test-events --region eu-central-1 /);
-    expect([output, ...lines].join('\n')).not.toContain(KEY);
-    expect(files.map((text) => JSON.parse(text) as unknown)).toEqual([
-      { EventBridgeConfiguration: {} },
-      [
-        'BucketName=my-bucket',
-        'Prefix=in/',
-        'Endpoint=https://func-1.azurewebsites.net/api/events',
-        `FunctionKey=${KEY}`,
-      ],
+    expect([code, output]).toEqual([
+      0,
+      expect.stringContaining(`npm run aws -- delete --stack ${STACK} --region eu-central-1`),
     ]);
+    const [notification, made, overrides] = files.map((text) => JSON.parse(text) as unknown);
+    expect(notification).toEqual({ EventBridgeConfiguration: {} });
+    const { name, value } = (
+      made as { readonly properties: { readonly name: string; readonly value: string } }
+    ).properties;
+    expect(name).toMatch(new RegExp(`^${STACK}-\\d{14}$`));
+    // 320 bits, and as long as the template asks for.
+    expect(value).toMatch(/^[\w-]{54}$/);
+    expect(lines.find((line) => line.startsWith('az rest'))).toContain(
+      `--url https://management.azure.com/subscriptions/sub-1/resourceGroups/rg-test/providers/Microsoft.Web/sites/func-1/functions/postEvent/keys/${name} `,
+    );
+    expect(overrides).toEqual([
+      'BucketName=my-bucket',
+      'Endpoint=https://func-1.azurewebsites.net/api/events',
+      `FunctionKey=${value}`,
+      'Prefix=in/',
+    ]);
+    expect(lines.find((line) => line.includes('cloudformation deploy'))).toContain(
+      `--stack-name ${STACK} --region eu-central-1 `,
+    );
+    expect([output, ...lines].join('\n')).not.toContain(value);
+  });
+
+  test('takes the old key away when EventBridge has the new one, and no other', async () => {
+    const isDelete = (line: string) => line.startsWith('az functionapp function keys delete');
+    const rotated = await runWithFakeTools(SET_UP, ['events', '--bucket', 'my-bucket'], {
+      rules: rulesFor(''),
+    });
+    expect(rotated.lines.at(-2)).toContain('aws cloudformation deploy');
+    expect(rotated.lines.filter(isDelete)).toEqual([
+      `az functionapp function keys delete --name func-1 --resource-group rg-test --subscription sub-1 --function-name postEvent --key-name ${OLD_KEY}`,
+    ]);
+    const failed = await runWithFakeTools(SET_UP, ['events', '--bucket', 'my-bucket'], {
+      rules: rulesFor('', [{ call: 'aws cloudformation deploy', stderr: 'ROLLBACK_COMPLETE' }]),
+    });
+    expect([failed.code, failed.output]).toEqual([1, expect.stringContaining('ROLLBACK_COMPLETE')]);
+    expect(failed.lines.filter(isDelete)).toHaveLength(1);
+    expect(failed.lines.find(isDelete)).not.toContain(OLD_KEY);
+  });
+
+  test('takes stack and key away', async () => {
+    const { code, lines } = await runWithFakeTools(
+      SET_UP,
+      ['delete', '--stack', STACK, '--region', 'eu-central-1'],
+      {
+        rules: [
+          {
+            call: 'aws cloudformation describe-stacks',
+            stdout: JSON.stringify({
+              Stacks: [{ Outputs: [{ OutputKey: 'UndeliveredQueue', OutputValue: 'q' }] }],
+            }),
+          },
+          { call: 'aws cloudformation delete-stack' },
+          { call: 'aws cloudformation wait stack-delete-complete' },
+          ...rulesFor(''),
+        ],
+      },
+    );
+    expect(code).toBe(0);
+    expect(lines).toContain(`aws cloudformation delete-stack --stack-name ${STACK} --region eu-central-1`);
+    expect(lines.at(-1)).toContain(`--key-name ${OLD_KEY}`);
+  });
+
+  test('is refused where the app takes no keys', async () => {
+    const { code, output, lines } = await runWithFakeTools(SET_UP, ['events', '--bucket', 'my-bucket'], {
+      rules: [{ call: 'azd env get-values', stdout: `${AZD_VALUES}\nLOADER_HTTP_AUTH="entra"` }],
+    });
+    expect([code, output]).toEqual([1, expect.stringContaining('takes no keys')]);
+    expect(lines).toHaveLength(1);
   });
 
   test('keeps what the bucket sends elsewhere, and leaves alone what is there', async () => {
@@ -110,13 +179,16 @@ describe.skipIf(process.platform === 'win32')('npm run aws -- events', { timeout
     expect(again.lines.some((line) => line.includes('put-bucket-notification'))).toBe(false);
   });
 
-  test('a bucket in us-east-1, which says no region', async () => {
+  test.each([
+    ['null', 'us-east-1'],
+    ['"EU"', 'eu-west-1'],
+  ])('a bucket whose region S3 calls %s is in %s', async (said, region) => {
     const { lines } = await runWithFakeTools(SET_UP, ['events', '--bucket', 'my-bucket'], {
       rules: rulesFor('', [
-        { call: 'aws s3api get-bucket-location', stdout: '{"LocationConstraint": null}' },
+        { call: 'aws s3api get-bucket-location', stdout: `{"LocationConstraint": ${said}}` },
       ]),
     });
-    expect(lines.at(-1)).toContain('--region us-east-1 ');
+    expect(lines.find((line) => line.includes('cloudformation deploy'))).toContain(`--region ${region} `);
   });
 
   test('says what is missing', async () => {

@@ -39,10 +39,13 @@ const VALUES: Readonly<Record<string, string>> = {
   BucketName: 'bucket',
   Prefix: 'in/',
   MovePrefix: 'loaded/',
+  InventoryBucket: 'lists',
+  InventoryPrefix: 'of/bucket/',
   TenantId: '0000000a-0000-0000-0000-000000000000',
   Audience: 'api://app',
   PrincipalId: 'object-id',
-  Provider: 'arn:aws:iam::123456789012:oidc-provider/sts.windows.net/0000000a-0000-0000-0000-000000000000/',
+  ProviderArn:
+    'arn:aws:iam::123456789012:oidc-provider/sts.windows.net/0000000a-0000-0000-0000-000000000000/',
 };
 const substitute = (value: string) =>
   value.replace(/\$\{([\w:]+)\}/g, (whole, name: string) => VALUES[name] ?? whole);
@@ -67,6 +70,8 @@ describe('the CloudFormation template', () => {
       's3:ListBucket on arn:aws:s3:::bucket',
       's3:GetObject on arn:aws:s3:::bucket/in/*',
       'HasKey kms:Decrypt on <KmsKeyArn>',
+      'HasInventory s3:ListBucket on arn:aws:s3:::lists',
+      'HasInventory s3:GetObject on arn:aws:s3:::lists/of/bucket/*',
     ]);
     const document = template.Resources['ReadPolicy']!.Properties['PolicyDocument'] as {
       readonly Statement: readonly Statement[];
@@ -74,6 +79,15 @@ describe('the CloudFormation template', () => {
     expect(document.Statement[0]!.Condition).toEqual({
       StringLike: { 's3:prefix': [{ 'Fn::Sub': '${Prefix}*' }] },
     });
+  });
+
+  test('assumes one further role, only where that is asked for', () => {
+    expect(grantsOf('ChainPolicy')).toEqual(['sts:AssumeRole on <ChainedRoleArn>']);
+    expect(template.Resources['ChainPolicy']!.Condition).toBe('Chains');
+    for (const name of ['User', 'Role'])
+      expect(template.Resources[name]!.Properties['ManagedPolicyArns']).toContainEqual({
+        'Fn::If': ['Chains', { Ref: 'ChainPolicy' }, { Ref: 'AWS::NoValue' }],
+      });
   });
 
   test('tags, moves and deletes only where that is asked for', () => {
@@ -99,9 +113,7 @@ describe('the CloudFormation template', () => {
 
   test('trusts the v1 issuer with its slash, one audience, and one identity by its object id', () => {
     const { AssumeRolePolicyDocument, MaxSessionDuration } = template.Resources['Role']!.Properties;
-    const [trust] = (AssumeRolePolicyDocument as { readonly 'Fn::Sub': readonly [string, object] })[
-      'Fn::Sub'
-    ];
+    const { 'Fn::Sub': trust } = AssumeRolePolicyDocument as { readonly 'Fn::Sub': string };
     const issuer = `sts.windows.net/${VALUES['TenantId']}/`;
     expect(JSON.parse(substitute(trust))).toEqual({
       Version: '2012-10-17',
@@ -116,22 +128,22 @@ describe('the CloudFormation template', () => {
     });
     // A URL that is signed for hours must not outlive the session.
     expect(MaxSessionDuration).toBe(12 * 3600);
-    const provider = template.Resources['Provider']!.Properties;
-    expect(substitute((provider['Url'] as { readonly 'Fn::Sub': string })['Fn::Sub'])).toBe(
-      `https://${issuer}`,
-    );
-    expect(provider['ClientIdList']).toEqual([{ Ref: 'Audience' }]);
+    // With its slash; and none of a stack's making, for an account can have only one.
+    expect(template.Parameters['ProviderArn']!.AllowedPattern).toMatch(/\/\$$/);
+    expect(VALUES['ProviderArn']).toMatch(new RegExp(template.Parameters['ProviderArn']!.AllowedPattern!));
+    expect(Object.values(template.Resources).map(({ Type }) => Type)).not.toContain('AWS::IAM::OIDCProvider');
     expect(template.Parameters['Audience']?.AllowedPattern).toContain('api://');
   });
 
   test('makes no key and shows none', () => {
     expect(Object.values(template.Resources).map(({ Type }) => Type)).not.toContain('AWS::IAM::AccessKey');
-    expect(Object.keys(template.Outputs)).toEqual(['UserName', 'RoleArn']);
+    expect(Object.keys(template.Outputs)).toEqual(['UserName', 'RoleArn', 'Credentials']);
   });
 });
 
 const AZD_VALUES = [
   'AZURE_ENV_NAME="test"',
+  'AZURE_SUBSCRIPTION_ID="sub-1"',
   'AZURE_RESOURCE_GROUP="rg-test"',
   'LOADER_FUNCTION_APP="func-1"',
   'LOADER_KEY_VAULT="kv-1"',
@@ -141,17 +153,33 @@ const AZD_VALUES = [
   'LOADER_AWS_AUDIENCE="api://app"',
 ].join('\n');
 const SECRET = 'SECRET/that+nobody=sees';
-const outputs = (values: Readonly<Record<string, string>>) =>
+type Texts = Readonly<Record<string, string>>;
+const stackOf = (outputs: Texts, parameters: Texts = {}) =>
   JSON.stringify({
     Stacks: [
-      { Outputs: Object.entries(values).map(([OutputKey, OutputValue]) => ({ OutputKey, OutputValue })) },
+      {
+        Outputs: Object.entries(outputs).map(([OutputKey, OutputValue]) => ({ OutputKey, OutputValue })),
+        Parameters: Object.entries(parameters).map(([ParameterKey, ParameterValue]) => ({
+          ParameterKey,
+          ParameterValue,
+        })),
+      },
     ],
   });
+const DESCRIBE = 'aws cloudformation describe-stacks';
+const noStackYet: Rule = { call: DESCRIBE, once: true, stderr: 'Stack with id s does not exist' };
+const ROLE = 'arn:aws:iam::1:role/r';
+const roleStack: Rule = { call: DESCRIBE, stdout: stackOf({ RoleArn: ROLE, Credentials: 'partner' }) };
+const PROVIDER = 'arn:aws:iam::1:oidc-provider/sts.windows.net/tenant/';
+const providers = (...arns: readonly string[]): Rule => ({
+  call: 'aws iam list-open-id-connect-providers',
+  stdout: JSON.stringify({ OpenIDConnectProviderList: arns.map((Arn) => ({ Arn })) }),
+});
 const rulesFor = (keys: readonly string[], change: readonly Rule[] = []): readonly Rule[] => [
   ...change,
   { call: 'azd env get-values', stdout: AZD_VALUES },
   { call: 'aws cloudformation deploy' },
-  { call: 'aws cloudformation describe-stacks', stdout: outputs({ UserName: 'user-1' }) },
+  { call: DESCRIBE, stdout: stackOf({ UserName: 'user-1', Credentials: 'default' }) },
   {
     call: 'aws iam list-access-keys',
     stdout: JSON.stringify({ AccessKeyMetadata: keys.map((AccessKeyId) => ({ AccessKeyId })) }),
@@ -173,17 +201,48 @@ describe.skipIf(process.platform === 'win32')('npm run aws', { timeout: 60_000 }
     const { code, output, files, lines } = await runWithFakeTools(
       SET_UP,
       ['deploy', '--bucket', 'my-bucket', '--prefix', 'in/', '--credentials', 'Partner_EU'],
-      { rules: rulesFor([]) },
+      {
+        rules: rulesFor(
+          [],
+          [
+            noStackYet,
+            { call: DESCRIBE, stdout: stackOf({ UserName: 'user-1', Credentials: 'Partner_EU' }) },
+          ],
+        ),
+      },
     );
     expect([code, output]).toEqual([0, expect.stringContaining('AKIANEW')]);
-    expect(lines[1]).toContain('BucketName=my-bucket Prefix=in/ UseAccessKey=true UseWebIdentity=false');
+    expect(lines[2]).toContain('--stack-name s3-adx-loader-test-Partner-EU ');
+    expect(lines[2]).toMatch(
+      / BucketName=my-bucket UseAccessKey=true UseWebIdentity=false Credentials=Partner_EU Prefix=in\/$/,
+    );
+    const vault = 'az keyvault secret set --vault-name kv-1 --subscription sub-1';
     expect(lines.filter((line) => line.startsWith('az '))).toEqual([
-      expect.stringContaining('--vault-name kv-1 --name s3-partner-eu-access-key-id --file '),
-      expect.stringContaining('--vault-name kv-1 --name s3-partner-eu-secret-access-key --file '),
-      'az functionapp restart --name func-1 --resource-group rg-test',
+      expect.stringContaining(`${vault} --name s3-partner-eu-access-key-id --file `),
+      expect.stringContaining(`${vault} --name s3-partner-eu-secret-access-key --file `),
+      'az functionapp restart --name func-1 --resource-group rg-test --subscription sub-1',
     ]);
     expect(files).toEqual(['AKIANEW', SECRET]);
     expect([output, ...lines].join('\n')).not.toContain(SECRET);
+  });
+
+  test('done again, names only what is to change, and takes nothing from another bucket', async () => {
+    const present = { BucketName: 'my-bucket', Prefix: 'in/', UseAccessKey: 'true', UseWebIdentity: 'false' };
+    const rules = rulesFor(
+      ['AKIAOLD'],
+      [{ call: DESCRIBE, stdout: stackOf({ UserName: 'user-1', Credentials: 'default' }, present) }],
+    );
+    const run = (...args: readonly string[]) => runWithFakeTools(SET_UP, ['deploy', ...args], { rules });
+    const again = await run('--bucket', 'my-bucket', '--kms-key', 'arn:aws:kms:x:1:key/k', '--no-tag');
+    expect(again.lines.find((line) => line.includes('cloudformation deploy'))).toMatch(
+      / BucketName=my-bucket UseAccessKey=true UseWebIdentity=false KmsKeyArn=arn:aws:kms:x:1:key\/k AllowTag=false$/,
+    );
+    const other = await run('--bucket', 'other-bucket');
+    expect([other.code, other.output]).toEqual([1, expect.stringContaining('--credentials NAME')]);
+    const role = await run('--bucket', 'my-bucket', '--web-identity');
+    expect([role.code, role.output]).toEqual([1, expect.stringContaining('UseAccessKey=true')]);
+    for (const { lines } of [other, role])
+      expect(lines.some((line) => line.includes('cloudformation deploy'))).toBe(false);
   });
 
   test('leaves a key that there is, unless another is asked for', async () => {
@@ -208,31 +267,48 @@ describe.skipIf(process.platform === 'win32')('npm run aws', { timeout: 60_000 }
     expect(lines).toContain('aws iam delete-access-key --user-name user-1 --access-key-id AKIANEW');
   });
 
-  test('makes for a role what the trust needs: tenant, audience and object id, and no key', async () => {
+  test('makes for a role what the trust needs: tenant, audience, object id and provider, and no key', async () => {
     const { code, output, lines } = await runWithFakeTools(
       SET_UP,
-      ['deploy', '--bucket', 'my-bucket', '--web-identity'],
+      ['deploy', '--bucket', 'my-bucket', '--web-identity', '--credentials', 'partner'],
       {
-        rules: rulesFor(
-          [],
-          [
-            {
-              call: 'aws cloudformation describe-stacks',
-              stdout: outputs({ RoleArn: 'arn:aws:iam::1:role/r' }),
-            },
-          ],
-        ),
+        rules: [
+          noStackYet,
+          roleStack,
+          providers('arn:aws:iam::1:oidc-provider/sts.windows.net/another-tenant/'),
+          {
+            call: `aws iam create-open-id-connect-provider --url https://sts.windows.net/tenant/ --client-id-list api://app`,
+            stdout: JSON.stringify({ OpenIDConnectProviderArn: PROVIDER }),
+          },
+          ...rulesFor([]),
+        ],
       },
     );
     expect([code, output]).toEqual([0, expect.stringContaining('azd provision')]);
-    expect(lines[1]).toContain(
-      'UseAccessKey=false UseWebIdentity=true TenantId=tenant Audience=api://app PrincipalId=object-id',
+    expect(lines.find((line) => line.includes('cloudformation deploy'))).toContain(
+      `UseAccessKey=false UseWebIdentity=true Credentials=partner TenantId=tenant Audience=api://app PrincipalId=object-id ProviderArn=${PROVIDER}`,
     );
     expect(lines.some((line) => line.includes('access-key'))).toBe(false);
-    expect(lines.slice(-2)).toEqual([
-      'azd env set LOADER_AWS_ROLE_ARN arn:aws:iam::1:role/r',
-      'azd env set LOADER_AWS_CREDENTIALS default',
-    ]);
+    expect(lines.at(-1)).toBe(`azd env set LOADER_AWS_ROLES partner=${ROLE}`);
+  });
+
+  test('uses the OIDC provider that the account has, and keeps the roles of other credentials', async () => {
+    const { lines } = await runWithFakeTools(SET_UP, ['deploy', '--bucket', 'my-bucket', '--web-identity'], {
+      rules: [
+        roleStack,
+        providers(PROVIDER),
+        { call: 'aws iam add-client-id-to-open-id-connect-provider' },
+        {
+          call: 'azd env get-values',
+          stdout: `${AZD_VALUES}\nLOADER_AWS_ROLES="default=arn:aws:iam::1:role/d,partner=arn:aws:iam::1:role/old"`,
+        },
+        ...rulesFor([]),
+      ],
+    });
+    expect(lines).toContain(
+      `aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn ${PROVIDER} --client-id api://app`,
+    );
+    expect(lines.at(-1)).toBe(`azd env set LOADER_AWS_ROLES default=arn:aws:iam::1:role/d,partner=${ROLE}`);
   });
 
   test('deletes the keys of the user, then the stack', async () => {
@@ -251,12 +327,13 @@ describe.skipIf(process.platform === 'win32')('npm run aws', { timeout: 60_000 }
     ]);
   });
 
-  test('deletes a role, and what azd knows of it', async () => {
+  test('deletes a role, and what azd knows of it, and leaves the provider to others', async () => {
     const { code, lines } = await runWithFakeTools(SET_UP, ['delete', '--stack', 'roles'], {
       rules: [
+        roleStack,
         {
-          call: 'aws cloudformation describe-stacks',
-          stdout: outputs({ RoleArn: 'arn:aws:iam::1:role/r' }),
+          call: 'azd env get-values',
+          stdout: `${AZD_VALUES}\nLOADER_AWS_ROLES="default=arn:aws:iam::1:role/d,partner=${ROLE}"`,
         },
         ...rulesFor([]),
         { call: 'aws cloudformation delete-stack' },
@@ -264,8 +341,16 @@ describe.skipIf(process.platform === 'win32')('npm run aws', { timeout: 60_000 }
       ],
     });
     expect(code).toBe(0);
-    expect(lines.at(-1)).toMatch(/^azd env set LOADER_AWS_ROLE_ARN/);
+    expect(lines.at(-1)).toBe('azd env set LOADER_AWS_ROLES default=arn:aws:iam::1:role/d');
+    expect(lines.some((line) => line.includes('open-id-connect'))).toBe(false);
     expect(lines.some((line) => line.includes('access-key'))).toBe(false);
+  });
+
+  test('a stack that was never made, or is gone, is no error', async () => {
+    const { code, output } = await runWithFakeTools(SET_UP, ['delete', '--credentials', 'partner'], {
+      rules: [noStackYet, ...rulesFor([])],
+    });
+    expect([code, output]).toEqual([0, expect.stringContaining('no stack s3-adx-loader-test-partner')]);
   });
 
   test('says what is missing', async () => {

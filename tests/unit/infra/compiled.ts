@@ -79,6 +79,10 @@ export interface Compiled {
   readonly azd: Deployment;
   /** azd with all that can be switched on. */
   readonly everything: Deployment;
+  /** azd without credentials for S3. */
+  readonly publicBuckets: Deployment;
+  /** azd with a further role that is assumed with the access key. */
+  readonly chained: Deployment;
   readonly dev: Deployment;
   readonly production: Deployment;
 }
@@ -90,6 +94,7 @@ const ENVIRONMENT = {
   OPERATOR_PRINCIPAL_ID: OPERATOR,
   ADX_CLUSTER_ID: OWN_CLUSTER,
   ADX_DATABASE: 'telemetry',
+  OPERATOR_IP_ADDRESSES: '203.0.113.7',
   ALERT_EMAIL: 'people@example.com',
 };
 
@@ -98,8 +103,8 @@ const EVERYTHING: Readonly<Record<string, string>> = {
   LOADER_PROFILE: 'production',
   LOADER_NODE_VERSION: '24',
   LOADER_S3_CREDENTIALS: 'default, partner-eu,other_one',
-  LOADER_AWS_ROLE_ARN: 'arn:aws:iam::123456789012:role/loader',
-  LOADER_AWS_CREDENTIALS: 'partner-eu',
+  LOADER_AWS_ROLES:
+    'partner-eu=arn:aws:iam::123456789012:role/loader, second=arn:aws:iam::123456789012:role/second',
   LOADER_AWS_AUDIENCE: 'api://app',
   LOADER_AWS_SESSION_DURATION: '6h',
   LOADER_HTTP_AUTH: 'entra',
@@ -113,7 +118,10 @@ const EVERYTHING: Readonly<Record<string, string>> = {
   LOADER_ALERT_EMAILS: 'a@example.com,b@example.com',
 };
 
-/** Compiles a copy, which has one more file of parameters: that of azd with the values of `EVERYTHING` written in. */
+const CHAINED =
+  "concat(map(keys, key => union(key, { chainedRoleArn: 'arn:aws:iam::210987654321:role/reader', externalId: 'x' })), roles)";
+
+/** Compiles a copy, which has further files of parameters: that of azd with values written in. */
 export async function compile(bicep: string): Promise<Compiled> {
   const scratch = await mkdtemp(path.join(os.tmpdir(), 'infra-test-'));
   const session = startBicep(bicep, ENVIRONMENT);
@@ -124,7 +132,9 @@ export async function compile(bicep: string): Promise<Compiled> {
       filter: (source) => path.basename(source) !== 'package',
     });
     await cp(path.join(ROOT, 'host.json'), path.join(scratch, 'host.json'));
-    await writeEverything(infra);
+    await writeParameters(infra, 'everything', EVERYTHING);
+    await writeParameters(infra, 'public-buckets', { LOADER_S3_CREDENTIALS: '' });
+    await writeParameters(infra, 'chained', {}, (text) => text.replace('concat(roles, keys)', CHAINED));
     const { template, diagnostics } = await session.compile(path.join(infra, 'main.bicep'));
     const predict = async (name: string) =>
       readPrediction(
@@ -138,6 +148,8 @@ export async function compile(bicep: string): Promise<Compiled> {
       diagnostics,
       azd: await predict('main'),
       everything: await predict('everything'),
+      publicBuckets: await predict('public-buckets'),
+      chained: await predict('chained'),
       dev: await predict('dev'),
       production: await predict('production'),
     };
@@ -147,18 +159,24 @@ export async function compile(bicep: string): Promise<Compiled> {
   }
 }
 
-async function writeEverything(infra: string): Promise<void> {
-  const unused = new Set(Object.keys(EVERYTHING));
+/** The file of azd with values of an environment written in. */
+async function writeParameters(
+  infra: string,
+  file: string,
+  values: Readonly<Record<string, string>>,
+  edit = (text: string) => text,
+): Promise<void> {
+  const unused = new Set(Object.keys(values));
   const text = (await readFile(path.join(infra, 'main.bicepparam'), 'utf8')).replace(
     /readEnvironmentVariable\('(\w+)', '[^']*'\)/g,
     (whole, name: string) => {
-      const value = EVERYTHING[name];
+      const value = values[name];
       unused.delete(name);
       return value === undefined ? whole : `'${value}'`;
     },
   );
   if (unused.size > 0) throw new Error(`main.bicepparam does not read ${[...unused].join(', ')}`);
-  await writeFile(path.join(infra, 'everything.bicepparam'), text);
+  await writeFile(path.join(infra, `${file}.bicepparam`), edit(text));
 }
 
 function readPrediction(snapshot: string): Deployment {

@@ -158,8 +158,10 @@ export function describeApp({ compiled, deployments, inEach }: CompiledView): vo
 
   describe('sign-in', () => {
     const AUTH = 'Microsoft.Web/sites/config';
-    test('is not touched where there are function keys', () => {
-      expect(ofType(compiled().azd, AUTH)).toEqual([]);
+    test('is off where there are function keys, also when it was on before', () => {
+      const config = single(compiled().azd, AUTH);
+      expect(config.name).toMatch(/\/authsettingsV2$/);
+      expect(config.properties).toEqual({ platform: { enabled: false } });
       expect(settingsOf(compiled().azd)['LOADER_HTTP_AUTH']).toBe('keys');
     });
 
@@ -276,7 +278,21 @@ export function describeApp({ compiled, deployments, inEach }: CompiledView): vo
         chained: null,
       });
       expect(Object.keys(settings).filter((name) => name.includes('PARTNER_EU')).length).toBe(3);
+      expect(readS3Credentials(settings, 'second', 'app')).toMatchObject({
+        signIn: { kind: 'webIdentity', roleArn: 'arn:aws:iam::123456789012:role/second' },
+      });
+      const withoutAny = Object.keys(settingsOf(compiled().publicBuckets));
+      expect(withoutAny.filter((name) => name.startsWith('S3_CREDENTIALS__'))).toEqual([]);
       expect(JSON.stringify(settingsOf(compiled().azd))).not.toContain('ROLE_ARN');
+    });
+
+    test('name the further role, from an access key as well', () => {
+      expect(settingsOf(compiled().chained)).toMatchObject({
+        S3_CREDENTIALS__DEFAULT__CHAINED_ROLE_ARN: 'arn:aws:iam::210987654321:role/reader',
+        S3_CREDENTIALS__DEFAULT__EXTERNAL_ID: 'x',
+        S3_CREDENTIALS__DEFAULT__ACCESS_KEY_ID: expect.stringContaining('@Microsoft.KeyVault('),
+      });
+      expect(JSON.stringify(settingsOf(compiled().everything))).not.toContain('CHAINED');
     });
 
     test('hold keys of S3 as references to the vault only', () => {

@@ -11,6 +11,8 @@ import { ROOT } from './compiled.ts';
 export interface Rule {
   /** For example `az keyvault secret set`. */
   readonly call: string;
+  /** Answers the first such call only. */
+  readonly once?: boolean;
   readonly stdout?: string;
   /** With a text here the call fails. */
   readonly stderr?: string;
@@ -29,13 +31,13 @@ const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** A shell script, for it starts in no time: writes down how it was called, and answers by the rules. */
 function toolOf(name: string, folder: string, rules: readonly Rule[]): string {
-  const cases = rules
-    .filter(({ call }) => call.startsWith(`${name} `))
-    .map(({ call, stdout = '', stderr }) => {
-      const answer = `printf '%s' ${quote(stdout)}`;
-      const failure = stderr === undefined ? '' : `; printf '%s' ${quote(stderr)} >&2; exit 1`;
-      return `  ${quote(`${call} `)}*) ${answer}${failure}; exit 0;;`;
-    });
+  const answers = rules.map(({ call, once = false, stdout = '', stderr }, index) => {
+    const answer = `printf '%s' ${quote(stdout)}`;
+    const failure = stderr === undefined ? '' : `; printf '%s' ${quote(stderr)} >&2; exit 1`;
+    const used = quote(path.join(folder, `used-${index}`));
+    const isLeft = once ? `[ ! -e ${used} ] && : > ${used} && ` : '';
+    return `case "$words " in ${quote(`${call} `)}*) ${isLeft}{ ${answer}${failure}; exit 0; };; esac`;
+  });
   return `#!/bin/sh
 words="${name} $*"
 file=
@@ -50,9 +52,7 @@ if [ -n "$file" ]; then
   /bin/cat "$file" >> ${quote(path.join(folder, 'files'))}
   printf '\\n' >> ${quote(path.join(folder, 'files'))}
 fi
-case "$words " in
-${cases.join('\n')}
-esac
+${answers.join('\n')}
 printf '%s' "no rule for $words" >&2
 exit 9
 `;

@@ -203,9 +203,9 @@ describe('azure.yaml', () => {
     const commands = Object.values(azureYaml.hooks)
       .flat()
       .flatMap(({ posix, windows }) => [posix.run, windows.run]);
-    expect(commands.length).toBe(8);
+    expect(commands.length).toBe(10);
     for (const command of commands) {
-      const [, program, script] = /^node (\S+) (\S+) (?:register|remove)$/.exec(command) ?? [];
+      const [, program, script] = /^node (\S+) (\S+)(?: register| remove)?$/.exec(command) ?? [];
       for (const file of [program, script]) expect(existsSync(path.join(ROOT, file ?? '?'))).toBe(true);
     }
   });

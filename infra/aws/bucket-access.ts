@@ -1,0 +1,183 @@
+/** What the app may do with one bucket, and as whom. Part of `npm run aws`. */
+import path from 'node:path';
+
+import { runJson, runTool } from '../command-line.ts';
+import type { Environment } from './environment.ts';
+import { ensureOidcProvider } from './oidc-provider.ts';
+import { withPrivateFile } from './private-file.ts';
+import { deleteStack, deployStack, describeStack, type Stack, type StackPlace } from './stack.ts';
+
+const TEMPLATE = path.join(import.meta.dirname, 'cloudformation.json');
+
+export interface AccessOptions {
+  readonly bucket: string;
+  /** Name by which loads refer to the credentials; `undefined`: as the stack has it, else `default`. */
+  readonly credentials: string | undefined;
+  /** A role for the managed identity instead of an access key. */
+  readonly usesRole: boolean;
+  /** Makes another access key, although there is one. */
+  readonly newKey: boolean;
+  /** Parameters of the template that were given; the others stay as they are. */
+  readonly parameters: Readonly<Record<string, string | boolean | undefined>>;
+}
+
+export async function deployAccess(
+  place: StackPlace,
+  options: AccessOptions,
+  environment: Environment,
+): Promise<void> {
+  const { bucket, credentials, usesRole } = options;
+  const own = {
+    BucketName: bucket,
+    UseAccessKey: !usesRole,
+    UseWebIdentity: usesRole,
+    Credentials: credentials,
+  };
+  const present = await describeStack(place);
+  if (present !== null) expectSameUse(place, present, own);
+  const parameters = {
+    ...own,
+    ...(usesRole && (await trustOf(environment))),
+    ...options.parameters,
+  };
+  await deployStack(
+    place,
+    TEMPLATE,
+    Object.entries(parameters).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`])),
+  );
+  const { outputs } = (await describeStack(place))!;
+  const name = outputs.get('Credentials')!;
+  if (!usesRole) return storeAccessKey(outputs.get('UserName')!, name, options.newKey, environment);
+  const role = outputs.get('RoleArn')!;
+  await setRoles(environment, (roles) => roles.set(name, role));
+  console.log(`Role ${role} is for the credentials "${name}".`);
+  console.log('Now let the app know it: azd provision');
+}
+
+/** A stack that is for something else would lose it. @throws an Error that says so. */
+function expectSameUse(
+  place: StackPlace,
+  { parameters }: Stack,
+  wanted: Readonly<Record<string, string | boolean | undefined>>,
+): void {
+  for (const [name, value] of Object.entries(wanted)) {
+    const present = parameters.get(name);
+    if (value === undefined || present === undefined || present === String(value)) continue;
+    throw new Error(
+      `Stack ${place.name} has ${name}=${present}, which ${name}=${value} would replace. ` +
+        'Give what is new credentials of its own (--credentials NAME), or a stack (--stack NAME).',
+    );
+  }
+}
+
+async function trustOf(environment: Environment): Promise<Readonly<Record<string, string>>> {
+  const tenantId = environment.get('LOADER_TENANT_ID');
+  const audience = environment.get('LOADER_AWS_AUDIENCE');
+  return {
+    TenantId: tenantId,
+    Audience: audience,
+    // AWS compares the subject with the object id; the client id would fit nobody.
+    PrincipalId: environment.get('LOADER_IDENTITY_PRINCIPAL_ID'),
+    ProviderArn: await ensureOidcProvider(tenantId, audience),
+  };
+}
+
+/** Changes LOADER_AWS_ROLES of the azd environment: `name=arn`, with commas between them. */
+async function setRoles(
+  environment: Environment,
+  change: (roles: Map<string, string>) => unknown,
+): Promise<void> {
+  const present = environment.find('LOADER_AWS_ROLES').split(',');
+  const roles = new Map(
+    present
+      .filter((entry) => entry.includes('='))
+      .map((entry) => [
+        entry.slice(0, entry.indexOf('=')).trim(),
+        entry.slice(entry.indexOf('=') + 1).trim(),
+      ]),
+  );
+  change(roles);
+  const text = [...roles].map(([name, arn]) => `${name}=${arn}`).join(',');
+  await runTool('azd', ['env', 'set', 'LOADER_AWS_ROLES', text]);
+}
+
+interface AccessKey {
+  readonly AccessKeyId: string;
+  readonly SecretAccessKey: string;
+}
+
+async function keysOf(user: string): Promise<readonly string[]> {
+  const { AccessKeyMetadata } = await runJson<{ readonly AccessKeyMetadata: readonly AccessKey[] }>('aws', [
+    ...['iam', 'list-access-keys', '--user-name', user],
+  ]);
+  return AccessKeyMetadata.map(({ AccessKeyId }) => AccessKeyId);
+}
+
+async function deleteKey(user: string, id: string): Promise<void> {
+  await runTool('aws', ['iam', 'delete-access-key', '--user-name', user, '--access-key-id', id]);
+}
+
+async function storeAccessKey(
+  user: string,
+  credentials: string,
+  newKey: boolean,
+  environment: Environment,
+): Promise<void> {
+  const vault = environment.get('LOADER_KEY_VAULT');
+  const subscription = ['--subscription', environment.get('AZURE_SUBSCRIPTION_ID')];
+  const old = await keysOf(user);
+  if (old.length > 0 && !newKey) {
+    console.log(`User ${user} has access key ${old.join(', ')} already; --new-key makes another.`);
+    return;
+  }
+  const { AccessKey: key } = await runJson<{ readonly AccessKey: AccessKey }>('aws', [
+    ...['iam', 'create-access-key', '--user-name', user],
+  ]);
+  const storeSecret = (part: string, value: string) =>
+    withPrivateFile(value, (file) =>
+      runTool('az', [
+        ...['keyvault', 'secret', 'set', '--vault-name', vault, ...subscription],
+        ...['--name', `s3-${credentials.toLowerCase().replaceAll('_', '-')}-${part}`],
+        ...['--file', file, '--encoding', 'utf-8', '--output', 'none'],
+      ]),
+    );
+  try {
+    await storeSecret('access-key-id', key.AccessKeyId);
+    await storeSecret('secret-access-key', key.SecretAccessKey);
+  } catch (error) {
+    // A key that nobody knows is of no use, and a user can have two.
+    await deleteKey(user, key.AccessKeyId);
+    throw error;
+  }
+  // The app resolves references when it starts, else once a day.
+  await runTool('az', [
+    ...['functionapp', 'restart', '--name', environment.get('LOADER_FUNCTION_APP')],
+    ...['--resource-group', environment.get('AZURE_RESOURCE_GROUP'), ...subscription],
+  ]);
+  console.log(`Access key ${key.AccessKeyId} of ${user} is in ${vault} as credentials "${credentials}".`);
+  for (const id of old) {
+    console.log(
+      `When no URL that ${id} has signed is needed any more: aws iam delete-access-key --user-name ${user} --access-key-id ${id}`,
+    );
+  }
+}
+
+/** Takes a stack of `deployAccess` away. */
+export async function removeAccess(
+  place: StackPlace,
+  { outputs }: Stack,
+  environment: Environment,
+): Promise<void> {
+  const user = outputs.get('UserName');
+  // A user that has keys can't be deleted.
+  if (user !== undefined) for (const id of await keysOf(user)) await deleteKey(user, id);
+  await deleteStack(place);
+  const role = outputs.get('RoleArn');
+  if (role === undefined) return;
+  await setRoles(environment, (roles) => {
+    for (const [name, arn] of roles) if (arn === role) roles.delete(name);
+  });
+  console.log(
+    'The OIDC provider stays: other environments may use it. docs/DEPLOY.md says how to take it away.',
+  );
+}

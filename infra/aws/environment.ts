@@ -1,0 +1,29 @@
+import { runTool } from '../command-line.ts';
+
+/** Values of the azd environment. */
+export interface Environment {
+  /** @throws an Error that says what to do when there is no such value, or an empty one. */
+  get(name: string): string;
+  /** Empty where there is none. */
+  find(name: string): string;
+}
+
+/** As `azd env get-values` prints them: NAME="text". */
+export async function readEnvironment(): Promise<Environment> {
+  const printed = await runTool('azd', ['env', 'get-values']);
+  const values = new Map(
+    [...printed.matchAll(/^(\w+)=(".*")\r?$/gm)].map(([, name, text]) => [
+      name!,
+      JSON.parse(text!) as string,
+    ]),
+  );
+  const find = (name: string) => values.get(name) ?? '';
+  return {
+    find,
+    get: (name) => {
+      const value = find(name);
+      if (value === '') throw new Error(`The azd environment has no ${name}: run azd provision first`);
+      return value;
+    },
+  };
+}
