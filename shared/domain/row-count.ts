@@ -24,7 +24,7 @@ export interface RowCount {
 
 /** What was counted object by object. */
 export interface RowsByObject {
-  /** Objects whose rows in the table are not those that they hold, or that have none although they hold data. */
+  /** Objects whose rows in the table are not those that they hold, that have none although they hold data, or some although they have failed. */
   readonly differing: number;
   /** Some of them. */
   readonly differences: readonly RowDifference[];
@@ -32,7 +32,7 @@ export interface RowsByObject {
 
 export interface RowDifference {
   readonly key: string;
-  /** Rows that the object holds; `null`: not known. */
+  /** Rows that the object holds, 0 of one that has failed; `null`: not known. */
   readonly expected: number | null;
   readonly found: number;
 }

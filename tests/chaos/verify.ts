@@ -83,7 +83,7 @@ export async function checkPromises({ under, bucket, doubled, silenced, table }:
     if (!rows.has(`${key}\n${writes.at(-1)}`)) broken.push(`The rows of ${key} are missing`);
   }
   await checkEpochs(under, runs, broken);
-  const reportedDoubles = await checkReported({ under, doubled, runs, rows, broken });
+  const reportedDoubles = await checkReported({ under, doubled, runs, rows, flagged, storyOf, broken });
   for (const { key, state } of ledger.values())
     if (state === 'intent' || state === 'queued') broken.push(`${key} has no final state: ${state}`);
   return {
@@ -132,18 +132,23 @@ export function differenceOfTwins(line: string): string | null {
 }
 
 /**
- * What Kusto has doubled is told by the run that loaded it, wherever that run knows what it has loaded. And no run says
- * that rows are missing or too many when that is not so.
+ * What Kusto has doubled is told by the run that loaded it, or by that which had the message fail, wherever they know what
+ * they have loaded; or the object is flagged, as one that was posted again or rewritten. And no run says that rows are
+ * missing or too many when that is not so.
  */
 async function checkReported({
   under,
   doubled,
   runs,
   rows,
+  flagged,
+  storyOf,
   broken,
 }: Pick<Evidence, 'under' | 'doubled'> & {
   readonly runs: readonly EndedRun[];
   readonly rows: ReadonlyMap<string, number>;
+  readonly flagged: ReadonlySet<string>;
+  readonly storyOf: (key: string) => string;
   readonly broken: string[];
 }): Promise<number> {
   const twice = new Map<string, number>();
@@ -151,12 +156,18 @@ async function checkReported({
     const key = row.slice(0, row.lastIndexOf('\n'));
     if (count > 1) twice.set(key, (twice.get(key) ?? 0) + 1);
   }
-  let reported = 0;
-  for (const { summary, objects } of runs) {
+  const counted: (EndedRun & { readonly body: RunSummary['rows']; readonly found: ReadonlySet<string> })[] =
+    [];
+  for (const run of runs) {
     // As they are now: a second copy may have come after the run had ended.
-    const { body } = await under.app.request('GET', `/api/runs/${summary.runId}/rows`);
-    const { agrees, byObject } = body as RunSummary['rows'];
-    const found = new Set(byObject?.differences.map(({ key }) => key));
+    const { body } = await under.app.request('GET', `/api/runs/${run.summary.runId}/rows`);
+    const rowCount = body as RunSummary['rows'];
+    const found = new Set(rowCount.byObject?.differences.map(({ key }) => key));
+    counted.push({ ...run, body: rowCount, found });
+  }
+  let reported = 0;
+  for (const { summary, objects, body, found } of counted) {
+    const { agrees, byObject } = body;
     const isComplete = byObject != null && byObject.differing === found.size;
     const loaded = objects.filter(
       ({ state, earlierTag }) => state === 'ingested' && earlierTag === undefined,
@@ -165,12 +176,19 @@ async function checkReported({
       // Of a key that was loaded in several versions it is not known here which of them came twice.
       if (!doubled.has(key) || !twice.has(key) || loadsOf(runs, key) > 1 || held == null) continue;
       if (found.has(key)) reported += 1;
-      else if (isComplete) broken.push(`${key} is there twice, and ${summary.runId} does not find it`);
+      // Of a message that one of its deliveries reported as failed, another run has brought the rows again.
+      else if (counted.some((other) => other.found.has(key))) reported += 1;
+      else if (isComplete && !flagged.has(key))
+        broken.push(`${key} is there twice, and ${summary.runId} does not find it: ${storyOf(key)}`);
     }
-    const mayDiffer = new Set(objects.filter((one) => one.repostedUnproven).map(({ key }) => key));
+    const mayDiffer = new Set(
+      objects
+        .filter((one) => one.repostedUnproven || (one.state === 'failed' && doubled.has(one.key)))
+        .map(({ key }) => key),
+    );
     for (const key of found)
       if (!twice.has(key) && !mayDiffer.has(key))
-        broken.push(`${summary.runId} says that the rows of ${key} differ, and they do not`);
+        broken.push(`${summary.runId} says that the rows of ${key} differ, and they do not: ${storyOf(key)}`);
     const mayDisagree = objects.some(({ key }) => twice.has(key) || mayDiffer.has(key));
     if (agrees === false && !mayDisagree)
       broken.push(`${summary.runId} finds ${JSON.stringify(body)}, and nothing is there twice`);

@@ -115,6 +115,26 @@ test('with a column for the path a difference is shown by object', async () => {
   expect(state).toBe('completedWithDiscrepancy');
 });
 
+test('rows of an object that has failed are shown by object, for a later run brings them again', async () => {
+  await load({ ...FOOTERS, ...COLUMN });
+  putParquet(10, 20);
+  const idOf = (key: string) =>
+    under.test.ingestion.messages.find(({ url }) => new URL(url).pathname.endsWith(key))!.sourceId;
+  const { runId, state, rows } = await runLoad(under.test, under.orchestrations, {
+    whenIdle: () => {
+      under.test.ingestion.setStatus(idOf('in/001'), { status: 'Failed', failureStatus: 'Permanent' });
+      under.test.ingestion.settleAll();
+    },
+  });
+  expect([state, rows.byObject]).toEqual(['completedWithFailures', { differing: 0, differences: [] }]);
+  // A second delivery of the same message inside ADX, after the first had been reported as failed.
+  under.test.ingestion.setStatus(idOf('in/001'), { status: 'Succeeded' });
+  expect((await recountRows(under.test.loader, runId)).byObject).toEqual({
+    differing: 1,
+    differences: [{ key: 'in/001', expected: 0, found: 20 }],
+  });
+});
+
 test('an object of unknown rows that holds data and has none in the table is a discrepancy', async () => {
   await load(COLUMN, {}, 'json');
   putParquet(10, 0);
