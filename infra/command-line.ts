@@ -25,7 +25,9 @@ export async function runTool(program: 'az' | 'azd' | 'aws', args: readonly stri
   const special = isWindows ? args.find((arg) => !/^[\w@:/.,=\\+-]*$/.test(arg)) : undefined;
   if (special !== undefined) throw new Error(`"${special}" can't be handed to ${program} on Windows`);
   try {
-    const { stdout } = await run(program, args, { shell: isWindows, maxBuffer: 16 * 1024 * 1024 });
+    // The shell would leave an empty one out.
+    const words = isWindows ? args.map((arg) => (arg === '' ? '""' : arg)) : args;
+    const { stdout } = await run(program, words, { shell: isWindows, maxBuffer: 16 * 1024 * 1024 });
     return stdout;
   } catch (error) {
     const { code, stderr } = error as { readonly code?: number | string; readonly stderr?: string };
