@@ -1,9 +1,16 @@
 import path from 'node:path';
 
-import { formatBytes, formatCount, formatDuration } from '../cli/format.ts';
+import { formatCount, formatDuration } from '../cli/format.ts';
 import type { BenchResult, BenchRun, Figure } from './bench.ts';
 import { buildFanOutApp } from './fan-out-app/build.ts';
-import { leastOf, type Measured, measureRun, WARM_UP_OBJECTS } from './fan-out-run.ts';
+import {
+  type FanOutTask,
+  HEAP_LIMIT,
+  leastOf,
+  type Measured,
+  measureRun,
+  WARM_UP_OBJECTS,
+} from './fan-out-run.ts';
 import { besideNaive } from './naive-fan-out.ts';
 
 const SIZES = [100, 1000, 10_000] as const;
@@ -13,17 +20,14 @@ const SHAPES = [
   { name: 'packed', objectsPerActivity: 100 },
 ] as const;
 
-/** The least of so many measurements counts: what other processes do only ever adds. */
+/** Sizes whose memory is compared. */
+const MEMORY_SIZES = [1000, 10_000] as const;
+
 const ROUNDS = 3;
-/**
- * Node collects garbage late where memory is plentiful: without a limit the peak shows what a process takes,
- * and on another machine it takes another amount. With one it shows what it needs. The limit is the same for
- * all sizes.
- */
-const HEAP_LIMIT = '--max-old-space-size=96 --max-semi-space-size=4';
+const MEMORY_ROUNDS = 2;
 
 const MOST_CPU_GROWTH = 1.3;
-const MOST_MEMORY_GROWTH = 1.5;
+const MOST_MEMORY_GROWTH = 1.3;
 
 /**
  * How the cost of a run grows with its objects, on the local functions host with the product's own
@@ -44,28 +48,29 @@ export async function fanOut(run: BenchRun): Promise<BenchResult> {
       'activities',
       'host',
       'turns',
-      'peak memory',
     ],
   ];
   const figures: Figure[] = [];
   for (const shape of SHAPES) {
-    const rounds = new Map<number, readonly Measured[]>(SIZES.map((size) => [size, []]));
     // Taking turns lets all sizes meet the same disturbances.
-    for (let round = 1; round <= ROUNDS; round += 1) {
-      for (const objects of SIZES) {
-        run.say(`${formatCount(objects)} objects, ${shape.name}, ${round} of ${ROUNDS}`);
-        const folder = path.join(run.folder, `${shape.objectsPerActivity}-${objects}-${round}`);
-        const measured = await measureRun(run, {
-          appFolder,
-          folder,
-          objects,
-          ...shape,
-          nodeOptions: HEAP_LIMIT,
-        });
-        rounds.set(objects, [...rounds.get(objects)!, measured]);
+    const measure = async (sizes: readonly number[], rounds: number, state: FanOutTask['state']) => {
+      const measured = new Map<number, Measured[]>(sizes.map((size) => [size, []]));
+      for (let round = 1; round <= rounds; round += 1) {
+        for (const objects of sizes) {
+          run.say(`${formatCount(objects)} objects, ${shape.name}, state ${state}, ${round} of ${rounds}`);
+          const folder = path.join(run.folder, [shape.objectsPerActivity, objects, state, round].join('-'));
+          const limits = state === 'outside' ? { nodeOptions: HEAP_LIMIT } : {};
+          measured
+            .get(objects)!
+            .push(await measureRun(run, { appFolder, folder, objects, ...shape, ...limits, state }));
+        }
       }
-    }
-    const bySize = new Map([...rounds].map(([objects, all]) => [objects, leastOf(all)]));
+      return measured;
+    };
+    const rounds = await measure(SIZES, ROUNDS, 'inside');
+    const bySize = new Map(
+      [...rounds].map(([objects, all]) => [objects, leastOf(all, ({ cpuMs }) => cpuMs)]),
+    );
     for (const [objects, measured] of bySize) {
       table.push(rowOf(objects, shape.name, measured));
       figures.push({
@@ -73,13 +78,10 @@ export async function fanOut(run: BenchRun): Promise<BenchResult> {
         value: measured.cpuMs / objects,
         unit: 'ms',
       });
-      figures.push({
-        name: `peak memory, ${formatCount(objects)}, ${shape.name}`,
-        value: measured.peakBytes,
-        unit: 'bytes',
-      });
     }
-    figures.push(...growthOf(shape.name, bySize));
+    figures.push(cpuGrowthOf(shape.name, bySize));
+    const peaks = await measure(MEMORY_SIZES, MEMORY_ROUNDS, 'outside');
+    figures.push(...memoryOf(shape.name, peaks));
   }
   const beside = await besideNaive(run);
   figures.push(...beside.figures);
@@ -88,26 +90,37 @@ export async function fanOut(run: BenchRun): Promise<BenchResult> {
     table,
     notes: [
       beside.note,
-      `Each size in a host of its own, after a run of ${WARM_UP_OBJECTS} objects; the least CPU and the least peak of ${ROUNDS}. Bucket, cluster and state are in memory.`,
-      `The hosts run with ${HEAP_LIMIT}, so that the peak shows what they need. It holds the state as well, which lies outside in production and grows with the objects: at most 20 MB at 10,000.`,
+      `Each size in a host of its own, after a run of ${WARM_UP_OBJECTS} objects; the least of ${ROUNDS}. Bucket, cluster and state are in memory.`,
+      `Memory is that of further hosts, whose state is in a process of its own, with ${HEAP_LIMIT}, so that the peak shows what they need; the least of ${MEMORY_ROUNDS}.`,
       "orchestrators: the app's generators; library: durable-functions around them (replay); host: all else of the process.",
     ],
   };
 }
 
-function growthOf(shape: string, bySize: ReadonlyMap<number, Measured>): readonly Figure[] {
-  const [small, middle, large] = SIZES.map((size) => bySize.get(size)!) as [Measured, Measured, Measured];
-  const cpuGrowth = large.cpuMs / SIZES[2] / (middle.cpuMs / SIZES[1]);
+function cpuGrowthOf(shape: string, bySize: ReadonlyMap<number, Measured>): Figure {
+  const perObject = (objects: number) => bySize.get(objects)!.cpuMs / objects;
+  return {
+    name: `CPU an object, 10,000 : 1,000, ${shape}`,
+    value: perObject(10_000) / perObject(1000),
+    unit: 'ratio',
+    most: MOST_CPU_GROWTH,
+  };
+}
+
+function memoryOf(shape: string, rounds: ReadonlyMap<number, readonly Measured[]>): readonly Figure[] {
+  const peaks = MEMORY_SIZES.map((size) => {
+    const peakOf = ({ peakBytes }: Measured) => peakBytes;
+    return peakOf(leastOf(rounds.get(size)!, peakOf));
+  });
   return [
+    ...MEMORY_SIZES.map((objects, index) => ({
+      name: `peak memory, ${formatCount(objects)}, ${shape}`,
+      value: peaks[index]!,
+      unit: 'bytes' as const,
+    })),
     {
-      name: `CPU an object, 10,000 : 1,000, ${shape}`,
-      value: cpuGrowth,
-      unit: 'ratio',
-      most: MOST_CPU_GROWTH,
-    },
-    {
-      name: `peak memory, 10,000 : 100, ${shape}`,
-      value: large.peakBytes / small.peakBytes,
+      name: `peak memory, 10,000 : 1,000, ${shape}`,
+      value: peaks[1]! / peaks[0]!,
       unit: 'ratio',
       most: MOST_MEMORY_GROWTH,
     },
@@ -122,6 +135,5 @@ function rowOf(objects: number, shape: string, one: Measured): string[] {
     `${(one.cpuMs / objects).toFixed(2)} ms`,
     ...[one.orchestratorCpuMs, one.libraryCpuMs, one.activityCpuMs, one.hostCpuMs].map(formatDuration),
     formatCount(one.turns),
-    formatBytes(one.peakBytes),
   ];
 }

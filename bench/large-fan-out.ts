@@ -3,24 +3,32 @@ import path from 'node:path';
 import { formatCount, formatDuration } from '../cli/format.ts';
 import type { BenchResult, BenchRun } from './bench.ts';
 import { buildFanOutApp } from './fan-out-app/build.ts';
-import { type Measured, measureRun } from './fan-out-run.ts';
+import { type FanOutTask, HEAP_LIMIT, type Measured, measureRun } from './fan-out-run.ts';
 
 const SIZES = [1000, 10_000, 100_000, 1_000_000] as const;
+const MEMORY_SIZES = [1000, 1_000_000] as const;
 const MOST_GROWTH = 1.2;
+const MOST_MEMORY_GROWTH = 1.3;
 /** The state of a million objects is in the process that is measured. */
 const NODE_OPTIONS = '--max-old-space-size=12000';
 
-/** CPU of runs up to a million objects, packed, one after the other. */
+/** CPU and memory of runs up to a million objects, packed, one after the other. */
 export async function largeFanOut(run: BenchRun): Promise<BenchResult> {
   const appFolder = path.join(run.folder, 'app');
   await buildFanOutApp(appFolder);
-  const measured = new Map<number, Measured>();
-  for (const objects of SIZES) {
-    run.say(`${formatCount(objects)} objects`);
-    const folder = path.join(run.folder, String(objects));
-    const task = { appFolder, folder, objects, objectsPerActivity: 100, nodeOptions: NODE_OPTIONS };
-    measured.set(objects, await measureRun(run, task));
-  }
+  const measure = async (sizes: readonly number[], state: FanOutTask['state'], nodeOptions: string) => {
+    const measured = new Map<number, Measured>();
+    for (const objects of sizes) {
+      run.say(`${formatCount(objects)} objects, state ${state}`);
+      const folder = path.join(run.folder, `${state}-${objects}`);
+      const task = { appFolder, folder, objects, objectsPerActivity: 100, nodeOptions, state };
+      measured.set(objects, await measureRun(run, task));
+    }
+    return measured;
+  };
+  const measured = await measure(SIZES, 'inside', NODE_OPTIONS);
+  const peaks = await measure(MEMORY_SIZES, 'outside', HEAP_LIMIT);
+  const peakOf = (objects: number) => peaks.get(objects)!.peakBytes;
   const cpuOf = (objects: number) => measured.get(objects)!.cpuMs / objects;
   return {
     table: [
@@ -51,9 +59,21 @@ export async function largeFanOut(run: BenchRun): Promise<BenchResult> {
         unit: 'ratio',
         most: MOST_GROWTH,
       },
+      ...MEMORY_SIZES.map((objects) => ({
+        name: `peak memory, ${formatCount(objects)}`,
+        value: peakOf(objects),
+        unit: 'bytes' as const,
+      })),
+      {
+        name: 'peak memory, 1,000,000 : 1,000',
+        value: peakOf(1_000_000) / peakOf(1000),
+        unit: 'ratio',
+        most: MOST_MEMORY_GROWTH,
+      },
     ],
     notes: [
-      'One run of each, after one of 100 objects. Bucket, cluster and state are in memory, and the state is in the process: its memory says nothing here.',
+      'One run of each, after one of 100 objects. Bucket, cluster and state are in memory.',
+      `Memory is that of further hosts, with ${HEAP_LIMIT}, whose state is in a process of its own.`,
     ],
   };
 }

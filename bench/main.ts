@@ -10,7 +10,7 @@ import type { Bench, BenchResult, Stoppable } from './bench.ts';
 import { fanOut } from './fan-out.ts';
 import { importApp } from './import.ts';
 import { largeFanOut } from './large-fan-out.ts';
-import { listing } from './listing.ts';
+import { largeListing, listing } from './listing.ts';
 import { describeMachine } from './machine.ts';
 import { million } from './million.ts';
 import { posting } from './posting.ts';
@@ -62,6 +62,12 @@ const BENCHES: readonly Bench[] = [
     about: 'CPU of runs of up to 1,000,000 objects on the local functions host (5 min)',
     isLong: true,
     run: largeFanOut,
+  },
+  {
+    name: 'large-listing',
+    about: 'S3 and table requests to plan 1,000,000 unchanged objects, beside the scan of Azurite (XX min)',
+    isLong: true,
+    run: largeListing,
   },
   {
     name: 'million',

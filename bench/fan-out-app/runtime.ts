@@ -4,13 +4,17 @@ import type { Source } from '../../shared/ports/source.ts';
 import type { Loader } from '../../shared/usecases/loader.ts';
 import { createBenchLoader } from '../bench-loader.ts';
 import { measureActivities } from './activity-cpu.ts';
+import { outsideState } from './outside-state.ts';
+
+/** Set where the state is to be outside of the process: the script of the process that keeps it. */
+const stateProcess = process.env['BENCH_STATE_PROCESS'];
 
 /**
  * Stands for `functions/runtime.ts` in the app of the fan-out bench: state in memory, a bucket that is
  * computed, and a cluster that has ingested whatever is posted. What is left is the cost of the app itself.
  */
 const loader = createBenchLoader({
-  state: createMemoryState(),
+  state: stateProcess === undefined ? createMemoryState() : outsideState(stateProcess),
   source: async ({ bucket }) => computedSource(Number(bucket.split('-')[1])),
   timeScale: 10,
 });
@@ -22,9 +26,13 @@ export async function loaderFor(): Promise<Loader> {
 /** A bucket of so many objects, in a thousand to a folder. */
 function computedSource(objects: number): Source {
   const PAGE = 1000;
+  // A text that is put together keeps all its parts in memory, which those of a parsed answer of S3 have not.
+  const flat = (text: string) => Buffer.from(text, 'latin1').toString('latin1');
   const objectAt = (index: number): S3Object => ({
-    key: `data/${String(Math.floor(index / 1000)).padStart(4, '0')}/part-${String(index).padStart(8, '0')}.json`,
-    version: `e:${String(index).padStart(32, '0')}`,
+    key: flat(
+      `data/${String(Math.floor(index / 1000)).padStart(4, '0')}/part-${String(index).padStart(8, '0')}.json`,
+    ),
+    version: flat(`e:${String(index).padStart(32, '0')}`),
     sizeBytes: 100_000,
     lastModified: '2026-01-31T12:00:00.000Z',
     storageClass: 'STANDARD',
