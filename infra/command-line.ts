@@ -15,19 +15,13 @@ export class CommandFailed extends Error {
 }
 
 /**
- * Runs a command-line tool and gives what it prints. Arguments must be plain words: on Windows they go through the shell,
- * for `az` is a batch file there.
+ * Runs a command-line tool and gives what it prints.
  *
  * @throws {CommandFailed} when it ends with an error; an Error with what to install when it is missing.
  */
 export async function runTool(program: 'az' | 'azd' | 'aws', args: readonly string[]): Promise<string> {
-  const isWindows = process.platform === 'win32';
-  const special = isWindows ? args.find((arg) => !/^[\w@:/.,=\\+-]*$/.test(arg)) : undefined;
-  if (special !== undefined) throw new Error(`"${special}" can't be handed to ${program} on Windows`);
   try {
-    // The shell would leave an empty one out.
-    const words = isWindows ? args.map((arg) => (arg === '' ? '""' : arg)) : args;
-    const { stdout } = await run(program, words, { shell: isWindows, maxBuffer: 16 * 1024 * 1024 });
+    const { stdout } = await run(program, args, { maxBuffer: 16 * 1024 * 1024 });
     return stdout;
   } catch (error) {
     const { code, stderr } = error as { readonly code?: number | string; readonly stderr?: string };

@@ -26,7 +26,10 @@ var roles = map(roleTexts, text => {
 var roleNames = map(roles, role => role.name)
 var keyNames = filter(credentialNames, name => !empty(name) && !contains(roleNames, name))
 var keys = map(keyNames, name => { name: name, temporary: false })
-param credentials = concat(roles, keys)
+// Further roles that are assumed from these, by the names of their credentials (docs/DEPLOY.md, "With nothing stored"):
+//   name: { chainedRoleArn: 'arn:aws:iam::123456789012:role/reader', externalId: 'text' }
+var chained = any({})
+param credentials = map(concat(roles, keys), one => union(one, chained[?one.name] ?? {}))
 
 param adxTrial = bool(readEnvironmentVariable('LOADER_ADX_TRIAL', 'false'))
 param adxClusterId = readEnvironmentVariable('LOADER_ADX_CLUSTER_ID', '')

@@ -64,7 +64,6 @@ function run([program, ...args]: readonly string[]): Promise<Outcome> {
     const child = spawn(program!, args, {
       cwd: path.dirname(import.meta.dirname),
       stdio: ['ignore', 'pipe', 'pipe'],
-      shell: process.platform === 'win32',
     });
     let output = '';
     for (const stream of [child.stdout, child.stderr]) {

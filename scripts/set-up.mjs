@@ -12,7 +12,6 @@ import { fileURLToPath } from 'node:url';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const bin = path.join(root, 'node_modules', '.bin');
-const isWindows = process.platform === 'win32';
 
 /** The process under way, and whether it has a process group of its own. */
 let current = null;
@@ -41,10 +40,10 @@ function run(command, args, { ownGroup, quiet = false }) {
     const child = spawn(command, args, {
       cwd: root,
       stdio: ['inherit', quiet ? 'ignore' : 'inherit', 'inherit'],
-      detached: ownGroup && !isWindows,
+      detached: ownGroup,
       env: { ...process.env, PATH: `${bin}${path.delimiter}${process.env.PATH ?? ''}` },
     });
-    current = { child, ownGroup: ownGroup && !isWindows };
+    current = { child, ownGroup };
     child.on('error', reject);
     child.on('exit', (code, signal) => {
       current = null;
@@ -86,6 +85,10 @@ if (Number(process.versions.node.split('.')[0]) < 20) {
   );
   process.exit(1);
 }
+if (process.platform === 'win32') {
+  console.error('Windows itself is not supported: use the Windows Subsystem for Linux (https://aka.ms/wsl).');
+  process.exit(1);
+}
 if (program === undefined) {
   console.error('usage: node scripts/set-up.mjs <program> [arguments]');
   process.exit(2);
@@ -93,14 +96,9 @@ if (program === undefined) {
 
 // npm writes this file last: an installation that was cut off has none.
 if (changedAt('node_modules', '.package-lock.json') < changedAt('package-lock.json')) {
-  await step('Installing dependencies...', isWindows ? 'npm.cmd' : 'npm', [
-    'ci',
-    '--no-audit',
-    '--no-fund',
-    '--loglevel=error',
-  ]);
+  await step('Installing dependencies...', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
 }
-const node = path.join(bin, isWindows ? 'node.cmd' : 'node');
+const node = path.join(bin, 'node');
 if (!existsSync(node)) {
   console.error('The node package did not install its program. Run: npm rebuild node');
   process.exit(1);

@@ -5,7 +5,14 @@ import { runJson, runTool } from '../command-line.ts';
 import type { Environment } from './environment.ts';
 import { ensureOidcProvider } from './oidc-provider.ts';
 import { withPrivateFile } from './private-file.ts';
-import { deleteStack, deployStack, describeStack, type Stack, type StackPlace } from './stack.ts';
+import {
+  deleteStack,
+  deployStack,
+  describeStack,
+  expectSameUse,
+  type Stack,
+  type StackPlace,
+} from './stack.ts';
 
 const TEMPLATE = path.join(import.meta.dirname, 'cloudformation.json');
 
@@ -27,21 +34,27 @@ export async function deployAccess(
   environment: Environment,
 ): Promise<void> {
   const { bucket, credentials, usesRole } = options;
-  const own = {
+  const use = {
     BucketName: bucket,
     UseAccessKey: !usesRole,
     UseWebIdentity: usesRole,
     Credentials: credentials,
   };
+  const identity = usesRole ? identityOf(environment) : {};
   const present = await describeStack(place);
-  if (present !== null) expectSameUse(place, present, own);
-  const parameters = {
-    ...own,
-    ...(usesRole && (await trustOf(environment))),
-    ...options.parameters,
-  };
+  expectSameUse(place, present, { kind: 'UseAccessKey', fixed: { ...use, ...identity } });
+  const wanted = credentials ?? present?.parameters.get('Credentials') ?? 'default';
+  if (!usesRole && rolesOf(environment).has(wanted))
+    throw new Error(
+      `The credentials "${wanted}" are a role (LOADER_AWS_ROLES): take its stack away first, or name others by --credentials`,
+    );
+  const provider = usesRole
+    ? { ProviderArn: await ensureOidcProvider(identity.TenantId!, identity.Audience!) }
+    : {};
+  const parameters = { ...use, ...identity, ...provider, ...options.parameters };
   await deployStack(
     place,
+    present,
     TEMPLATE,
     Object.entries(parameters).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`])),
   );
@@ -51,51 +64,38 @@ export async function deployAccess(
   const role = outputs.get('RoleArn')!;
   await setRoles(environment, (roles) => roles.set(name, role));
   console.log(`Role ${role} is for the credentials "${name}".`);
-  console.log('Now let the app know it: azd provision');
+  console.log(LET_KNOW);
 }
 
-/** A stack that is for something else would lose it. @throws an Error that says so. */
-function expectSameUse(
-  place: StackPlace,
-  { parameters }: Stack,
-  wanted: Readonly<Record<string, string | boolean | undefined>>,
-): void {
-  for (const [name, value] of Object.entries(wanted)) {
-    const present = parameters.get(name);
-    if (value === undefined || present === undefined || present === String(value)) continue;
-    throw new Error(
-      `Stack ${place.name} has ${name}=${present}, which ${name}=${value} would replace. ` +
-        'Give what is new credentials of its own (--credentials NAME), or a stack (--stack NAME).',
-    );
-  }
-}
+const LET_KNOW = 'Now let the app know it: azd provision';
 
-async function trustOf(environment: Environment): Promise<Readonly<Record<string, string>>> {
-  const tenantId = environment.get('LOADER_TENANT_ID');
-  const audience = environment.get('LOADER_AWS_AUDIENCE');
+/** Whom a role trusts. AWS compares the subject with the object id; the client id would fit nobody. */
+function identityOf(environment: Environment): Readonly<Record<string, string>> {
   return {
-    TenantId: tenantId,
-    Audience: audience,
-    // AWS compares the subject with the object id; the client id would fit nobody.
+    TenantId: environment.get('LOADER_TENANT_ID'),
+    Audience: environment.get('LOADER_AWS_AUDIENCE'),
     PrincipalId: environment.get('LOADER_IDENTITY_PRINCIPAL_ID'),
-    ProviderArn: await ensureOidcProvider(tenantId, audience),
   };
 }
 
-/** Changes LOADER_AWS_ROLES of the azd environment: `name=arn`, with commas between them. */
-async function setRoles(
-  environment: Environment,
-  change: (roles: Map<string, string>) => unknown,
-): Promise<void> {
-  const present = environment.find('LOADER_AWS_ROLES').split(',');
-  const roles = new Map(
-    present
+/** ARNs of roles by the names of their credentials: `name=arn`, with commas between them. */
+function rolesOf(environment: Environment): Map<string, string> {
+  const entries = environment.find('LOADER_AWS_ROLES').split(',');
+  return new Map(
+    entries
       .filter((entry) => entry.includes('='))
       .map((entry) => [
         entry.slice(0, entry.indexOf('=')).trim(),
         entry.slice(entry.indexOf('=') + 1).trim(),
       ]),
   );
+}
+
+async function setRoles(
+  environment: Environment,
+  change: (roles: Map<string, string>) => unknown,
+): Promise<void> {
+  const roles = rolesOf(environment);
   change(roles);
   const text = [...roles].map(([name, arn]) => `${name}=${arn}`).join(',');
   await runTool('azd', ['env', 'set', 'LOADER_AWS_ROLES', text]);
@@ -145,8 +145,11 @@ async function storeAccessKey(
     await storeSecret('access-key-id', key.AccessKeyId);
     await storeSecret('secret-access-key', key.SecretAccessKey);
   } catch (error) {
-    // A key that nobody knows is of no use, and a user can have two.
-    await deleteKey(user, key.AccessKeyId);
+    // The vault may have the new id beside the old secret. And a key that nobody knows is of no use: a user can have two.
+    await Promise.allSettled(old.map((id) => storeSecret('access-key-id', id)));
+    await deleteKey(user, key.AccessKeyId).catch(() => {
+      console.error(`Access key ${key.AccessKeyId} of ${user} is of no use; delete it in AWS.`);
+    });
     throw error;
   }
   // The app resolves references when it starts, else once a day.
@@ -155,6 +158,11 @@ async function storeAccessKey(
     ...['--resource-group', environment.get('AZURE_RESOURCE_GROUP'), ...subscription],
   ]);
   console.log(`Access key ${key.AccessKeyId} of ${user} is in ${vault} as credentials "${credentials}".`);
+  const known = environment.find('LOADER_S3_CREDENTIALS') || 'default';
+  if (!known.split(',').some((one) => one.trim() === credentials)) {
+    console.log(`Now let the app know them: azd env set LOADER_S3_CREDENTIALS ${known},${credentials}`);
+    console.log('and azd provision');
+  }
   for (const id of old) {
     console.log(
       `When no URL that ${id} has signed is needed any more: aws iam delete-access-key --user-name ${user} --access-key-id ${id}`,
@@ -162,7 +170,7 @@ async function storeAccessKey(
   }
 }
 
-/** Takes a stack of `deployAccess` away. */
+/** Takes a stack of `deployAccess` away. The stack goes last, so that what was cut off can be done again. */
 export async function removeAccess(
   place: StackPlace,
   { outputs }: Stack,
@@ -171,12 +179,15 @@ export async function removeAccess(
   const user = outputs.get('UserName');
   // A user that has keys can't be deleted.
   if (user !== undefined) for (const id of await keysOf(user)) await deleteKey(user, id);
-  await deleteStack(place);
   const role = outputs.get('RoleArn');
+  if (role !== undefined) {
+    await setRoles(environment, (roles) => {
+      for (const [name, arn] of roles) if (arn === role) roles.delete(name);
+    });
+  }
+  await deleteStack(place);
   if (role === undefined) return;
-  await setRoles(environment, (roles) => {
-    for (const [name, arn] of roles) if (arn === role) roles.delete(name);
-  });
+  console.log(LET_KNOW);
   console.log(
     'The OIDC provider stays: other environments may use it. docs/DEPLOY.md says how to take it away.',
   );

@@ -8,16 +8,10 @@ export interface Environment {
   find(name: string): string;
 }
 
-/** As `azd env get-values` prints them: NAME="text". */
 export async function readEnvironment(): Promise<Environment> {
-  const printed = await runTool('azd', ['env', 'get-values']);
-  const values = new Map(
-    [...printed.matchAll(/^(\w+)=(".*")\r?$/gm)].map(([, name, text]) => [
-      name!,
-      JSON.parse(text!) as string,
-    ]),
-  );
-  const find = (name: string) => values.get(name) ?? '';
+  const printed = await runTool('azd', ['env', 'get-values', '--output', 'json']);
+  const values = new Map(Object.entries(JSON.parse(printed) as Readonly<Record<string, unknown>>));
+  const find = (name: string) => String(values.get(name) ?? '');
   return {
     find,
     get: (name) => {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { runJson, runTool } from '../command-line.ts';
 import type { Environment } from './environment.ts';
 import { withPrivateFile } from './private-file.ts';
-import { deleteStack, deployStack, type StackPlace } from './stack.ts';
+import { deleteStack, deployStack, describeStack, expectSameUse, type StackPlace } from './stack.ts';
 
 const TEMPLATE = path.join(import.meta.dirname, 'events.json');
 const FUNCTION = 'postEvent';
@@ -27,33 +27,35 @@ export async function deployEvents(options: EventOptions, environment: Environme
     );
   }
   const region = await regionOf(bucket);
+  const place = { name: stack, region: ['--region', region] };
+  const present = await describeStack(place);
+  expectSameUse(place, present, { kind: 'FunctionKey', fixed: { BucketName: bucket } });
   await sendToEventBridge(bucket);
-  // The old key works until EventBridge has the new one.
+  // The old key works until EventBridge has the new one. Should what follows fail, which of them it has is not known here:
+  // both stay, and the next time deletes them.
   const old = await keysOf(stack, environment);
-  const { name, value } = await createKey(stack, environment);
+  const value = await createKey(stack, environment);
   const overrides = Object.entries({
     BucketName: bucket,
     Endpoint: `${environment.get('LOADER_URL')}/api/events`,
     FunctionKey: value,
     ...parameters,
   }).flatMap(([parameter, text]) => (text === undefined ? [] : [`${parameter}=${text}`]));
-  try {
-    await withPrivateFile(JSON.stringify(overrides), (file) =>
-      deployStack({ name: stack, region: ['--region', region] }, TEMPLATE, [`file://${file}`]),
-    );
-  } catch (error) {
-    await deleteKey(name, environment);
-    throw error;
-  }
+  await withPrivateFile(JSON.stringify(overrides), (file) =>
+    deployStack(place, present, TEMPLATE, [`file://${file}`]),
+  );
   for (const key of old) await deleteKey(key, environment);
   console.log(`New objects of ${bucket} are announced to the app, for loads with "events": true.`);
   console.log(`To take it away: npm run aws -- delete --stack ${stack} --region ${region}`);
 }
 
-/** Takes a stack of `deployEvents` away. That the bucket sends its events to EventBridge stays: others may listen. */
+/**
+ * Takes a stack of `deployEvents` away. That the bucket sends its events to EventBridge stays: others may listen. The stack
+ * goes last, so that what was cut off can be done again.
+ */
 export async function removeEvents(place: StackPlace, environment: Environment): Promise<void> {
-  await deleteStack(place);
   for (const key of await keysOf(place.name, environment)) await deleteKey(key, environment);
+  await deleteStack(place);
 }
 
 /** Events stay in the region of their bucket. */
@@ -82,51 +84,42 @@ async function sendToEventBridge(bucket: string): Promise<void> {
   );
 }
 
-const appOf = (environment: Environment): readonly string[] => [
-  ...[
-    '--name',
-    environment.get('LOADER_FUNCTION_APP'),
-    '--resource-group',
-    environment.get('AZURE_RESOURCE_GROUP'),
-  ],
-  ...['--subscription', environment.get('AZURE_SUBSCRIPTION_ID'), '--function-name', FUNCTION],
-];
-
-/** Names of the function's keys that were made for the stack. The Azure CLI tells no values. */
-async function keysOf(stack: string, environment: Environment): Promise<readonly string[]> {
-  const keys = await runJson<Readonly<Record<string, unknown>>>('az', [
-    ...['functionapp', 'function', 'keys', 'list', ...appOf(environment)],
-  ]);
-  return Object.keys(keys).filter((name) => new RegExp(`^${stack}-\\d{14}$`).test(name));
-}
-
-/**
- * The value is made here, as the Azure CLI does not tell one that Azure has made, and handed over by Azure Resource Manager,
- * as the command of the CLI would take it from the command line.
- */
-async function createKey(
-  stack: string,
-  environment: Environment,
-): Promise<{ readonly name: string; readonly value: string }> {
-  const name = `${stack}-${new Date().toISOString().replace(/\D/g, '').slice(0, 14)}`;
-  const value = randomBytes(40).toString('base64url');
+/** Azure Resource Manager's address of the function. The commands of the Azure CLI hide values, and some versions names, too. */
+function functionUrl(environment: Environment): string {
   const site = [
     ...['subscriptions', environment.get('AZURE_SUBSCRIPTION_ID')],
     ...['resourceGroups', environment.get('AZURE_RESOURCE_GROUP'), 'providers', 'Microsoft.Web'],
-    ...['sites', environment.get('LOADER_FUNCTION_APP')],
+    ...['sites', environment.get('LOADER_FUNCTION_APP'), 'functions', FUNCTION],
   ].join('/');
+  return `https://management.azure.com/${site}`;
+}
+
+const API_VERSION = ['--uri-parameters', 'api-version=2024-11-01'];
+
+/** Names of the function's keys that were made for the stack; values stay with the Azure CLI. */
+async function keysOf(stack: string, environment: Environment): Promise<readonly string[]> {
+  const names = await runJson<readonly string[]>('az', [
+    ...['rest', '--method', 'post', '--url', `${functionUrl(environment)}/listkeys`, ...API_VERSION],
+    ...['--query', 'keys(@)'],
+  ]);
+  return names.filter((name) => new RegExp(`^${stack}-\\d{14}$`).test(name));
+}
+
+/** @returns the key: made here, for nobody would tell one that Azure has made */
+async function createKey(stack: string, environment: Environment): Promise<string> {
+  const name = `${stack}-${new Date().toISOString().replace(/\D/g, '').slice(0, 14)}`;
+  const value = randomBytes(40).toString('base64url');
   await withPrivateFile(JSON.stringify({ properties: { name, value } }), (file) =>
     runTool('az', [
       ...['rest', '--method', 'put', '--body', `@${file}`, '--output', 'none'],
-      ...['--url', `https://management.azure.com/${site}/functions/${FUNCTION}/keys/${name}`],
-      ...['--uri-parameters', 'api-version=2024-11-01'],
+      ...['--url', `${functionUrl(environment)}/keys/${name}`, ...API_VERSION],
     ]),
   );
-  return { name, value };
+  return value;
 }
 
 async function deleteKey(name: string, environment: Environment): Promise<void> {
   await runTool('az', [
-    ...['functionapp', 'function', 'keys', 'delete', ...appOf(environment), '--key-name', name],
+    ...['rest', '--method', 'delete', '--url', `${functionUrl(environment)}/keys/${name}`, ...API_VERSION],
   ]);
 }

@@ -27,7 +27,7 @@ changes what is named and leaves the rest as it is.
 
   --prefix TEXT        only keys that begin with this (default: all)
   --region REGION      of the stack (default: that of the AWS CLI); IAM itself has none, events are in that of their bucket
-  --stack NAME         default s3-adx-loader-<azd environment>, for other credentials than "default" with -<their name>;
+  --stack NAME         default s3-adx-loader-<azd environment>, for other credentials than "default" with -credentials-<name>;
                        of events s3-adx-loader-<azd environment>-events-<bucket>
   --credentials NAME   as in source.credentials of a load (default: default)
   --kms-key ARN        key of the bucket, where it is not S3's own
@@ -74,7 +74,7 @@ function bucketOf({ bucket }: Values): string {
 }
 
 function accessStackOf({ stack, region, credentials = 'default' }: Values, environment: Environment) {
-  const suffix = credentials === 'default' ? [] : [credentials];
+  const suffix = credentials === 'default' ? [] : ['credentials', credentials];
   return {
     name: stack ?? stackName(environment.get('AZURE_ENV_NAME'), ...suffix),
     region: region === undefined ? [] : ['--region', region],
@@ -84,7 +84,8 @@ function accessStackOf({ stack, region, credentials = 'default' }: Values, envir
 async function deploy(values: Values, environment: Environment): Promise<void> {
   const options = {
     bucket: bucketOf(values),
-    credentials: values.credentials,
+    // A stack that is named may be for other credentials.
+    credentials: values.credentials ?? (values.stack === undefined ? 'default' : undefined),
     usesRole: values['web-identity'],
     newKey: values['new-key'],
     parameters: {

@@ -7,11 +7,14 @@ export interface StackPlace {
 }
 
 export interface Stack {
+  /** As CloudFormation says it: `CREATE_COMPLETE`, `ROLLBACK_COMPLETE` and so on. */
+  readonly status: string;
   readonly parameters: ReadonlyMap<string, string>;
   readonly outputs: ReadonlyMap<string, string>;
 }
 
 interface Described {
+  readonly StackStatus?: string;
   readonly Parameters?: readonly { readonly ParameterKey: string; readonly ParameterValue: string }[];
   readonly Outputs?: readonly { readonly OutputKey: string; readonly OutputValue: string }[];
 }
@@ -30,8 +33,9 @@ export async function describeStack({ name, region }: StackPlace): Promise<Stack
     const { Stacks } = await runJson<{ readonly Stacks: readonly Described[] }>('aws', [
       ...['cloudformation', 'describe-stacks', '--stack-name', name, ...region],
     ]);
-    const { Parameters = [], Outputs = [] } = Stacks[0] ?? {};
+    const { StackStatus = '', Parameters = [], Outputs = [] } = Stacks[0] ?? {};
     return {
+      status: StackStatus,
       parameters: new Map(Parameters.map((one) => [one.ParameterKey, one.ParameterValue])),
       outputs: new Map(Outputs.map((one) => [one.OutputKey, one.OutputValue])),
     };
@@ -41,17 +45,53 @@ export async function describeStack({ name, region }: StackPlace): Promise<Stack
   }
 }
 
+/** Its first deployment has failed: there is nothing in it, and CloudFormation lets nobody change it. */
+const isRolledBack = ({ status }: Stack) => status === 'ROLLBACK_COMPLETE' || status === 'ROLLBACK_FAILED';
+
+/** What a command is about to make of a stack. */
+export interface StackUse {
+  /** A parameter that only the template of this command has. */
+  readonly kind: string;
+  /** Parameters that may not change, for what is there would be lost. */
+  readonly fixed: Readonly<Record<string, string | boolean | undefined>>;
+}
+
+/**
+ * @param present the stack as it is; `null`: none
+ * @throws an Error when the stack is for something else
+ */
+export function expectSameUse(place: StackPlace, present: Stack | null, { kind, fixed }: StackUse): void {
+  if (present === null || isRolledBack(present)) return;
+  const remedy =
+    'Give what is new another --stack NAME, or --credentials NAME, or take the stack away first: npm run aws -- delete';
+  if (!present.parameters.has(kind))
+    throw new Error(`Stack ${place.name} is there, and was not made by this command. ${remedy}`);
+  for (const [name, value] of Object.entries(fixed)) {
+    const is = present.parameters.get(name);
+    if (value === undefined || is === undefined || is === String(value)) continue;
+    throw new Error(`Stack ${place.name} has ${name}=${is}, which ${name}=${value} would replace. ${remedy}`);
+  }
+}
+
 /** Makes the stack, or changes it. A parameter that is not named keeps its value. */
 export async function deployStack(
-  { name, region }: StackPlace,
+  place: StackPlace,
+  present: Stack | null,
   template: string,
   overrides: readonly string[],
 ): Promise<void> {
-  await runTool('aws', [
-    ...['cloudformation', 'deploy', '--template-file', template, '--stack-name', name, ...region],
-    ...['--capabilities', 'CAPABILITY_IAM', '--no-fail-on-empty-changeset', '--parameter-overrides'],
-    ...overrides,
-  ]);
+  const { name, region } = place;
+  if (present !== null && isRolledBack(present)) await deleteStack(place);
+  try {
+    await runTool('aws', [
+      ...['cloudformation', 'deploy', '--template-file', template, '--stack-name', name, ...region],
+      ...['--capabilities', 'CAPABILITY_IAM', '--no-fail-on-empty-changeset', '--parameter-overrides'],
+      ...overrides,
+    ]);
+  } catch (error) {
+    const events = ['aws cloudformation describe-stack-events --stack-name', name, ...region].join(' ');
+    throw new Error(`${(error as Error).message}\nWhat failed in it: ${events}`, { cause: error });
+  }
 }
 
 export async function deleteStack({ name, region }: StackPlace): Promise<void> {

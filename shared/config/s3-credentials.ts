@@ -68,7 +68,8 @@ export function readS3Credentials(
 ): S3Credentials {
   const prefix = `S3_CREDENTIALS__${name.toUpperCase().replaceAll('-', '_')}`;
   const settingOf = (part: Part) => `${prefix}__${part}`;
-  const valueOf = (part: Part): string | null => env[settingOf(part)] || null;
+  // A secret that was put into a vault from a file often ends with the end of a line.
+  const valueOf = (part: Part): string | null => env[settingOf(part)]?.trim() || null;
   const problems: Problem[] = [];
   const problem = (part: Part, message: string) => problems.push({ field: settingOf(part), message });
 

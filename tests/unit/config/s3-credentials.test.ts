@@ -44,6 +44,8 @@ describe('an access key', () => {
     }
     expect(read({ ...KEYS, SESSION_TOKEN: 'token' }).signIn).toMatchObject({ sessionToken: 'token' });
     expect(read({ ...KEYS, SESSION_TOKEN: '' }).signIn).toMatchObject({ sessionToken: null });
+    // From a file whose line has an end.
+    expect(read({ ...KEYS, SESSION_TOKEN: 'token\n' }).signIn).toMatchObject({ sessionToken: 'token' });
   });
 
   test.each(['ACCESS_KEY_ID', 'SECRET_ACCESS_KEY'])('missing or empty %s: says what is needed', (part) => {

@@ -8,28 +8,44 @@ import { ROOT } from './compiled.ts';
 import { type Rule, runWithFakeTools } from './fake-tools.ts';
 
 const SET_UP = path.join('infra', 'aws', 'set-up.ts');
-const AZD_VALUES = [
-  'AZURE_ENV_NAME="test"',
-  'AZURE_SUBSCRIPTION_ID="sub-1"',
-  'AZURE_RESOURCE_GROUP="rg-test"',
-  'LOADER_FUNCTION_APP="func-1"',
-  'LOADER_URL="https://func-1.azurewebsites.net"',
-].join('\n');
+const AZD_VALUES = {
+  AZURE_ENV_NAME: 'test',
+  AZURE_SUBSCRIPTION_ID: 'sub-1',
+  AZURE_RESOURCE_GROUP: 'rg-test',
+  LOADER_FUNCTION_APP: 'func-1',
+  LOADER_URL: 'https://func-1.azurewebsites.net',
+};
 const STACK = 's3-adx-loader-test-events-my-bucket';
+const FUNCTION_URL =
+  'https://management.azure.com/subscriptions/sub-1/resourceGroups/rg-test/providers/Microsoft.Web/sites/func-1/functions/postEvent';
 const OLD_KEY = `${STACK}-20260101000000`;
-const KEYS = { default: null, [OLD_KEY]: null, [`${STACK}-2-20260101000000`]: null };
+const KEYS = ['default', OLD_KEY, `${STACK}-2-20260101000000`];
 const rulesFor = (notifications: string, change: readonly Rule[] = []): readonly Rule[] => [
   ...change,
-  { call: 'azd env get-values', stdout: AZD_VALUES },
+  { call: 'azd env get-values', stdout: JSON.stringify(AZD_VALUES) },
   { call: 'aws s3api get-bucket-location', stdout: '{"LocationConstraint": "eu-central-1"}' },
   { call: 'aws s3api get-bucket-notification-configuration', stdout: notifications },
   { call: 'aws s3api put-bucket-notification-configuration' },
-  // The Azure CLI tells names, no values.
-  { call: 'az functionapp function keys list', stdout: JSON.stringify(KEYS) },
-  { call: 'az functionapp function keys delete' },
-  { call: 'az rest' },
+  { call: 'az rest --method post', stdout: JSON.stringify(KEYS) },
+  { call: 'az rest --method put' },
+  { call: 'az rest --method delete' },
+  { call: 'aws cloudformation describe-stacks', stderr: 'Stack with id s does not exist' },
   { call: 'aws cloudformation deploy' },
 ];
+
+const stackOf = (parameters: Readonly<Record<string, string>>) =>
+  JSON.stringify({
+    Stacks: [
+      {
+        StackStatus: 'CREATE_COMPLETE',
+        Parameters: Object.entries(parameters).map(([ParameterKey, ParameterValue]) => ({
+          ParameterKey,
+          ParameterValue,
+        })),
+        Outputs: [{ OutputKey: 'UndeliveredQueue', OutputValue: 'q' }],
+      },
+    ],
+  });
 
 interface Template {
   readonly Parameters: Readonly<
@@ -104,9 +120,14 @@ describe.skipIf(process.platform === 'win32')('npm run aws -- events', { timeout
     expect(name).toMatch(new RegExp(`^${STACK}-\\d{14}$`));
     // 320 bits, and as long as the template asks for.
     expect(value).toMatch(/^[\w-]{54}$/);
-    expect(lines.find((line) => line.startsWith('az rest'))).toContain(
-      `--url https://management.azure.com/subscriptions/sub-1/resourceGroups/rg-test/providers/Microsoft.Web/sites/func-1/functions/postEvent/keys/${name} `,
-    );
+    expect(
+      lines.filter((line) => line.startsWith('az ')).map((line) => line.replace(/ --body \S+/, '')),
+    ).toEqual([
+      // By the CLI's own query: values never come here.
+      `az rest --method post --url ${FUNCTION_URL}/listkeys --uri-parameters api-version=2024-11-01 --query keys(@) --output json`,
+      `az rest --method put --output none --url ${FUNCTION_URL}/keys/${name} --uri-parameters api-version=2024-11-01`,
+      expect.stringContaining('az rest --method delete'),
+    ]);
     expect(overrides).toEqual([
       'BucketName=my-bucket',
       'Endpoint=https://func-1.azurewebsites.net/api/events',
@@ -120,20 +141,33 @@ describe.skipIf(process.platform === 'win32')('npm run aws -- events', { timeout
   });
 
   test('takes the old key away when EventBridge has the new one, and no other', async () => {
-    const isDelete = (line: string) => line.startsWith('az functionapp function keys delete');
+    const isDelete = (line: string) => line.startsWith('az rest --method delete');
     const rotated = await runWithFakeTools(SET_UP, ['events', '--bucket', 'my-bucket'], {
       rules: rulesFor(''),
     });
     expect(rotated.lines.at(-2)).toContain('aws cloudformation deploy');
     expect(rotated.lines.filter(isDelete)).toEqual([
-      `az functionapp function keys delete --name func-1 --resource-group rg-test --subscription sub-1 --function-name postEvent --key-name ${OLD_KEY}`,
+      `az rest --method delete --url ${FUNCTION_URL}/keys/${OLD_KEY} --uri-parameters api-version=2024-11-01`,
     ]);
+    // It may have failed to wait only, and EventBridge has either key.
     const failed = await runWithFakeTools(SET_UP, ['events', '--bucket', 'my-bucket'], {
-      rules: rulesFor('', [{ call: 'aws cloudformation deploy', stderr: 'ROLLBACK_COMPLETE' }]),
+      rules: rulesFor('', [
+        { call: 'aws cloudformation deploy', stderr: 'Waiter StackUpdateComplete failed' },
+      ]),
     });
-    expect([failed.code, failed.output]).toEqual([1, expect.stringContaining('ROLLBACK_COMPLETE')]);
-    expect(failed.lines.filter(isDelete)).toHaveLength(1);
-    expect(failed.lines.find(isDelete)).not.toContain(OLD_KEY);
+    expect([failed.code, failed.output]).toEqual([1, expect.stringContaining('describe-stack-events')]);
+    expect(failed.lines.filter(isDelete)).toEqual([]);
+  });
+
+  test.each<[string, Readonly<Record<string, string>>]>([
+    ['of another bucket', { BucketName: 'my.bucket', FunctionKey: '****' }],
+    ['with a role or a user', { BucketName: 'my-bucket', UseAccessKey: 'true' }],
+  ])('leaves a stack alone %s', async (_, parameters) => {
+    const { code, output, lines } = await runWithFakeTools(SET_UP, ['events', '--bucket', 'my-bucket'], {
+      rules: rulesFor('', [{ call: 'aws cloudformation describe-stacks', stdout: stackOf(parameters) }]),
+    });
+    expect([code, output]).toEqual([1, expect.stringContaining('--stack NAME')]);
+    expect(lines.some((line) => /cloudformation deploy|put-bucket|az rest/.test(line))).toBe(false);
   });
 
   test('takes stack and key away', async () => {
@@ -142,12 +176,7 @@ describe.skipIf(process.platform === 'win32')('npm run aws -- events', { timeout
       ['delete', '--stack', STACK, '--region', 'eu-central-1'],
       {
         rules: [
-          {
-            call: 'aws cloudformation describe-stacks',
-            stdout: JSON.stringify({
-              Stacks: [{ Outputs: [{ OutputKey: 'UndeliveredQueue', OutputValue: 'q' }] }],
-            }),
-          },
+          { call: 'aws cloudformation describe-stacks', stdout: stackOf({ FunctionKey: '****' }) },
           { call: 'aws cloudformation delete-stack' },
           { call: 'aws cloudformation wait stack-delete-complete' },
           ...rulesFor(''),
@@ -155,13 +184,19 @@ describe.skipIf(process.platform === 'win32')('npm run aws -- events', { timeout
       },
     );
     expect(code).toBe(0);
-    expect(lines).toContain(`aws cloudformation delete-stack --stack-name ${STACK} --region eu-central-1`);
-    expect(lines.at(-1)).toContain(`--key-name ${OLD_KEY}`);
+    // The stack last: what was cut off can be done again.
+    expect(lines.at(-3)).toContain(`/keys/${OLD_KEY} `);
+    expect(lines.at(-2)).toBe(`aws cloudformation delete-stack --stack-name ${STACK} --region eu-central-1`);
   });
 
   test('is refused where the app takes no keys', async () => {
     const { code, output, lines } = await runWithFakeTools(SET_UP, ['events', '--bucket', 'my-bucket'], {
-      rules: [{ call: 'azd env get-values', stdout: `${AZD_VALUES}\nLOADER_HTTP_AUTH="entra"` }],
+      rules: [
+        {
+          call: 'azd env get-values',
+          stdout: JSON.stringify({ ...AZD_VALUES, LOADER_HTTP_AUTH: 'entra' }),
+        },
+      ],
     });
     expect([code, output]).toEqual([1, expect.stringContaining('takes no keys')]);
     expect(lines).toHaveLength(1);

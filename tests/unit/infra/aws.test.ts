@@ -141,23 +141,30 @@ describe('the CloudFormation template', () => {
   });
 });
 
-const AZD_VALUES = [
-  'AZURE_ENV_NAME="test"',
-  'AZURE_SUBSCRIPTION_ID="sub-1"',
-  'AZURE_RESOURCE_GROUP="rg-test"',
-  'LOADER_FUNCTION_APP="func-1"',
-  'LOADER_KEY_VAULT="kv-1"',
-  'LOADER_TENANT_ID="tenant"',
-  'LOADER_IDENTITY_PRINCIPAL_ID="object-id"',
-  'LOADER_IDENTITY_CLIENT_ID="client-id"',
-  'LOADER_AWS_AUDIENCE="api://app"',
-].join('\n');
+const AZD_VALUES = {
+  AZURE_ENV_NAME: 'test',
+  AZURE_SUBSCRIPTION_ID: 'sub-1',
+  AZURE_RESOURCE_GROUP: 'rg-test',
+  LOADER_FUNCTION_APP: 'func-1',
+  LOADER_KEY_VAULT: 'kv-1',
+  LOADER_TENANT_ID: 'tenant',
+  LOADER_IDENTITY_PRINCIPAL_ID: 'object-id',
+  LOADER_IDENTITY_CLIENT_ID: 'client-id',
+  LOADER_AWS_AUDIENCE: 'api://app',
+  // As people may have it.
+  OTHER: 'a$b`c!"',
+};
+const azd = (more: Texts = {}): Rule => ({
+  call: 'azd env get-values',
+  stdout: JSON.stringify({ ...AZD_VALUES, ...more }),
+});
 const SECRET = 'SECRET/that+nobody=sees';
 type Texts = Readonly<Record<string, string>>;
-const stackOf = (outputs: Texts, parameters: Texts = {}) =>
+const stackOf = (outputs: Texts, parameters: Texts = {}, status = 'UPDATE_COMPLETE') =>
   JSON.stringify({
     Stacks: [
       {
+        StackStatus: status,
         Outputs: Object.entries(outputs).map(([OutputKey, OutputValue]) => ({ OutputKey, OutputValue })),
         Parameters: Object.entries(parameters).map(([ParameterKey, ParameterValue]) => ({
           ParameterKey,
@@ -169,7 +176,29 @@ const stackOf = (outputs: Texts, parameters: Texts = {}) =>
 const DESCRIBE = 'aws cloudformation describe-stacks';
 const noStackYet: Rule = { call: DESCRIBE, once: true, stderr: 'Stack with id s does not exist' };
 const ROLE = 'arn:aws:iam::1:role/r';
-const roleStack: Rule = { call: DESCRIBE, stdout: stackOf({ RoleArn: ROLE, Credentials: 'partner' }) };
+const FOR_ROLE = {
+  BucketName: 'my-bucket',
+  UseAccessKey: 'false',
+  UseWebIdentity: 'true',
+  Credentials: 'partner',
+  TenantId: 'tenant',
+  Audience: 'api://app',
+  PrincipalId: 'object-id',
+};
+const FOR_KEY = {
+  BucketName: 'my-bucket',
+  Prefix: 'in/',
+  UseAccessKey: 'true',
+  UseWebIdentity: 'false',
+  Credentials: 'default',
+  TenantId: 'none',
+  Audience: 'none',
+  PrincipalId: 'none',
+};
+const roleStack: Rule = {
+  call: DESCRIBE,
+  stdout: stackOf({ RoleArn: ROLE, Credentials: 'partner' }, FOR_ROLE),
+};
 const PROVIDER = 'arn:aws:iam::1:oidc-provider/sts.windows.net/tenant/';
 const providers = (...arns: readonly string[]): Rule => ({
   call: 'aws iam list-open-id-connect-providers',
@@ -177,9 +206,9 @@ const providers = (...arns: readonly string[]): Rule => ({
 });
 const rulesFor = (keys: readonly string[], change: readonly Rule[] = []): readonly Rule[] => [
   ...change,
-  { call: 'azd env get-values', stdout: AZD_VALUES },
+  azd(),
   { call: 'aws cloudformation deploy' },
-  { call: DESCRIBE, stdout: stackOf({ UserName: 'user-1', Credentials: 'default' }) },
+  { call: DESCRIBE, stdout: stackOf({ UserName: 'user-1', Credentials: 'default' }, FOR_KEY) },
   {
     call: 'aws iam list-access-keys',
     stdout: JSON.stringify({ AccessKeyMetadata: keys.map((AccessKeyId) => ({ AccessKeyId })) }),
@@ -212,7 +241,8 @@ describe.skipIf(process.platform === 'win32')('npm run aws', { timeout: 60_000 }
       },
     );
     expect([code, output]).toEqual([0, expect.stringContaining('AKIANEW')]);
-    expect(lines[2]).toContain('--stack-name s3-adx-loader-test-Partner-EU ');
+    expect(output).toContain('azd env set LOADER_S3_CREDENTIALS default,Partner_EU');
+    expect(lines[2]).toContain('--stack-name s3-adx-loader-test-credentials-Partner-EU ');
     expect(lines[2]).toMatch(
       / BucketName=my-bucket UseAccessKey=true UseWebIdentity=false Credentials=Partner_EU Prefix=in\/$/,
     );
@@ -226,23 +256,77 @@ describe.skipIf(process.platform === 'win32')('npm run aws', { timeout: 60_000 }
     expect([output, ...lines].join('\n')).not.toContain(SECRET);
   });
 
-  test('done again, names only what is to change, and takes nothing from another bucket', async () => {
-    const present = { BucketName: 'my-bucket', Prefix: 'in/', UseAccessKey: 'true', UseWebIdentity: 'false' };
-    const rules = rulesFor(
-      ['AKIAOLD'],
-      [{ call: DESCRIBE, stdout: stackOf({ UserName: 'user-1', Credentials: 'default' }, present) }],
+  test('done again, names only what is to change', async () => {
+    const { lines } = await runWithFakeTools(
+      SET_UP,
+      ['deploy', '--bucket', 'my-bucket', '--kms-key', 'arn:aws:kms:x:1:key/k', '--no-tag'],
+      { rules: rulesFor(['AKIAOLD']) },
     );
-    const run = (...args: readonly string[]) => runWithFakeTools(SET_UP, ['deploy', ...args], { rules });
-    const again = await run('--bucket', 'my-bucket', '--kms-key', 'arn:aws:kms:x:1:key/k', '--no-tag');
-    expect(again.lines.find((line) => line.includes('cloudformation deploy'))).toMatch(
-      / BucketName=my-bucket UseAccessKey=true UseWebIdentity=false KmsKeyArn=arn:aws:kms:x:1:key\/k AllowTag=false$/,
+    expect(lines.find((line) => line.includes('cloudformation deploy'))).toMatch(
+      / BucketName=my-bucket UseAccessKey=true UseWebIdentity=false Credentials=default KmsKeyArn=arn:aws:kms:x:1:key\/k AllowTag=false$/,
     );
-    const other = await run('--bucket', 'other-bucket');
-    expect([other.code, other.output]).toEqual([1, expect.stringContaining('--credentials NAME')]);
-    const role = await run('--bucket', 'my-bucket', '--web-identity');
-    expect([role.code, role.output]).toEqual([1, expect.stringContaining('UseAccessKey=true')]);
-    for (const { lines } of [other, role])
-      expect(lines.some((line) => line.includes('cloudformation deploy'))).toBe(false);
+  });
+
+  test.each<[string, readonly string[], Texts, string]>([
+    ['of another bucket', ['--bucket', 'other-bucket'], FOR_KEY, 'BucketName=my-bucket'],
+    ['of a user, for a role', ['--bucket', 'my-bucket', '--web-identity'], FOR_KEY, 'UseAccessKey=true'],
+    ['of other credentials', ['--bucket', 'my-bucket'], { ...FOR_KEY, Credentials: 'x' }, 'Credentials=x'],
+    [
+      'that trusts another identity',
+      ['--bucket', 'my-bucket', '--web-identity', '--credentials', 'partner'],
+      { ...FOR_ROLE, PrincipalId: 'another' },
+      'PrincipalId=another',
+    ],
+    [
+      'of events',
+      ['--bucket', 'my-bucket', '--stack', 's'],
+      { BucketName: 'my-bucket', FunctionKey: '****' },
+      'was not made by this command',
+    ],
+  ])('leaves a stack alone %s', async (_, args, parameters, said) => {
+    const { code, output, lines } = await runWithFakeTools(SET_UP, ['deploy', ...args], {
+      rules: rulesFor([], [{ call: DESCRIBE, stdout: stackOf({}, parameters) }]),
+    });
+    expect([code, output]).toEqual([1, expect.stringContaining(said)]);
+    expect(output).toContain('--stack NAME');
+    expect(lines.filter((line) => !/get-values|describe-stacks/.test(line))).toEqual([]);
+  });
+
+  test('makes no key for credentials that are a role', async () => {
+    const { code, output, lines } = await runWithFakeTools(SET_UP, ['deploy', '--bucket', 'my-bucket'], {
+      rules: [azd({ LOADER_AWS_ROLES: `default=${ROLE}` }), ...rulesFor([])],
+    });
+    expect([code, output]).toEqual([1, expect.stringContaining('"default" are a role')]);
+    expect(lines.some((line) => line.includes('cloudformation deploy'))).toBe(false);
+  });
+
+  test('begins anew where the first deployment has failed, and says where to see why one fails', async () => {
+    const rolledBack: Rule = {
+      call: DESCRIBE,
+      once: true,
+      stdout: stackOf({}, FOR_ROLE, 'ROLLBACK_COMPLETE'),
+    };
+    const more: readonly Rule[] = [
+      { call: 'aws cloudformation delete-stack' },
+      { call: 'aws cloudformation wait stack-delete-complete' },
+    ];
+    const again = await runWithFakeTools(SET_UP, ['deploy', '--bucket', 'my-bucket'], {
+      rules: rulesFor([], [rolledBack, ...more]),
+    });
+    expect(again.code).toBe(0);
+    const calls = again.lines.map((line) => line.split(' ').slice(1, 3).join(' '));
+    expect(calls.indexOf('cloudformation delete-stack')).toBeLessThan(calls.indexOf('cloudformation deploy'));
+    expect(calls).toContain('cloudformation delete-stack');
+    const failed = await runWithFakeTools(SET_UP, ['deploy', '--bucket', 'my-bucket'], {
+      rules: rulesFor(
+        [],
+        [{ call: 'aws cloudformation deploy', stderr: 'Failed to create/update the stack' }],
+      ),
+    });
+    expect([failed.code, failed.output]).toEqual([
+      1,
+      expect.stringContaining('aws cloudformation describe-stack-events --stack-name s3-adx-loader-test'),
+    ]);
   });
 
   test('leaves a key that there is, unless another is asked for', async () => {
@@ -265,6 +349,26 @@ describe.skipIf(process.platform === 'win32')('npm run aws', { timeout: 60_000 }
     expect([code, output]).toEqual([1, expect.stringContaining('Forbidden')]);
     expect(output).not.toContain(SECRET);
     expect(lines).toContain('aws iam delete-access-key --user-name user-1 --access-key-id AKIANEW');
+  });
+
+  test('leaves the vault with the pair that works when a rotation is cut off', async () => {
+    const { code, files, lines } = await runWithFakeTools(
+      SET_UP,
+      ['deploy', '--bucket', 'my-bucket', '--new-key'],
+      {
+        rules: rulesFor(
+          ['AKIAOLD'],
+          [
+            {
+              call: 'az keyvault secret set --vault-name kv-1 --subscription sub-1 --name s3-default-secret-access-key',
+              stderr: 'x',
+            },
+          ],
+        ),
+      },
+    );
+    expect([code, files]).toEqual([1, ['AKIANEW', SECRET, 'AKIAOLD']]);
+    expect(lines.at(-1)).toBe('aws iam delete-access-key --user-name user-1 --access-key-id AKIANEW');
   });
 
   test('makes for a role what the trust needs: tenant, audience, object id and provider, and no key', async () => {
@@ -293,15 +397,13 @@ describe.skipIf(process.platform === 'win32')('npm run aws', { timeout: 60_000 }
   });
 
   test('uses the OIDC provider that the account has, and keeps the roles of other credentials', async () => {
-    const { lines } = await runWithFakeTools(SET_UP, ['deploy', '--bucket', 'my-bucket', '--web-identity'], {
+    const args = ['deploy', '--bucket', 'my-bucket', '--web-identity', '--credentials', 'partner'];
+    const { lines } = await runWithFakeTools(SET_UP, args, {
       rules: [
         roleStack,
         providers(PROVIDER),
         { call: 'aws iam add-client-id-to-open-id-connect-provider' },
-        {
-          call: 'azd env get-values',
-          stdout: `${AZD_VALUES}\nLOADER_AWS_ROLES="default=arn:aws:iam::1:role/d,partner=arn:aws:iam::1:role/old"`,
-        },
+        azd({ LOADER_AWS_ROLES: 'default=arn:aws:iam::1:role/d,partner=arn:aws:iam::1:role/old' }),
         ...rulesFor([]),
       ],
     });
@@ -328,20 +430,23 @@ describe.skipIf(process.platform === 'win32')('npm run aws', { timeout: 60_000 }
   });
 
   test('deletes a role, and what azd knows of it, and leaves the provider to others', async () => {
-    const { code, lines } = await runWithFakeTools(SET_UP, ['delete', '--stack', 'roles'], {
+    const { code, output, lines } = await runWithFakeTools(SET_UP, ['delete', '--stack', 'roles'], {
       rules: [
         roleStack,
-        {
-          call: 'azd env get-values',
-          stdout: `${AZD_VALUES}\nLOADER_AWS_ROLES="default=arn:aws:iam::1:role/d,partner=${ROLE}"`,
-        },
+        azd({ LOADER_AWS_ROLES: `default=arn:aws:iam::1:role/d,partner=${ROLE}` }),
         ...rulesFor([]),
         { call: 'aws cloudformation delete-stack' },
         { call: 'aws cloudformation wait stack-delete-complete' },
       ],
     });
     expect(code).toBe(0);
-    expect(lines.at(-1)).toBe('azd env set LOADER_AWS_ROLES default=arn:aws:iam::1:role/d');
+    // The stack last: what was cut off can be done again.
+    expect(lines.slice(-3)).toEqual([
+      'azd env set LOADER_AWS_ROLES default=arn:aws:iam::1:role/d',
+      'aws cloudformation delete-stack --stack-name roles',
+      'aws cloudformation wait stack-delete-complete --stack-name roles',
+    ]);
+    expect(output).toContain('azd provision');
     expect(lines.some((line) => line.includes('open-id-connect'))).toBe(false);
     expect(lines.some((line) => line.includes('access-key'))).toBe(false);
   });
@@ -350,12 +455,15 @@ describe.skipIf(process.platform === 'win32')('npm run aws', { timeout: 60_000 }
     const { code, output } = await runWithFakeTools(SET_UP, ['delete', '--credentials', 'partner'], {
       rules: [noStackYet, ...rulesFor([])],
     });
-    expect([code, output]).toEqual([0, expect.stringContaining('no stack s3-adx-loader-test-partner')]);
+    expect([code, output]).toEqual([
+      0,
+      expect.stringContaining('no stack s3-adx-loader-test-credentials-partner'),
+    ]);
   });
 
   test('says what is missing', async () => {
     const unset = await runWithFakeTools(SET_UP, ['deploy', '--bucket', 'my-bucket'], {
-      rules: [{ call: 'azd env get-values', stdout: 'AZURE_LOCATION="westeurope"\n' }],
+      rules: [{ call: 'azd env get-values', stdout: '{"AZURE_LOCATION": "westeurope"}' }],
     });
     expect([unset.code, unset.output]).toEqual([1, expect.stringContaining('has no AZURE_ENV_NAME')]);
     const empty = await runWithFakeTools(SET_UP, ['deploy'], { rules: rulesFor([]) });

@@ -119,7 +119,7 @@ const EVERYTHING: Readonly<Record<string, string>> = {
 };
 
 const CHAINED =
-  "concat(map(keys, key => union(key, { chainedRoleArn: 'arn:aws:iam::210987654321:role/reader', externalId: 'x' })), roles)";
+  "any({ default: { chainedRoleArn: 'arn:aws:iam::210987654321:role/reader', externalId: 'x' } })";
 
 /** Compiles a copy, which has further files of parameters: that of azd with values written in. */
 export async function compile(bicep: string): Promise<Compiled> {
@@ -134,7 +134,7 @@ export async function compile(bicep: string): Promise<Compiled> {
     await cp(path.join(ROOT, 'host.json'), path.join(scratch, 'host.json'));
     await writeParameters(infra, 'everything', EVERYTHING);
     await writeParameters(infra, 'public-buckets', { LOADER_S3_CREDENTIALS: '' });
-    await writeParameters(infra, 'chained', {}, (text) => text.replace('concat(roles, keys)', CHAINED));
+    await writeParameters(infra, 'chained', {}, (text) => text.replace('any({})', CHAINED));
     const { template, diagnostics } = await session.compile(path.join(infra, 'main.bicep'));
     const predict = async (name: string) =>
       readPrediction(
