@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { FunctionsCore, HookName, RegisteredFunction } from './functions-core.ts';
 import type { Logger, LogLevel } from './log.ts';
-import { countersOf, type Metrics, processCpuMs } from './metrics.ts';
+import { countersOf, type Metrics } from './metrics.ts';
 import type { FunctionCallback, RpcBindingData, RpcInvocationResponse, RpcTypedData } from './rpc.ts';
 
 export interface InvocationRequest {
@@ -97,7 +97,7 @@ export class Invoker {
       throw new Error('No programming model was set: the app never loaded @azure/functions.');
     const counters = countersOf(this.#metrics, { name: fn.name, trigger: fn.trigger.type });
     const isOrchestrator = fn.trigger.type === 'orchestrationTrigger';
-    const cpuStart = isOrchestrator ? processCpuMs() : 0;
+    const startedAt = performance.now();
     const invocationId = randomUUID();
     counters.invocations += 1;
     let appCpuMs = 0;
@@ -130,8 +130,7 @@ export class Invoker {
         invocationContext: context,
         inputs: before.inputs,
       };
-      const wallStart = performance.now();
-      const appCpuStart = isOrchestrator ? processCpuMs() : 0;
+      const appStartedAt = performance.now();
       try {
         outcome.result = await this.#withTimeout(
           fn.name,
@@ -144,8 +143,9 @@ export class Invoker {
       } catch (error) {
         outcome.error = error ?? new Error('The function threw null or undefined.');
       }
-      counters.appWallMs += performance.now() - wallStart;
-      if (isOrchestrator) appCpuMs = processCpuMs() - appCpuStart;
+      const appMs = performance.now() - appStartedAt;
+      counters.appWallMs += appMs;
+      if (isOrchestrator) appCpuMs = appMs;
       coreContext.state = 'postInvocationHooks';
       const after = await this.#runHooks('postInvocation', outcome);
       if (after.error !== undefined && after.error !== null) throw after.error;
@@ -158,7 +158,7 @@ export class Invoker {
     } finally {
       if (isOrchestrator) {
         counters.appCpuMs += appCpuMs;
-        counters.libraryCpuMs += processCpuMs() - cpuStart - appCpuMs;
+        counters.libraryCpuMs += performance.now() - startedAt - appCpuMs;
       }
     }
   }

@@ -5,7 +5,7 @@ export interface FunctionCounters {
   failures: number;
   /** Wall time inside the function itself, in milliseconds. */
   appWallMs: number;
-  /** CPU time of the process while the function ran; only for orchestrators, whose turns never wait. */
+  /** CPU time while the function ran; only for orchestrators, whose turns never wait, so that it is read from the clock. */
   appCpuMs: number;
   /** CPU time of the library around an orchestrator: decoding the history, encoding the answer. */
   libraryCpuMs: number;
@@ -60,12 +60,6 @@ export function countersOf(metrics: Metrics, params: { name: string; trigger: st
     metrics.functions.set(params.name, counters);
   }
   return counters;
-}
-
-/** CPU time of the whole process in milliseconds, user and system. */
-export function processCpuMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
 }
 
 /** Counters as `GET /admin/host/metrics` shows them. Times are milliseconds, sizes are bytes. */

@@ -66,24 +66,30 @@ export class ActivityDispatcher {
   }
 
   async #run(row: ActivityRow): Promise<void> {
-    const runs = [this.#invoke(row)];
-    if (this.#runsTwice) runs.push(this.#invoke(row));
     try {
-      const event = await this.#waitForFirst(row, runs);
-      await this.#onResult(row, event);
+      if (this.#runsTwice) await this.#runTwice(row);
+      else await this.#onResult(row, await this.#eventOf(row, this.#invoke(row)));
     } finally {
-      const ends = await Promise.allSettled(runs);
-      const results = ends.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
-      if (new Set(results).size > 1) this.#onDifference(row, results);
       this.#running -= 1;
       this.#pump();
     }
   }
 
-  async #waitForFirst(row: ActivityRow, runs: readonly Promise<string | null>[]): Promise<string> {
+  /** The first result counts, as with the host of Azure; both are waited for. */
+  async #runTwice(row: ActivityRow): Promise<void> {
+    const runs = [this.#invoke(row), this.#invoke(row)];
     try {
-      const result = await Promise.race(runs);
-      return renderCompletion(row, { EventType: eventTypes.taskCompleted, Result: result });
+      await this.#onResult(row, await this.#eventOf(row, Promise.race(runs)));
+    } finally {
+      const ends = await Promise.allSettled(runs);
+      const results = ends.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
+      if (new Set(results).size > 1) this.#onDifference(row, results);
+    }
+  }
+
+  async #eventOf(row: ActivityRow, result: Promise<string | null>): Promise<string> {
+    try {
+      return renderCompletion(row, { EventType: eventTypes.taskCompleted, Result: await result });
     } catch (error) {
       this.#onFailure(row, error);
       return renderCompletion(row, { EventType: eventTypes.taskFailed, ...toTaskFailure(row.name, error) });
@@ -96,7 +102,7 @@ export class ActivityDispatcher {
     const input: unknown = row.input === null ? null : JSON.parse(row.input);
     const { response } = await this.#runner.run(fn, {
       triggerData: toActivityData(input),
-      triggerMetadata: { instanceId: { string: row.instanceId } },
+      triggerMetadata: { instanceId: idData(row.instanceId) },
     });
     return toResultText(response.returnValue);
   }
@@ -105,4 +111,15 @@ export class ActivityDispatcher {
 function renderCompletion(row: ActivityRow, event: { EventType: number; [field: string]: unknown }): string {
   const { EventType, ...fields } = event;
   return JSON.stringify({ EventType, EventId: -1, TaskScheduledId: row.taskId, ...fields });
+}
+
+/** What may be JSON: an object, a list, a text, a number, or one of three words. */
+const MAY_BE_JSON = /^(?:[\s{["]|true$|false$|null$|-?\d+(?:\.\d+)?(?:e[+-]?\d+)?$)/i;
+
+/**
+ * The library tries to parse each text as JSON, and one that is none costs more than all the rest of an activity that does
+ * nothing. Written as JSON it gives the same.
+ */
+function idData(id: string): { readonly string: string } | { readonly json: string } {
+  return MAY_BE_JSON.test(id) ? { string: id } : { json: JSON.stringify(id) };
 }

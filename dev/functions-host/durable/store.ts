@@ -213,8 +213,10 @@ export class DurableStore {
     return { seq, executionId, event };
   }
 
-  deleteMessage(seq: number): void {
-    this.#run('DELETE FROM inbox WHERE seq = ?', seq);
+  deleteMessages(messages: readonly InboxMessage[]): void {
+    if (messages.length === 0) return;
+    const seqs = JSON.stringify(messages.map(({ seq }) => seq));
+    this.#run('DELETE FROM inbox WHERE seq IN (SELECT value FROM json_each(?))', seqs);
   }
 
   insertTurn(params: { instanceId: string; executionId: string; turn: number; events: string }): void {

@@ -33,7 +33,7 @@ interface CommitParams {
 export async function commitTurn(params: CommitParams): Promise<TurnEffects> {
   let effects: TurnEffects | undefined;
   await params.store.write(() => {
-    for (const { seq } of params.consumed) params.store.deleteMessage(seq);
+    params.store.deleteMessages(params.consumed);
     effects = write(params);
   });
   return effects as TurnEffects;
