@@ -65,7 +65,7 @@ const BENCHES: readonly Bench[] = [
   },
   {
     name: 'large-listing',
-    about: 'S3 and table requests to plan 1,000,000 unchanged objects, beside the scan of Azurite (XX min)',
+    about: 'S3 and table requests to plan 1,000,000 unchanged objects, beside the scan of Azurite (15 min)',
     isLong: true,
     run: largeListing,
   },
