@@ -13,7 +13,7 @@ import { type HostMetrics, readHostMetrics } from './host-runs.ts';
 export const WARM_UP_OBJECTS = 100;
 
 /**
- * For runs whose memory is looked at. Node collects garbage late where memory is plentiful: without a limit the peak shows
+ * Of runs whose memory is looked at. Node collects garbage late where memory is plentiful: without a limit the peak shows
  * what a process takes, and on another machine it takes another amount. With one it shows what it needs; a run that needs
  * more ends the process. The limit is the same for all sizes.
  */
@@ -47,16 +47,19 @@ export interface FanOutTask {
   readonly folder: string;
   readonly objects: number;
   readonly objectsPerActivity: number;
-  /** Options of Node for the host. Default: none. */
-  readonly nodeOptions?: string;
-  /** Where the state is kept: in the host's process, whose memory then grows with it, or in one of its own, which costs the app CPU. */
+  /**
+   * Where the state is kept: in the host's process, whose memory then grows with it, or in one of its own, which costs the
+   * app CPU; that is for runs whose memory is looked at, and the heap is limited.
+   */
   readonly state: 'inside' | 'outside';
+  /** Options of Node for the host. Default: `HEAP_LIMIT` where the state is outside, else none. */
+  readonly nodeOptions?: string;
 }
 
 /** Runs a load on a host of its own, after a small one. */
 export async function measureRun(
   run: BenchRun,
-  { appFolder, folder, objects, objectsPerActivity, nodeOptions = '', state }: FanOutTask,
+  { appFolder, folder, objects, objectsPerActivity, state, nodeOptions }: FanOutTask,
 ): Promise<Measured> {
   const cpuFile = `${folder}-cpu.json`;
   const host = await run.start(() =>
@@ -68,7 +71,7 @@ export async function measureRun(
       graceMs: 500,
       env: {
         FUNCTIONS_WORKER_RUNTIME: 'node',
-        NODE_OPTIONS: nodeOptions,
+        NODE_OPTIONS: nodeOptions ?? (state === 'outside' ? HEAP_LIMIT : ''),
         // A worker in Azure compiles its code itself.
         NODE_DISABLE_COMPILE_CACHE: '1',
         BENCH_CPU_FILE: cpuFile,

@@ -59,10 +59,7 @@ export async function fanOut(run: BenchRun): Promise<BenchResult> {
         for (const objects of sizes) {
           run.say(`${formatCount(objects)} objects, ${shape.name}, state ${state}, ${round} of ${rounds}`);
           const folder = path.join(run.folder, [shape.objectsPerActivity, objects, state, round].join('-'));
-          const limits = state === 'outside' ? { nodeOptions: HEAP_LIMIT } : {};
-          measured
-            .get(objects)!
-            .push(await measureRun(run, { appFolder, folder, objects, ...shape, ...limits, state }));
+          measured.get(objects)!.push(await measureRun(run, { appFolder, folder, objects, ...shape, state }));
         }
       }
       return measured;

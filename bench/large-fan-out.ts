@@ -16,18 +16,18 @@ const NODE_OPTIONS = '--max-old-space-size=12000';
 export async function largeFanOut(run: BenchRun): Promise<BenchResult> {
   const appFolder = path.join(run.folder, 'app');
   await buildFanOutApp(appFolder);
-  const measure = async (sizes: readonly number[], state: FanOutTask['state'], nodeOptions: string) => {
+  const measure = async (sizes: readonly number[], options: Pick<FanOutTask, 'state' | 'nodeOptions'>) => {
     const measured = new Map<number, Measured>();
     for (const objects of sizes) {
-      run.say(`${formatCount(objects)} objects, state ${state}`);
-      const folder = path.join(run.folder, `${state}-${objects}`);
-      const task = { appFolder, folder, objects, objectsPerActivity: 100, nodeOptions, state };
+      run.say(`${formatCount(objects)} objects, state ${options.state}`);
+      const folder = path.join(run.folder, `${options.state}-${objects}`);
+      const task = { appFolder, folder, objects, objectsPerActivity: 100, ...options };
       measured.set(objects, await measureRun(run, task));
     }
     return measured;
   };
-  const measured = await measure(SIZES, 'inside', NODE_OPTIONS);
-  const peaks = await measure(MEMORY_SIZES, 'outside', HEAP_LIMIT);
+  const measured = await measure(SIZES, { state: 'inside', nodeOptions: NODE_OPTIONS });
+  const peaks = await measure(MEMORY_SIZES, { state: 'outside' });
   const peakOf = (objects: number) => peaks.get(objects)!.peakBytes;
   const cpuOf = (objects: number) => measured.get(objects)!.cpuMs / objects;
   return {

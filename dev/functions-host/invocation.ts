@@ -100,7 +100,7 @@ export class Invoker {
     const startedAt = performance.now();
     const invocationId = randomUUID();
     counters.invocations += 1;
-    let appCpuMs = 0;
+    let appMs = 0;
     const log = (level: LogLevel, category: string, message: string, context?: unknown) =>
       this.#log({ fn, level, category, message, context });
     let invocationContext: unknown;
@@ -143,9 +143,8 @@ export class Invoker {
       } catch (error) {
         outcome.error = error ?? new Error('The function threw null or undefined.');
       }
-      const appMs = performance.now() - appStartedAt;
+      appMs = performance.now() - appStartedAt;
       counters.appWallMs += appMs;
-      if (isOrchestrator) appCpuMs = appMs;
       coreContext.state = 'postInvocationHooks';
       const after = await this.#runHooks('postInvocation', outcome);
       if (after.error !== undefined && after.error !== null) throw after.error;
@@ -156,10 +155,7 @@ export class Invoker {
       if (isOrchestrator && error instanceof Error) failedContexts.set(error, invocationContext);
       throw error;
     } finally {
-      if (isOrchestrator) {
-        counters.appCpuMs += appCpuMs;
-        counters.libraryCpuMs += performance.now() - startedAt - appCpuMs;
-      }
+      if (isOrchestrator) counters.libraryWallMs += performance.now() - startedAt - appMs;
     }
   }
 

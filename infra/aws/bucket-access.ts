@@ -2,15 +2,17 @@
 import path from 'node:path';
 
 import { runJson, runTool } from '../command-line.ts';
+import { withPrivateFile } from '../private-file.ts';
 import type { Environment } from './environment.ts';
 import { ensureOidcProvider } from './oidc-provider.ts';
-import { withPrivateFile } from './private-file.ts';
 import {
   deleteStack,
   deployStack,
   describeStack,
   expectSameUse,
+  overridesOf,
   type Stack,
+  type StackParameters,
   type StackPlace,
 } from './stack.ts';
 
@@ -25,7 +27,7 @@ export interface AccessOptions {
   /** Makes another access key, although there is one. */
   readonly newKey: boolean;
   /** Parameters of the template that were given; the others stay as they are. */
-  readonly parameters: Readonly<Record<string, string | boolean | undefined>>;
+  readonly parameters: StackParameters;
 }
 
 export async function deployAccess(
@@ -52,12 +54,7 @@ export async function deployAccess(
     ? { ProviderArn: await ensureOidcProvider(identity.TenantId!, identity.Audience!) }
     : {};
   const parameters = { ...use, ...identity, ...provider, ...options.parameters };
-  await deployStack(
-    place,
-    present,
-    TEMPLATE,
-    Object.entries(parameters).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`])),
-  );
+  await deployStack(place, present, TEMPLATE, overridesOf(parameters));
   const { outputs } = (await describeStack(place))!;
   const name = outputs.get('Credentials')!;
   if (!usesRole) return storeAccessKey(outputs.get('UserName')!, name, options.newKey, environment);

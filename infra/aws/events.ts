@@ -3,19 +3,30 @@ import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 
 import { runJson, runTool } from '../command-line.ts';
+import { withPrivateFile } from '../private-file.ts';
 import type { Environment } from './environment.ts';
-import { withPrivateFile } from './private-file.ts';
-import { deleteStack, deployStack, describeStack, expectSameUse, type StackPlace } from './stack.ts';
+import {
+  deleteStack,
+  deployStack,
+  describeStack,
+  expectSameUse,
+  overridesOf,
+  type Stack,
+  type StackParameters,
+  type StackPlace,
+} from './stack.ts';
 
 const TEMPLATE = path.join(import.meta.dirname, 'events.json');
 const FUNCTION = 'postEvent';
+/** A parameter that only this template has. */
+const KIND = 'FunctionKey';
 
 export interface EventOptions {
   readonly bucket: string;
   /** Name of the stack. */
   readonly stack: string;
   /** Parameters of the template that were given; the others stay as they are. */
-  readonly parameters: Readonly<Record<string, string | undefined>>;
+  readonly parameters: StackParameters;
 }
 
 /** Makes what is missing, and a new key for the function: done again, it rotates the key. */
@@ -29,24 +40,29 @@ export async function deployEvents(options: EventOptions, environment: Environme
   const region = await regionOf(bucket);
   const place = { name: stack, region: ['--region', region] };
   const present = await describeStack(place);
-  expectSameUse(place, present, { kind: 'FunctionKey', fixed: { BucketName: bucket } });
+  expectSameUse(place, present, { kind: KIND, fixed: { BucketName: bucket } });
   await sendToEventBridge(bucket);
   // The old key works until EventBridge has the new one. Should what follows fail, which of them it has is not known here:
   // both stay, and the next time deletes them.
   const old = await keysOf(stack, environment);
   const value = await createKey(stack, environment);
-  const overrides = Object.entries({
+  const overrides = overridesOf({
     BucketName: bucket,
     Endpoint: `${environment.get('LOADER_URL')}/api/events`,
     FunctionKey: value,
     ...parameters,
-  }).flatMap(([parameter, text]) => (text === undefined ? [] : [`${parameter}=${text}`]));
+  });
   await withPrivateFile(JSON.stringify(overrides), (file) =>
     deployStack(place, present, TEMPLATE, [`file://${file}`]),
   );
   for (const key of old) await deleteKey(key, environment);
   console.log(`New objects of ${bucket} are announced to the app, for loads with "events": true.`);
   console.log(`To take it away: npm run aws -- delete --stack ${stack} --region ${region}`);
+}
+
+/** Whether `deployEvents` has made the stack. */
+export function isEventStack({ parameters }: Stack): boolean {
+  return parameters.has(KIND);
 }
 
 /**

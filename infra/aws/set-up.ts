@@ -15,7 +15,7 @@ import { parseArgs } from 'node:util';
 import { runScript } from '../command-line.ts';
 import { deployAccess, removeAccess } from './bucket-access.ts';
 import { type Environment, readEnvironment } from './environment.ts';
-import { deployEvents, removeEvents } from './events.ts';
+import { deployEvents, isEventStack, removeEvents } from './events.ts';
 import { describeStack, stackName } from './stack.ts';
 
 const HELP = `usage: npm run aws -- deploy --bucket NAME [options]
@@ -113,7 +113,7 @@ async function remove(values: Values, environment: Environment): Promise<void> {
   const place = accessStackOf(values, environment);
   const stack = await describeStack(place);
   if (stack === null) return console.log(`There is no stack ${place.name} in this region.`);
-  if (stack.outputs.has('UndeliveredQueue')) await removeEvents(place, environment);
+  if (isEventStack(stack)) await removeEvents(place, environment);
   else await removeAccess(place, stack, environment);
   console.log(`Stack ${place.name} is deleted.`);
 }

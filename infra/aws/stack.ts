@@ -53,7 +53,7 @@ export interface StackUse {
   /** A parameter that only the template of this command has. */
   readonly kind: string;
   /** Parameters that may not change, for what is there would be lost. */
-  readonly fixed: Readonly<Record<string, string | boolean | undefined>>;
+  readonly fixed: StackParameters;
 }
 
 /**
@@ -71,6 +71,16 @@ export function expectSameUse(place: StackPlace, present: Stack | null, { kind, 
     if (value === undefined || is === undefined || is === String(value)) continue;
     throw new Error(`Stack ${place.name} has ${name}=${is}, which ${name}=${value} would replace. ${remedy}`);
   }
+}
+
+/** Parameters by name; one that is `undefined` keeps its value. */
+export type StackParameters = Readonly<Record<string, string | boolean | undefined>>;
+
+/** As the AWS CLI takes them. */
+export function overridesOf(parameters: StackParameters): readonly string[] {
+  return Object.entries(parameters).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}=${value}`],
+  );
 }
 
 /** Makes the stack, or changes it. A parameter that is not named keeps its value. */

@@ -6,12 +6,10 @@
  * Does nothing unless the azd environment has LOADER_HTTP_AUTH=entra. `register` makes what is missing and writes
  * LOADER_API_CLIENT_ID into the azd environment; it may be run again, and changes nothing then.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import os from 'node:os';
-import path from 'node:path';
 import process from 'node:process';
 
 import { runJson, runTool } from '../command-line.ts';
+import { withPrivateFile } from '../private-file.ts';
 import { ensureRegistration, ensureServicePrincipal, runHook } from './app-registration.ts';
 
 /** Ids are of this script's making: they are the same in every tenant, so that it may run again. */
@@ -131,18 +129,10 @@ function readApplication(objectId: string): Promise<Application> {
 }
 
 /** By Microsoft Graph: `az ad app` knows neither scopes nor who is allowed to use them without being asked. */
-async function patch(objectId: string, change: object): Promise<void> {
-  const folder = await mkdtemp(path.join(os.tmpdir(), 's3-adx-loader-'));
-  const file = path.join(folder, 'change.json');
-  try {
-    await writeFile(file, JSON.stringify(change));
-    await runTool('az', [
-      ...['rest', '--method', 'patch', '--body', `@${file}`],
-      ...['--url', urlOf(objectId)],
-    ]);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+function patch(objectId: string, change: object): Promise<string> {
+  return withPrivateFile(JSON.stringify(change), (file) =>
+    runTool('az', ['rest', '--method', 'patch', '--body', `@${file}`, '--url', urlOf(objectId)]),
+  );
 }
 
 await runHook({ isOn: process.env['LOADER_HTTP_AUTH'] === 'entra', purpose: 'api', register });

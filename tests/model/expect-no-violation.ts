@@ -12,8 +12,10 @@ export function withoutPauses(): void {
   });
 }
 
+const LEAST_SCHEDULES = 1001;
+
 /** Explores a scenario to its end; fewer schedules than `least` mean that the scenario does not do what it says. */
-export async function expectNoViolation(scenario: Scenario, least: number): Promise<void> {
+export async function expectNoViolation(scenario: Scenario, least = LEAST_SCHEDULES): Promise<void> {
   const recovered = new Set<string>();
   const found = await explore(() => beginExecution(scenario, recovered));
   expect(found.violation).toBeNull();

@@ -33,16 +33,16 @@ const rulesFor = (notifications: string, change: readonly Rule[] = []): readonly
   { call: 'aws cloudformation deploy' },
 ];
 
-const stackOf = (parameters: Readonly<Record<string, string>>) =>
+const stackOf = (parameters: Readonly<Record<string, string>>, status = 'CREATE_COMPLETE') =>
   JSON.stringify({
     Stacks: [
       {
-        StackStatus: 'CREATE_COMPLETE',
+        StackStatus: status,
         Parameters: Object.entries(parameters).map(([ParameterKey, ParameterValue]) => ({
           ParameterKey,
           ParameterValue,
         })),
-        Outputs: [{ OutputKey: 'UndeliveredQueue', OutputValue: 'q' }],
+        Outputs: status === 'CREATE_COMPLETE' ? [{ OutputKey: 'UndeliveredQueue', OutputValue: 'q' }] : [],
       },
     ],
   });
@@ -170,13 +170,13 @@ describe.skipIf(process.platform === 'win32')('npm run aws -- events', { timeout
     expect(lines.some((line) => /cloudformation deploy|put-bucket|az rest/.test(line))).toBe(false);
   });
 
-  test('takes stack and key away', async () => {
+  test.each(['CREATE_COMPLETE', 'ROLLBACK_COMPLETE'])('takes stack and key away: %s', async (status) => {
     const { code, lines } = await runWithFakeTools(
       SET_UP,
       ['delete', '--stack', STACK, '--region', 'eu-central-1'],
       {
         rules: [
-          { call: 'aws cloudformation describe-stacks', stdout: stackOf({ FunctionKey: '****' }) },
+          { call: 'aws cloudformation describe-stacks', stdout: stackOf({ FunctionKey: '****' }, status) },
           { call: 'aws cloudformation delete-stack' },
           { call: 'aws cloudformation wait stack-delete-complete' },
           ...rulesFor(''),
