@@ -15,8 +15,8 @@ import { describeMachine } from './machine.ts';
 import { million } from './million.ts';
 import { posting } from './posting.ts';
 import { isWithinBound, machineText, resultText } from './report.ts';
+import { largeRequests, requests } from './small-objects.ts';
 import { standIns } from './stand-ins.ts';
-import { storageRequests } from './storage-requests.ts';
 import { window } from './window.ts';
 
 const BENCHES: readonly Bench[] = [
@@ -55,7 +55,7 @@ const BENCHES: readonly Bench[] = [
     about:
       'objects a second and requests to storage of a run of 2,000 small objects on the whole stack (1 min)',
     isLong: false,
-    run: storageRequests,
+    run: requests,
   },
   {
     name: 'large-fan-out',
@@ -68,6 +68,12 @@ const BENCHES: readonly Bench[] = [
     about: 'S3 and table requests to plan 1,000,000 unchanged objects, beside the scan of Azurite (15 min)',
     isLong: true,
     run: largeListing,
+  },
+  {
+    name: 'large-requests',
+    about: 'the same of 20,000 objects (8 min)',
+    isLong: true,
+    run: largeRequests,
   },
   {
     name: 'million',

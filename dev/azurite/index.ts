@@ -135,6 +135,8 @@ function makeArguments(options: AzuriteOptions): string[] {
     ...(options.inMemory ? ['--inMemoryPersistence'] : ['--location', options.folder]),
     ...['--blobHost', '127.0.0.1', '--queueHost', '127.0.0.1', '--tableHost', '127.0.0.1'],
     ...['--blobPort', String(blob), '--queuePort', String(queue), '--tablePort', String(table)],
+    // With its default of 5 s, an Azurite that was busy for longer closes connections on which requests already wait.
+    ...['blob', 'queue', 'table'].flatMap((service) => [`--${service}KeepAliveTimeout`, '600']),
     ...['--silent', '--loose', '--skipApiVersionCheck', '--disableTelemetry'],
     ...(options.tls === undefined
       ? []
