@@ -1,4 +1,5 @@
 import type { LoadDefinition } from '../contracts/load-definition.ts';
+import { isSameBucket, isSameTable } from './place.ts';
 
 /** What of a definition tells which keys go where. */
 export type Feed = {
@@ -11,21 +12,12 @@ export type Feed = {
  * the other's rows. `false` only where it is certain; wildcards, sizes and times are taken to allow everything.
  */
 export function mayOverlap(a: Feed, b: Feed): boolean {
-  return isSameTable(a, b) && isSameBucket(a, b) && prefixesMeet(a, b) && suffixesMeet(a, b);
-}
-
-function isSameTable({ destination: a }: Feed, { destination: b }: Feed): boolean {
-  return hostOf(a.cluster) === hostOf(b.cluster) && a.database === b.database && a.table === b.table;
-}
-
-function isSameBucket({ source: a }: Feed, { source: b }: Feed): boolean {
   return (
-    a.bucket === b.bucket && (a.endpoint ?? '').replace(/\/$/, '') === (b.endpoint ?? '').replace(/\/$/, '')
+    isSameTable(a.destination, b.destination) &&
+    isSameBucket(a.source, b.source) &&
+    prefixesMeet(a, b) &&
+    suffixesMeet(a, b)
   );
-}
-
-function hostOf(cluster: string): string {
-  return URL.parse(cluster)?.host ?? cluster;
 }
 
 function prefixesMeet({ source: a }: Feed, { source: b }: Feed): boolean {

@@ -1,4 +1,5 @@
 import type { LoadDefinition } from '../contracts/load-definition.ts';
+import { isSameBucket } from '../domain/place.ts';
 import type { Loader } from './loader.ts';
 import { readSnapshot } from './run-documents.ts';
 
@@ -14,21 +15,16 @@ export async function bucketShare(
   if (loader.maxInFlightPerBucket === null) return null;
   const locks = await loader.loads.listLocks();
   const runs = locks.flatMap(({ request }) => ('operation' in request ? [] : [request.runId]));
-  const buckets = await Promise.all(runs.map((runId) => bucketOf(loader, runId)));
-  const mine = nameOf(source);
-  const others = buckets.filter((bucket) => bucket === mine).length;
+  const sources = await Promise.all(runs.map((runId) => sourceOf(loader, runId)));
+  const others = sources.filter((other) => other !== null && isSameBucket(other, source)).length;
   return Math.max(1, Math.floor(loader.maxInFlightPerBucket / Math.max(1, others)));
 }
 
 /** `null` of a run that has just taken its lock. */
-async function bucketOf(loader: Loader, runId: string): Promise<string | null> {
+async function sourceOf(loader: Loader, runId: string): Promise<LoadDefinition['source'] | null> {
   try {
-    return nameOf((await readSnapshot(loader, runId)).definition.source);
+    return (await readSnapshot(loader, runId)).definition.source;
   } catch {
     return null;
   }
-}
-
-function nameOf({ endpoint, bucket }: LoadDefinition['source']): string {
-  return JSON.stringify([endpoint, bucket]);
 }

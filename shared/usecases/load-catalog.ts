@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { parseDefinition } from '../config/parse-definition.ts';
 import { LOAD_NAME, type LoadDefinition } from '../contracts/load-definition.ts';
+import { isSameBucket, isSameTable } from '../domain/place.ts';
 import { LoaderError } from '../errors/loader-error.ts';
 import { allOf } from './bounded.ts';
 import type { Loader } from './loader.ts';
@@ -126,12 +127,7 @@ function isSameSchedule({ schedule: a }: LoadDefinition, { schedule: b }: LoadDe
 }
 
 function sameLedger(a: LoadDefinition, b: LoadDefinition): boolean {
-  return (
-    a.source.bucket === b.source.bucket &&
-    a.destination.cluster.toLowerCase() === b.destination.cluster.toLowerCase() &&
-    a.destination.database === b.destination.database &&
-    a.destination.table === b.destination.table
-  );
+  return isSameBucket(a.source, b.source) && isSameTable(a.destination, b.destination);
 }
 
 async function write(
