@@ -81,7 +81,7 @@ export const SourceSchema = v.pipe(
         v.pipe(
           v.string(),
           v.regex(
-            /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\/(.*\/)?(manifest\.json)?$/,
+            /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\/(.+\/|(.+\/)?manifest\.json)$/,
             'must be s3://bucket/.../manifest.json, or s3://bucket/.../ for the folder that holds the lists of all dates',
           ),
           v.description(
@@ -282,7 +282,7 @@ const LimitsSchema = v.strictObject({
       count(
         1,
         1_000_000_000,
-        'A run takes no more objects than this; the rest is for the next run. Default: all.',
+        'A run takes no more objects than this; the rest is for the next run. Objects that earlier runs have posted and this one only looks at again do not count. Default: all.',
       ),
     ),
     null,

@@ -44,20 +44,6 @@ export function encodeRowKey(key: string): string {
   return cut ? `${prefix}~${createHash('sha256').update(key).digest('hex').slice(0, 40)}` : prefix;
 }
 
-/**
- * Lowest and highest row key of the objects from `firstKey` to `lastKey`, both included, cut keys too. A cut key
- * keeps at least `ROW_KEY_CUT - 2` characters and closes with `~`, which sorts behind any symbol of a longer one.
- */
-export function rowKeyRange(
-  firstKey: string,
-  lastKey: string,
-): { readonly from: string; readonly to: string } {
-  const last = encodePrefix(lastKey).prefix;
-  const shortestCut = ROW_KEY_CUT - 2;
-  const to = last.length < shortestCut ? last : `${last.slice(0, shortestCut)}~~`;
-  return { from: encodePrefix(firstKey).prefix, to };
-}
-
 function encodePrefix(key: string): { prefix: string; cut: boolean } {
   let prefix = '';
   for (const byte of Buffer.from(key, 'utf8')) {
@@ -70,7 +56,7 @@ function encodePrefix(key: string): { prefix: string; cut: boolean } {
 }
 
 /**
- * Number of ledger partitions of a load generation, fixed when the generation begins.
+ * Number of ledger partitions of a load generation. With another number every ledger that was written would be lost.
  *
  * A plan page of 50,000 keys is read with one range query per partition. 64 partitions hold about 780 of these
  * keys each, which fits the 1,000 entities of one answer: 1.3 requests per 1,000 keys. More partitions would cost

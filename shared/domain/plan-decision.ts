@@ -35,10 +35,16 @@ const TRIED_AGAIN: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /** After so many attempts a URL that always ends too soon is somebody's to look at. */
 const MOST_URLS = 5;
 
-function isTriedAgain({ errorCode, attempts }: LedgerEntry): boolean {
+function isTriedAgain({ errorCode, attempts }: KnownObject): boolean {
   if (errorCode === null || !TRIED_AGAIN.has(errorCode)) return false;
   return errorCode !== 'urlExpired' || attempts < MOST_URLS;
 }
+
+/** What planning needs to know of a ledger entry. */
+export type KnownObject = Pick<
+  LedgerEntry,
+  'version' | 'sizeBytes' | 'state' | 'runId' | 'errorCode' | 'attempts'
+>;
 
 const load = (reason: LoadReason): PlanDecision => ({ plan: 'load', reason });
 const skip = (reason: SkipReason): PlanDecision => ({ plan: 'skip', reason });
@@ -49,7 +55,7 @@ const skip = (reason: SkipReason): PlanDecision => ({ plan: 'skip', reason });
  * An object whose earlier message may still be alive is never planned here: the run's manifest of unsettled objects
  * settles it first.
  */
-export function decidePlan(object: S3Object, entry: LedgerEntry | null, policy: ChangePolicy): PlanDecision {
+export function decidePlan(object: S3Object, entry: KnownObject | null, policy: ChangePolicy): PlanDecision {
   if (entry === null) return load('new');
   if (isUnsettled(entry.state)) return skip('unsettled');
   const sameVersion = entry.version === object.version;

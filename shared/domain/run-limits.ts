@@ -6,6 +6,10 @@ export interface RunLimits {
 
 export const NO_LIMITS: RunLimits = { maxObjects: null, maxBytes: null };
 
+export function isLimited({ maxObjects, maxBytes }: RunLimits): boolean {
+  return maxObjects !== null || maxBytes !== null;
+}
+
 /** What a run has taken so far. */
 export interface Taken {
   readonly objects: number;

@@ -4,6 +4,8 @@ import { compileWildcard } from './wildcard.ts';
 /** Which objects of a bucket a load is about. */
 export interface SelectionRule {
   readonly prefix: string;
+  /** A longer prefix, of one run. */
+  readonly runPrefix?: string | null;
   /** Pattern for the part of the key behind the prefix: `*` within a folder, `**` across folders, `?` one character. */
   readonly wildcard: string | null;
   /** The key must end with one of these, case-sensitive; empty for any. */
@@ -51,7 +53,7 @@ export function compileSelection(rule: SelectionRule): (object: S3Object) => Ski
   const before = rule.modifiedBefore === null ? null : Date.parse(rule.modifiedBefore);
   return (object) => {
     // The cheap and the most telling reasons first: an object is counted under one reason only.
-    if (!object.key.startsWith(rule.prefix)) return 'prefix';
+    if (!object.key.startsWith(rule.runPrefix ?? rule.prefix)) return 'prefix';
     if (pattern !== null && !pattern(object.key.slice(rule.prefix.length))) return 'wildcard';
     if (rule.suffixes.length > 0 && !rule.suffixes.some((suffix) => object.key.endsWith(suffix)))
       return 'suffix';

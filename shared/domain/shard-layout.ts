@@ -24,6 +24,12 @@ export type Shard = readonly Unit[];
  */
 export const UNITS_PER_SHARD = 100;
 
+/**
+ * Objects of an activity together, as they lie in S3, unless a single one is larger. ADX ingests 1 GB at one go by its
+ * default batching policy: more in one activity would share nothing, and large objects are better spread over the lanes.
+ */
+export const BYTES_PER_UNIT = 1024 ** 3;
+
 /** Below this an activity costs more than what it does: on Azure Storage an activity is tens of operations. */
 const SMALLEST_PACK = 25;
 
@@ -31,7 +37,7 @@ export interface LayoutRule {
   readonly lanes: number;
   /** Upper bound of a unit: 1 makes every object an activity of its own. */
   readonly objectsPerActivity: number;
-  /** Bound of the run's objects in flight; a shard takes at most a lane's share of it. */
+  /** Bound of the run's objects in flight; a unit and a shard take at most a lane's share of it. */
   readonly maxInFlight: number;
 }
 
@@ -42,14 +48,14 @@ export interface LayoutRule {
  */
 export function layOutShards(objects: readonly PlannedObject[], rule: LayoutRule): readonly Shard[] {
   const size = unitSize(objects.length, rule);
-  const units = chunk(byPartition(objects), size);
+  const units = pack(byPartition(objects), size);
   const unitsOfALane = clamp(Math.floor(rule.maxInFlight / rule.lanes / size), 1, UNITS_PER_SHARD);
   return divide(units, Math.max(Math.ceil(units.length / unitsOfALane), Math.min(units.length, rule.lanes)));
 }
 
 /** Lays objects of one shard that are posted once more out as a shard. */
 export function layOutRetry(objects: readonly PlannedObject[], rule: LayoutRule): Shard {
-  return chunk(byPartition(objects), unitSize(objects.length, rule));
+  return pack(byPartition(objects), unitSize(objects.length, rule));
 }
 
 function byPartition(objects: readonly PlannedObject[]): PlannedObject[] {
@@ -61,17 +67,29 @@ function byPartition(objects: readonly PlannedObject[]): PlannedObject[] {
 
 function unitSize(objectCount: number, rule: LayoutRule): number {
   const even = Math.ceil(objectCount / (rule.lanes * 4));
-  return clamp(even, Math.min(SMALLEST_PACK, rule.objectsPerActivity), rule.objectsPerActivity);
+  const most = clamp(Math.floor(rule.maxInFlight / rule.lanes), 1, rule.objectsPerActivity);
+  return clamp(even, Math.min(SMALLEST_PACK, most), most);
 }
 
 function clamp(value: number, least: number, most: number): number {
   return Math.min(most, Math.max(least, value));
 }
 
-function chunk<T>(items: readonly T[], size: number): T[][] {
-  const chunks: T[][] = [];
-  for (let at = 0; at < items.length; at += size) chunks.push(items.slice(at, at + size));
-  return chunks;
+/** Units of at most so many objects, and of so many bytes where they hold more than one. */
+function pack(objects: readonly PlannedObject[], size: number): PlannedObject[][] {
+  const units: PlannedObject[][] = [];
+  let unit: PlannedObject[] = [];
+  let bytes = 0;
+  for (const object of objects) {
+    if (unit.length === size || (unit.length > 0 && bytes + object.sizeBytes > BYTES_PER_UNIT)) {
+      units.push(unit);
+      unit = [];
+      bytes = 0;
+    }
+    unit.push(object);
+    bytes += object.sizeBytes;
+  }
+  return unit.length === 0 ? units : [...units, unit];
 }
 
 /** So many parts of even size: they differ by at most one item. */

@@ -1,8 +1,6 @@
 import { isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
-import { LEDGER_PARTITIONS } from '../domain/ledger-key.ts';
-import { decidePlan } from '../domain/plan-decision.ts';
-import { fits, NO_LIMITS, type Taken } from '../domain/run-limits.ts';
-import type { Stored } from '../domain/run-record.ts';
+import { decidePlan, type KnownObject } from '../domain/plan-decision.ts';
+import { fits, isLimited, NO_LIMITS, type Taken } from '../domain/run-limits.ts';
 import { EMPTY_PLAN, type PlanTotals } from '../domain/run-summary.ts';
 import type { S3Object } from '../domain/s3-object.ts';
 import { compileSelection, type SkipReason } from '../domain/selection.ts';
@@ -12,7 +10,15 @@ import type { PendingObject, Unsettled } from '../ports/load-state.ts';
 import { allOf } from './bounded.ts';
 import type { Loader } from './loader.ts';
 import { asTheyAreNow, type KeyBatch, nextKeys } from './next-keys.ts';
-import { ledgerOf, policyOf, type RunFacts, type RunSnapshot, readOpenObjects } from './run-documents.ts';
+import {
+  ledgerOf,
+  policyOf,
+  type RunFacts,
+  type RunSnapshot,
+  readOpenObjects,
+  readPage,
+} from './run-documents.ts';
+import { byBytes } from './stretches.ts';
 
 /** One page of what a run is about, compared with the ledger. */
 export interface FoundPage {
@@ -34,6 +40,8 @@ export interface FindTask {
   readonly cursor: string | null;
   /** What the pages before this one have taken. */
   readonly taken: Taken;
+  /** Gives a sign of life; to be called by what may take minutes. */
+  readonly beat: () => Promise<void>;
 }
 
 /** Finds the objects of the page that begins at the cursor: first what earlier runs left open, then keys. */
@@ -60,8 +68,9 @@ async function findUnsettled(
   const unsettled = facts.unsettled[index]!;
   const isLast = index + 1 === facts.unsettled.length;
   const next = isLast ? (snapshot.request.trigger === 'settle' ? null : 'k:') : `u:${index + 1}`;
-  const before = await openKeys(loader, snapshot, facts.unsettled.slice(0, index));
-  const objects = (await readOpenObjects(loader, snapshot, unsettled))
+  const open = await readOpenObjects(loader, snapshot, unsettled);
+  const before = await openKeys(loader, snapshot, facts.unsettled.slice(0, index), open);
+  const objects = open
     .filter(({ key }) => !before.has(key))
     .map(({ key, version, sizeBytes }): PlannedObject => ({ key, version, sizeBytes, reason: 'recheck' }));
   const bytes = objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
@@ -69,14 +78,35 @@ async function findUnsettled(
   return { objects, totals, next, pending: [] };
 }
 
-/** Keys that this run looks at again already, as earlier runs had handed them on. A run may have handed on another's. */
+/**
+ * Of these objects, the keys that this run looks at again already, as earlier runs had handed them on. A run may have
+ * handed on another's.
+ */
 async function openKeys(
   loader: Loader,
   snapshot: RunSnapshot,
   unsettled: readonly Unsettled[],
+  objects: readonly { readonly key: string }[],
 ): Promise<ReadonlySet<string>> {
-  const documents = await allOf(unsettled, 4, (one) => readOpenObjects(loader, snapshot, one));
-  return new Set(documents.flat().map(({ key }) => key));
+  const asked = new Set(objects.map(({ key }) => key));
+  const found = new Set<string>();
+  // One after the other: each may hold many.
+  for (const document of unsettled)
+    for (const { key } of await readOpenObjects(loader, snapshot, document))
+      if (asked.has(key)) found.add(key);
+  return found;
+}
+
+/** What the run has taken, without what it only looks at again: that takes nothing of the limits. */
+async function takenAnew(loader: Loader, { snapshot, facts, taken }: FindTask): Promise<Taken> {
+  const pages = await allOf(facts.unsettled, 4, (_, page) => readPage(loader, snapshot.request.runId, page));
+  return pages.reduce<Taken>(
+    ({ objects, bytes }, page) => ({
+      objects: objects - (page?.totals.selected ?? 0),
+      bytes: bytes - (page?.totals.selectedBytes ?? 0),
+    }),
+    taken,
+  );
 }
 
 async function findKeys(loader: Loader, task: FindTask, after: string | null): Promise<FoundPage> {
@@ -96,18 +126,18 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
   const first = select(found.objects);
   const entries = await readEntries(loader, ledgerOf(snapshot), found, first);
   const batch = { ...found, objects: first };
-  const looked = await lookAtDated(loader, snapshot, batch, entries);
+  const looked = await lookAtDated(loader, task, batch, entries);
   if (looked.gone > 0) skipped.set('gone', looked.gone);
   if (looked.unreadable > 0) skipped.set('unreadable', looked.unreadable);
   // What was looked at once more may be another object by now.
   const selected = looked === batch ? first : select(looked.objects);
 
-  const lookedAtAgain = await openKeys(loader, snapshot, task.facts.unsettled);
+  const lookedAtAgain = await openKeys(loader, snapshot, task.facts.unsettled, selected);
   const policy = policyOf(snapshot);
   const objects: PlannedObject[] = [];
   // A rerun is about the objects that it was asked for, all of them.
   const limits = options.rerun === undefined ? snapshot.definition.limits : NO_LIMITS;
-  let { taken } = task;
+  let taken = isLimited(limits) ? await takenAnew(loader, task) : task.taken;
   const left = new Set<string>();
   const take = (object: PlannedObject) => {
     // Once the run is full it stays full: what comes later must not overtake what was left.
@@ -120,14 +150,20 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
     objects.push(object);
   };
   for (const object of selected) {
-    const entry = entries.get(object.key)?.value ?? null;
+    const entry = entries.get(object.key) ?? null;
     if (lookedAtAgain.has(object.key)) {
       // This run settles its earlier version; a newer one is for the next run, as a run loads a key once.
       skip('unsettled');
       continue;
     }
     if (isOrphan(entry, snapshot.request.runId)) {
-      take({ key: entry.key, version: entry.version, sizeBytes: entry.sizeBytes, reason: 'recheck' });
+      // As with those of the documents: looking at what was posted takes nothing of the limits.
+      objects.push({
+        key: object.key,
+        version: entry.version,
+        sizeBytes: entry.sizeBytes,
+        reason: 'recheck',
+      });
       continue;
     }
     const decision = decidePlan(object, entry, policy);
@@ -157,13 +193,14 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
 }
 
 /** Unsettled, but in no document of unsettled objects: the run that wrote the entry could not finish. */
-function isOrphan(entry: LedgerEntry | null, runId: string): entry is LedgerEntry {
+function isOrphan(entry: KnownObject | null, runId: string): entry is KnownObject {
   return entry !== null && isUnsettled(entry.state) && entry.runId !== runId;
 }
 
 function selectionOf({ definition: { source, format }, request: { options } }: RunSnapshot) {
   return {
     ...source,
+    runPrefix: options.prefix,
     suffixes: typeof source.suffix === 'string' ? [source.suffix] : source.suffix,
     compression: format.compression,
     modifiedAfter: later(source.modifiedAfter, options.modifiedAfter),
@@ -184,34 +221,44 @@ function earlier(a: string | null, b: string | null): string | null {
 /** Of an old list, objects that the ledger knows in another version are taken as they are now. */
 async function lookAtDated(
   loader: Loader,
-  snapshot: RunSnapshot,
+  { snapshot, beat }: FindTask,
   batch: KeyBatch,
-  entries: ReadonlyMap<string, Stored<LedgerEntry>>,
+  entries: ReadonlyMap<string, KnownObject>,
 ): Promise<KeyBatch> {
   if (batch.isDated !== true || snapshot.definition.source.writtenOnce) return batch;
-  return asTheyAreNow(loader, snapshot, batch, ({ key, version }) => {
-    const entry = entries.get(key)?.value;
+  const isDoubtful = ({ key, version }: S3Object) => {
+    const entry = entries.get(key);
     return entry !== undefined && !isUnsettled(entry.state) && entry.version !== version;
-  });
+  };
+  return asTheyAreNow(loader, snapshot, batch, isDoubtful, beat);
 }
 
-/**
- * A range query per partition for many keys of a listing, between which the ledger holds no more than the listing does.
- * Keys that were found otherwise may be anywhere, so only they are looked up.
- */
+/** Each stretch of the bucket for itself: what the ledger holds between two stretches is no business of the page. */
 async function readEntries(
   loader: Loader,
   ledger: LedgerName,
   { runs }: KeyBatch,
   selected: readonly S3Object[],
-): Promise<ReadonlyMap<string, Stored<LedgerEntry>>> {
-  if (runs === null || selected.length <= LEDGER_PARTITIONS * runs.length)
-    return loader.ledger.readKeys(
-      ledger,
-      selected.map(({ key }) => key),
-    );
-  const entries = new Map<string, Stored<LedgerEntry>>();
-  for (const { first, last } of runs)
-    for (const [key, entry] of await loader.ledger.readRange(ledger, first, last)) entries.set(key, entry);
+): Promise<ReadonlyMap<string, KnownObject>> {
+  const keys = selected.map(({ key }) => key);
+  const entries = new Map<string, KnownObject>();
+  for (const stretch of runs === null ? [keys] : splitAt(keys, runs))
+    for (const [key, entry] of await loader.ledger.readEach(ledger, stretch, knownOf))
+      entries.set(key, entry);
   return entries;
+}
+
+/** A page of 50,000 keys would hold 70 MB of whole entries. */
+function knownOf({ version, sizeBytes, state, runId, errorCode, attempts }: LedgerEntry): KnownObject {
+  return { version, sizeBytes, state, runId, errorCode, attempts };
+}
+
+/** The keys of each run, both in the order of the listing. */
+function splitAt(keys: readonly string[], runs: NonNullable<KeyBatch['runs']>): readonly string[][] {
+  let at = 0;
+  return runs.map(({ last }) => {
+    const from = at;
+    while (at < keys.length && byBytes(keys[at]!, last) <= 0) at += 1;
+    return keys.slice(from, at);
+  });
 }

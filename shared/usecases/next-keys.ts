@@ -22,8 +22,13 @@ const FIRST_PAGE_KEYS = 5000;
 const PENDING_KEYS = 2000;
 const HEADS_AT_ONCE = 16;
 
-/** A page of an inventory; a file of it is read from its beginning for each page that begins within it. */
-const INVENTORY_ROWS = 200_000;
+/**
+ * A page of an inventory. A file of it is read from its beginning for each page that begins within it, so pages are large;
+ * and each of their keys may need a HEAD, so they end within the time that an activity has.
+ */
+const INVENTORY_ROWS = 100_000;
+/** HEADs between two signs of life. */
+const HEADS_A_BEAT = 5000;
 
 /** Listing for one page ends after this long, so that a slow endpoint doesn't make the planner look dead. */
 const LISTING_MS = 120_000;
@@ -229,18 +234,25 @@ type Head = S3Object | LoaderError | null;
 /**
  * Objects of a list that may be old, those that the ledger knows in another version looked at as they are now: the list
  * may name the version before the one that was loaded, which would be loaded again with every run.
+ *
+ * @param beat - called now and then, as there may be many.
  */
 export async function asTheyAreNow(
   loader: Loader,
   snapshot: RunSnapshot,
   batch: KeyBatch,
   isDoubtful: (object: S3Object) => boolean,
+  beat: () => Promise<void>,
 ): Promise<KeyBatch> {
   const doubtful = batch.objects.filter(isDoubtful);
   if (doubtful.length === 0) return batch;
   const source = await loader.source(snapshot.definition.source);
-  const heads = await headAll(source, snapshot, doubtful);
-  throwPassing(heads);
+  const heads: Head[] = [];
+  for (let at = 0; at < doubtful.length; at += HEADS_A_BEAT) {
+    if (at > 0) await beat();
+    heads.push(...(await headAll(source, snapshot, doubtful.slice(at, at + HEADS_A_BEAT))));
+    throwPassing(heads);
+  }
   const looked = countHeads(heads);
   const keys = new Set(doubtful.map(({ key }) => key));
   return {

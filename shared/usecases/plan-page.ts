@@ -8,6 +8,7 @@ import { layOutShards } from '../domain/shard-layout.ts';
 import { toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
 import { allOf } from './bounded.ts';
+import { bucketShare } from './fair-share.ts';
 import { type FindTask, type FoundPage, findObjects } from './find-objects.ts';
 import type { Loader } from './loader.ts';
 import { locateInventory } from './locate-inventory.ts';
@@ -66,7 +67,14 @@ export async function planPage(loader: Loader, input: PlanPageInput): Promise<Pl
     const facts = (await readFacts(loader, runId)) ?? (await learnFacts(loader, snapshot));
     const planned =
       (await readPage(loader, runId, page)) ??
-      (await makePage(loader, { snapshot, facts, page, cursor: position.cursor, taken: position.taken }));
+      (await makePage(loader, {
+        snapshot,
+        facts,
+        page,
+        cursor: position.cursor,
+        taken: position.taken,
+        beat: () => beat(loader, { runId, epoch }),
+      }));
     const { answer, isIn } = await handOver(loader, input, planned, position.inserted);
     if (isIn && planned.pending.length > 0) {
       await loader.loads.removePending(pendingListOf(snapshot), planned.pending);
@@ -148,6 +156,10 @@ async function learnFacts(loader: Loader, { request, definition }: RunSnapshot):
   return writeFacts(loader, request.runId, { v: 1, batchingWindowMs, unsettled, inventory });
 }
 
+async function beat(loader: Loader, ref: Pick<PlanPageInput, 'runId' | 'epoch'>): Promise<void> {
+  await decideAsPart(loader, { ...ref, part: 'planner' }, () => ({ answer: null, me: {} }));
+}
+
 async function makePage(loader: Loader, task: FindTask): Promise<PlanPage> {
   const { snapshot, page } = task;
   const { runId } = snapshot.request;
@@ -170,7 +182,10 @@ async function writeManifests(
   found: FoundPage,
 ): Promise<readonly PlannedShard[]> {
   const writer = randomUUID().slice(0, 8);
-  const shards = layOutShards(found.objects, snapshot.definition.concurrency);
+  const { concurrency } = snapshot.definition;
+  const share = (await bucketShare(loader, snapshot.definition)) ?? Number.POSITIVE_INFINITY;
+  const maxInFlight = Math.min(concurrency.maxInFlight, share);
+  const shards = layOutShards(found.objects, { ...concurrency, maxInFlight });
   return allOf(shards, 4, async (units, index) => {
     const shard = `${String(page).padStart(4, '0')}-${String(index).padStart(3, '0')}`;
     const manifest = `runs/${snapshot.request.runId}/shards/${shard}-${writer}.ndjson`;

@@ -82,7 +82,7 @@ const summaryPath = (runId: string) => `runs/${runId}/summary.json`;
 export const unsettledPath = (runId: string) => `runs/${runId}/unsettled.ndjson`;
 
 /** Snapshots and facts never change, so a process needs to read each of them once. The oldest are forgotten. */
-const CACHED_RUNS = 50;
+const CACHED_RUNS = 500;
 const snapshots = new Map<string, RunSnapshot>();
 const factsOfRuns = new Map<string, RunFacts>();
 

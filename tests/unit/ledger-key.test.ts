@@ -1,12 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  encodeRowKey,
-  LEDGER_PARTITIONS,
-  partitionOf,
-  ROW_KEY_CUT,
-  rowKeyRange,
-} from '../../shared/domain/ledger-key.ts';
+import { encodeRowKey, LEDGER_PARTITIONS, partitionOf, ROW_KEY_CUT } from '../../shared/domain/ledger-key.ts';
 
 const MAX_KEY_BYTES = 1_024;
 const byteLength = (text: string) => Buffer.byteLength(text, 'utf8');
@@ -87,42 +81,6 @@ describe('encodeRowKey', () => {
       { numRuns: 1_000 },
     );
     expect(encodeRowKey('\u{1f600}'.repeat(256)).length).toBeLessThanOrEqual(512);
-  });
-});
-
-describe('rowKeyRange', () => {
-  test('covers every key from the first to the last', () => {
-    fc.assert(
-      fc.property(fc.tuple(key, key, key), (keys) => {
-        const [first, middle, last] = keys.toSorted(compareBytes) as [string, string, string];
-        const { from, to } = rowKeyRange(first, last);
-        for (const some of [first, middle, last]) {
-          expect(encodeRowKey(some) >= from).toBe(true);
-          expect(encodeRowKey(some) <= to).toBe(true);
-        }
-      }),
-      { numRuns: 1_000 },
-    );
-  });
-
-  test('covers a key that is cut a symbol before the last key is', () => {
-    const common = 'a'.repeat(ROW_KEY_CUT - 2);
-    for (const last of [`${common}b`, `${common}bb`, `${common}bbbb`]) {
-      const key = `${common} long`;
-      expect(compareBytes(key, last)).toBe(-1);
-      expect(encodeRowKey(key) <= rowKeyRange('a', last).to).toBe(true);
-    }
-  });
-
-  test('leaves out what is before the first and behind the last of uncut keys', () => {
-    fc.assert(
-      fc.property(fc.tuple(shortKey, shortKey, shortKey), (keys) => {
-        const [before, middle, behind] = keys.toSorted(compareBytes) as [string, string, string];
-        const { from, to } = rowKeyRange(middle, middle);
-        if (before !== middle) expect(encodeRowKey(before) < from).toBe(true);
-        if (behind !== middle) expect(encodeRowKey(behind) > to).toBe(true);
-      }),
-    );
   });
 });
 

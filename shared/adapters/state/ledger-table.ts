@@ -1,12 +1,12 @@
 import type { LedgerEntry } from '../../domain/ledger-entry.ts';
-import { LEDGER_PARTITIONS, partitionOf } from '../../domain/ledger-key.ts';
+import { partitionOf } from '../../domain/ledger-key.ts';
 import type { Stored } from '../../domain/run-record.ts';
 import type { Ledger, LedgerName, LedgerWrite } from '../../ports/ledger.ts';
 import { decodeFields, encodeFields, type FieldKinds } from './entity-fields.ts';
 import type { EntityOperation, EntityTable, StoredEntity } from './entity-table.ts';
 import { PAGE_ENTITIES, readAll, TRANSACTION_OPERATIONS } from './entity-table.ts';
 import { chunk, mapLimited, REQUESTS_AT_ONCE } from './map-limited.ts';
-import { objectRowKey, objectRowKeyRange } from './object-row-key.ts';
+import { objectRowKey } from './object-row-key.ts';
 import { transactOnce } from './transact-once.ts';
 
 const ENTRY: FieldKinds<LedgerEntry> = {
@@ -90,21 +90,34 @@ export function ledgerTable(table: EntityTable): Ledger {
     return true;
   };
 
+  const readEach = async <Kept>(
+    name: LedgerName,
+    keys: readonly string[],
+    keep: (stored: Stored<LedgerEntry>) => Kept,
+  ): Promise<ReadonlyMap<string, Kept>> => {
+    const entries = new Map<string, Kept>();
+    const wanted = new Set(keys);
+    const add = (entity: StoredEntity) => {
+      const entry = readEntry(entity);
+      if (wanted.has(entry.value.key)) entries.set(entry.value.key, keep(entry));
+    };
+    const groups = [...Map.groupBy(wanted, (key) => partitionOf(key))];
+    const single = groups.flatMap(([, group]) => (group.length < KEYS_FOR_RANGE ? group : []));
+    await mapLimited(groups, REQUESTS_AT_ONCE, async ([partition, group]) => {
+      if (group.length < KEYS_FOR_RANGE) return;
+      const whole = await readSpan(partitionKeyOf(name, partition), group, add);
+      if (!whole) single.push(...group.filter((key) => !entries.has(key)));
+    });
+    await mapLimited(single, REQUESTS_AT_ONCE, async (key) => {
+      const entity = await table.get(partitionKeyOf(name, partitionOf(key)), objectRowKey(key));
+      if (entity !== null) add(entity);
+    });
+    return entries;
+  };
+
   return {
-    readRange: async (name, firstKey, lastKey) => {
-      const { from, to } = objectRowKeyRange(firstKey, lastKey);
-      const entries = new Map<string, Stored<LedgerEntry>>();
-      const partitions = Array.from({ length: LEDGER_PARTITIONS }, (_, partition) => partition);
-      await mapLimited(partitions, REQUESTS_AT_ONCE, async (partition) => {
-        for await (const page of table.query({ partitionKey: partitionKeyOf(name, partition), from, to })) {
-          for (const entity of page) {
-            const entry = readEntry(entity);
-            entries.set(entry.value.key, entry);
-          }
-        }
-      });
-      return entries;
-    },
+    readKeys: (name, keys) => readEach(name, keys, (stored) => stored),
+    readEach: (name, keys, keep) => readEach(name, keys, ({ value }) => keep(value)),
 
     readPartition: async (name, partition, after) => {
       const rows = await readAll(table, {
@@ -116,27 +129,6 @@ export function ledgerTable(table: EntityTable): Ledger {
         entries: rows.map(readEntry),
         next: rows.length < PAGE_ENTITIES ? null : (rows.at(-1)?.rowKey ?? null),
       };
-    },
-
-    readKeys: async (name, keys) => {
-      const entries = new Map<string, Stored<LedgerEntry>>();
-      const wanted = new Set(keys);
-      const add = (entity: StoredEntity) => {
-        const entry = readEntry(entity);
-        if (wanted.has(entry.value.key)) entries.set(entry.value.key, entry);
-      };
-      const groups = [...Map.groupBy(wanted, (key) => partitionOf(key))];
-      const single = groups.flatMap(([, group]) => (group.length < KEYS_FOR_RANGE ? group : []));
-      await mapLimited(groups, REQUESTS_AT_ONCE, async ([partition, group]) => {
-        if (group.length < KEYS_FOR_RANGE) return;
-        const whole = await readSpan(partitionKeyOf(name, partition), group, add);
-        if (!whole) single.push(...group.filter((key) => !entries.has(key)));
-      });
-      await mapLimited(single, REQUESTS_AT_ONCE, async (key) => {
-        const entity = await table.get(partitionKeyOf(name, partitionOf(key)), objectRowKey(key));
-        if (entity !== null) add(entity);
-      });
-      return entries;
     },
 
     write: async (name, writes) => {

@@ -99,9 +99,9 @@ export function ledgerSuite(makeState: MakeState): void {
           expect(await state.ledger.write(name, inserts(keys))).not.toContain(null);
           const read = await state.ledger.readKeys(name, keys);
           expect(new Set(read.keys())).toEqual(new Set(keys));
-          const sorted = keys.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-          const range = await state.ledger.readRange(name, sorted[0]!, sorted.at(-1)!);
-          expect(new Set(range.keys())).toEqual(new Set(keys));
+          const each = await state.ledger.readEach(name, keys, ({ key }) => key);
+          expect([...each]).toEqual(expect.arrayContaining(keys.map((key) => [key, key])));
+          expect(each.size).toBe(keys.length);
         }),
         { numRuns: 15 },
       );
@@ -119,13 +119,31 @@ export function ledgerSuite(makeState: MakeState): void {
       expect((await state.ledger.readKeys(name, keys)).size).toBe(keys.length);
     });
 
-    test('readRange includes both ends and leaves out what is beyond', async () => {
+    test('of many keys it reads those asked for, and what is kept of each', async () => {
       const name = newLedger();
-      const keys = keysOf(60);
+      const keys = keysOf(1_000);
       await state.ledger.write(name, inserts(keys));
-      const read = await state.ledger.readRange(name, keys[10]!, keys[49]!);
-      expect([...read.keys()].toSorted()).toEqual(keys.slice(10, 50));
-      expect(await state.ledger.readRange(name, 'm', 'z')).toEqual(new Map());
+      const asked = keys.filter((_, at) => at % 2 === 1);
+      const read = await state.ledger.readEach(
+        name,
+        [...asked, 'other'],
+        ({ key, state: is }) => `${is} ${key}`,
+      );
+      expect(new Map(asked.map((key) => [key, `${entryOf(key).state} ${key}`]))).toEqual(read);
+    });
+
+    test('few keys among very many others cost two requests each at the most', async () => {
+      const name = newLedger();
+      const keys = keysOf(400_000).filter((key) => partitionOf(key) === 7);
+      expect(keys.length).toBeGreaterThan(5_500);
+      await state.ledger.write(name, inserts(keys));
+      const asked = [keys[0]!, keys[1000]!, keys[3000]!, keys.at(-1)!];
+      requests.take();
+      const read = await state.ledger.readEach(name, asked, () => true);
+      expect(new Set(read.keys())).toEqual(new Set(asked));
+      const counted = requests.take();
+      expect(counted['table query'] ?? 0).toBeLessThanOrEqual(4);
+      expect(Object.values(counted).reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(8);
     });
 
     test('generations and loads do not see each other', async () => {
@@ -134,7 +152,7 @@ export function ledgerSuite(makeState: MakeState): void {
       const others = [newLedger(), { ...name, load: 'dail' }, { ...name, load: 'daily-1' }];
       for (const other of others) {
         expect((await state.ledger.readKeys(other, ['a'])).size).toBe(0);
-        expect((await state.ledger.readRange(other, 'a', 'b')).size).toBe(0);
+        expect((await state.ledger.readEach(other, ['a', 'a1', 'a2', 'a3', 'b'], () => 1)).size).toBe(0);
       }
     });
 
@@ -194,8 +212,8 @@ export function ledgerSuite(makeState: MakeState): void {
       const etags = await state.ledger.write(name, inserts(keys));
       expect(etags).not.toContain(null);
       requests.take();
-      const read = await state.ledger.readRange(name, keys[0]!, keys.at(-1)!);
-      expect(requests.take()).toEqual({ 'table query': 65 });
+      const read = await state.ledger.readKeys(name, keys);
+      expect(requests.take()).toEqual({ 'table query': 2 });
       expect([...read.keys()].toSorted()).toEqual(keys);
     });
 
@@ -212,7 +230,7 @@ export function ledgerSuite(makeState: MakeState): void {
         etag: etags[at]!,
       }));
       expect(await state.ledger.write(name, updates)).not.toContain(null);
-      const read = await state.ledger.readRange(name, keys[0]!, keys.at(-1)!);
+      const read = await state.ledger.readKeys(name, keys);
       expect([...read.values()].filter(({ value }) => value.state === 'queued').length).toBe(1_000);
     });
 

@@ -2,7 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { partitionOf } from '../../../shared/domain/ledger-key.ts';
-import { layOutShards, type PlannedObject, UNITS_PER_SHARD } from '../../../shared/domain/shard-layout.ts';
+import {
+  BYTES_PER_UNIT,
+  layOutRetry,
+  layOutShards,
+  type PlannedObject,
+  UNITS_PER_SHARD,
+} from '../../../shared/domain/shard-layout.ts';
 
 const objectsOf = (count: number): PlannedObject[] =>
   Array.from({ length: count }, (_, index) => ({
@@ -64,12 +70,31 @@ describe('layOutShards', () => {
     );
   });
 
-  test("takes at most a lane's share of the objects in flight, unless one unit is more", () => {
+  test("takes at most a lane's share of the objects in flight, and at least one object", () => {
     forAnyLayout((shards, { lanes, maxInFlight }) => {
-      for (const units of shards) {
-        if (units.length > 1) expect(units.flat().length).toBeLessThanOrEqual(maxInFlight / lanes);
-      }
+      for (const units of shards)
+        expect(units.flat().length).toBeLessThanOrEqual(Math.max(1, maxInFlight / lanes));
     });
+  });
+
+  test('puts no more bytes into a unit than ADX ingests at one go, unless one object has more', () => {
+    const objects = fc.array(fc.integer({ min: 1, max: 3 * BYTES_PER_UNIT }), { maxLength: 300 });
+    const layouts = fc.constantFrom(layOutRetry, (...args: Parameters<typeof layOutShards>) =>
+      layOutShards(...args).flat(),
+    );
+    fc.assert(
+      fc.property(objects, layouts, (sizes, layOut) => {
+        const planned = objectsOf(sizes.length).map((object, at) => ({ ...object, sizeBytes: sizes[at]! }));
+        const units = layOut(planned, { lanes: 4, objectsPerActivity: 100, maxInFlight: 20_000 });
+        for (const unit of units.filter(({ length }) => length > 1))
+          expect(unit.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)).toBeLessThanOrEqual(BYTES_PER_UNIT);
+        expect(units.flat()).toHaveLength(sizes.length);
+      }),
+    );
+    const large = objectsOf(63).map((object) => ({ ...object, sizeBytes: 5 * BYTES_PER_UNIT }));
+    expect(
+      layOutShards(large, { lanes: 4, objectsPerActivity: 100, maxInFlight: 20_000 }).flat(),
+    ).toHaveLength(63);
   });
 
   test('lays the objects of one ledger partition side by side', () => {

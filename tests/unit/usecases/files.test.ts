@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 
+import { NO_OPTIONS } from '../../../shared/domain/run-record.ts';
 import { LoaderError } from '../../../shared/errors/loader-error.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
 import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
@@ -44,6 +45,16 @@ test('over several pages, in any order, and with the other filters', async () =>
     state: 'completed',
     objects: { ingested: json },
     plan: { selected: json },
+  });
+});
+
+test("a run's own prefix holds for files that are named, too", async () => {
+  for (const key of ['in/a/1', 'in/a/2', 'in/b/1']) test_.source.put({ key });
+  await putFiles(['in/a/1', 'in/a/2', 'in/b/1'], { prefix: 'in/', wildcard: '*/1' });
+  const options = { ...NO_OPTIONS, prefix: 'in/a/' };
+  expect(await runLoad(test_, orchestrations, { options })).toMatchObject({
+    plan: { selected: 1, skipped: { prefix: 1, wildcard: 1 } },
+    objects: { ingested: 1 },
   });
 });
 

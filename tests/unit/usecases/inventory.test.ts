@@ -1,7 +1,10 @@
 import { beforeEach, expect, test } from 'vitest';
 
+import { NO_OPTIONS } from '../../../shared/domain/run-record.ts';
 import { LoaderError } from '../../../shared/errors/loader-error.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
+import { planPage } from '../../../shared/usecases/plan-page.ts';
+import { startRun } from '../../../shared/usecases/start-run.ts';
 import { createMemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
 import { runLoad } from '../../fakes/run-load.ts';
 import { createTestLoader, definitionOf } from '../../fakes/test-loader.ts';
@@ -48,6 +51,17 @@ test('objects come from the list instead of a listing, and the other filters app
   expect(await runLoad(under, under.orchestrations)).toMatchObject({ objects: { ingested: 1 } });
 });
 
+test("a run's own prefix holds for a list, too", async () => {
+  for (const key of ['in/2025/1', 'in/2026/1', 'in/2026/2']) under.source.put({ key });
+  under.source.takeInventory(10);
+  expect(
+    await runLoad(under, under.orchestrations, { options: { ...NO_OPTIONS, prefix: 'in/2026/' } }),
+  ).toMatchObject({
+    plan: { selected: 2, skipped: { prefix: 1 } },
+    objects: { ingested: 2 },
+  });
+});
+
 test('of keys that were overwritten since the list was made, the present version is loaded, once', async () => {
   const source = { bucket: 'memory-bucket', prefix: 'in/', inventory: 's3://lists/memory-bucket/daily/' };
   await putLoad(under.loader, 'flights', definitionOf({ changed: 'reload', source }));
@@ -86,6 +100,36 @@ test('an object that is gone since the list was made is gone, and keeps nothing 
   expect(summary.objects).toMatchObject({ ingested: 1, gone: 1 });
 });
 
+test('a planner that looks at many dated keys gives signs of life', async () => {
+  const source = { bucket: 'memory-bucket', prefix: 'in/', inventory: 's3://lists/memory-bucket/daily/' };
+  await putLoad(under.loader, 'flights', definitionOf({ changed: 'reload', source }));
+  for (let index = 0; index < 12_000; index += 1) under.source.put({ key: `in/${index}` });
+  under.source.takeInventory(100_000);
+  await runLoad(under, under.orchestrations);
+  under.clock.advance(HOUR);
+  for (let index = 0; index < 12_000; index += 1) under.source.put({ key: `in/${index}` });
+  under.source.takeInventory(100_000);
+  const { runId } = await startRun(under.loader, under.orchestrations, {
+    load: 'flights',
+    trigger: 'manual',
+  });
+  const { head } = under.source;
+  let heads = 0;
+  const beats = new Set<string>();
+  under.source.head = async (key) => {
+    heads += 1;
+    if (heads % 4000 === 0) {
+      under.clock.advance(5 * 60_000);
+      const view = await under.loader.runs.readRun(runId);
+      beats.add(view!.parts.find(({ value }) => value.part === 'planner')!.value.heartbeatAt);
+    }
+    return head(key);
+  };
+  await planPage(under.loader, { v: 1, runId, epoch: 1, page: 0, attempt: 0 });
+  expect(heads).toBe(12_000);
+  expect(beats.size).toBe(3);
+});
+
 test('without a list the run fails before anything is loaded, and says what to do', async () => {
   under.source.put({ key: 'in/a' });
   const summary = await runLoad(under, under.orchestrations);
@@ -107,5 +151,6 @@ test('a definition names a list or files, not both, and a list by an address of 
   expect(await problemsOf({ inventory: 's3://lists/x.csv.gz' })).toMatchObject([
     { field: 'source.inventory' },
   ]);
+  expect(await problemsOf({ inventory: 's3://lists/' })).toMatchObject([{ field: 'source.inventory' }]);
   await put({ inventory: 's3://lists/manifest.json' });
 });

@@ -64,6 +64,29 @@ describe('a load with limits', () => {
     expect(summary.objects.ingested).toBe(5500);
   });
 
+  test.each([
+    ['signed URLs', {}],
+    ['URLs that never end', { source: { bucket: 'memory-bucket', credentials: 'anonymous' } }],
+  ])('goes on with new objects while it waits for reports on older ones, with %s', async (_, changes) => {
+    await putLoad(test_.loader, 'flights', definitionOf({ limits: { maxObjects: 40 }, ...changes }));
+    putObjects(test_, 100);
+    const silent = { whenIdle: () => undefined };
+    expect((await runLoad(test_, orchestrations, silent)).objects.unknown).toBe(40);
+    // What an interrupted run left is found while listing, and takes nothing either.
+    await test_.loader.loads.removeUnsettled({
+      load: 'flights',
+      runId: (await test_.loader.loads.listUnsettled('flights'))[0]!.runId,
+    });
+    const second = await runLoad(test_, orchestrations, silent);
+    expect(second.plan.selected).toBe(80);
+    expect(second.objects.unknown + second.objects.deferred).toBe(80);
+    test_.ingestion.settleAll();
+    const last = await runLoad(test_, orchestrations);
+    expect(last.plan).toMatchObject({ selected: 100 });
+    expect(last.objects.ingested).toBe(100);
+    expect(test_.ingestion.messages).toHaveLength(100);
+  });
+
   test('keeps the events of what it has left', async () => {
     await putLoad(test_.loader, 'flights', definitionOf({ events: true, limits: { maxObjects: 2 } }));
     putObjects(test_, 5);

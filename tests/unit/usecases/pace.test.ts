@@ -3,11 +3,12 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { LoaderError } from '../../../shared/errors/loader-error.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
 import { planPage } from '../../../shared/usecases/plan-page.ts';
+import { readRunStatus } from '../../../shared/usecases/read-run.ts';
 import { startRun } from '../../../shared/usecases/start-run.ts';
 import { takeShard } from '../../../shared/usecases/take-shard.ts';
 import { tick } from '../../../shared/usecases/tick.ts';
 import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
-import { putObjects, runLoad } from '../../fakes/run-load.ts';
+import { driveRun, putObjects, runLoad } from '../../fakes/run-load.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
 
 let test_: TestLoader;
@@ -151,6 +152,18 @@ describe('runs that read one bucket', () => {
     expect(second).toBeLessThanOrEqual(200);
   });
 
+  test('have shards of their share, however large those of their loads may be', async () => {
+    Object.assign(test_.loader, { maxInFlightPerBucket: 400 });
+    putObjects(test_, 900);
+    for (const name of ['flights', 'other']) await putLoad(test_.loader, name, { ...definitionOf(), name });
+    const first = await takenBy('flights');
+    expect(first).toBeGreaterThan(200);
+    expect(first).toBeLessThanOrEqual(400);
+    const second = await takenBy('other');
+    expect(second).toBeGreaterThan(100);
+    expect(second).toBeLessThanOrEqual(200);
+  });
+
   test('each go by their own bound where the app sets none', async () => {
     putObjects(test_, 900);
     for (const name of ['flights', 'other'])
@@ -159,4 +172,18 @@ describe('runs that read one bucket', () => {
     expect(first).toBeGreaterThan(400);
     expect(second).toBe(first);
   });
+});
+
+test('listing runs ahead of the lanes by a bounded number of objects', async () => {
+  await putLoad(test_.loader, 'flights', definitionOf({ concurrency: { lanes: 1, maxInFlight: 100 } }));
+  for (let index = 0; index < 6000; index += 1) test_.source.put({ key: `in/${index}` });
+  const { runId } = await startRun(test_.loader, orchestrations, { load: 'flights', trigger: 'manual' });
+  const page = { v: 1, runId, epoch: 1, attempt: 0 } as const;
+  const listed = async () => (await readRunStatus(test_.loader, runId)).progress.listed;
+  expect(await planPage(test_.loader, { ...page, page: 0 })).toEqual({ kind: 'page', next: 1 });
+  const ahead = await listed();
+  expect(ahead).toBe(5000);
+  expect(await planPage(test_.loader, { ...page, page: 1 })).toMatchObject({ kind: 'wait' });
+  expect(await listed()).toBe(ahead);
+  expect((await driveRun(test_, orchestrations, runId)).objects.ingested).toBe(6000);
 });
