@@ -1,14 +1,13 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
-import type { Figure } from './bench.ts';
+import type { BenchResult } from './bench.ts';
 import type { Machine } from './machine.ts';
 
-/** Figures of one bench, and what they were measured on. */
-export interface MeasuredBench {
+/** What one bench has measured, and on what. */
+export interface MeasuredBench extends Pick<BenchResult, 'figures' | 'table'> {
   readonly measuredAt: string;
   readonly machine: Machine;
-  readonly figures: readonly Figure[];
 }
 
 /** The figures kept in the repository, by bench. */
@@ -16,7 +15,7 @@ export type Baseline = Readonly<Record<string, MeasuredBench>>;
 
 const FILE = path.join(import.meta.dirname, 'baseline.json');
 
-/** The kept figures; none when none were saved yet. */
+/** The kept figures; none when none were saved yet. Entries of earlier versions have no table. */
 export async function readBaseline(): Promise<Baseline> {
   try {
     return JSON.parse(await readFile(FILE, 'utf8')) as Baseline;

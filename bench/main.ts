@@ -95,8 +95,8 @@ usage: npm run bench [-- NAME...] [-- options]
 
   NAME             benches to run; default: all but the long ones
   --all            the long ones, too
-  --json FILE      write machine and figures as JSON
-  --save-baseline  keep the figures in bench/baseline.json, which later runs are compared with
+  --json FILE      write machine, figures and tables as JSON
+  --save-baseline  keep figures and tables in bench/baseline.json, which later runs are compared with
   --list           names and subjects
   --help           this text
 
@@ -141,8 +141,14 @@ async function main(args: readonly string[]): Promise<number> {
     try {
       const result = await runBench(bench);
       console.log(resultText(bench.name, result, baseline[bench.name]));
-      measured[bench.name] = { measuredAt: new Date().toISOString(), machine, figures: result.figures };
-      if (!result.figures.every(isWithinBound)) code = 1;
+      const { figures, table } = result;
+      measured[bench.name] = {
+        measuredAt: new Date().toISOString(),
+        machine,
+        figures,
+        ...(table === undefined ? {} : { table }),
+      };
+      if (!figures.every(isWithinBound)) code = 1;
     } catch (error) {
       if (error instanceof Interrupted) return 130;
       console.error(`${bench.name} could not be measured:`, error);
