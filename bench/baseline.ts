@@ -7,6 +7,8 @@ import type { Machine } from './machine.ts';
 /** What one bench has measured, and on what. */
 export interface MeasuredBench extends Pick<BenchResult, 'figures' | 'table'> {
   readonly measuredAt: string;
+  /** Of the whole bench. */
+  readonly durationMs?: number;
   readonly machine: Machine;
 }
 
@@ -15,7 +17,7 @@ export type Baseline = Readonly<Record<string, MeasuredBench>>;
 
 const FILE = path.join(import.meta.dirname, 'baseline.json');
 
-/** The kept figures; none when none were saved yet. Entries of earlier versions have no table. */
+/** The kept figures; none when none were saved yet. Entries of earlier versions have neither table nor duration. */
 export async function readBaseline(): Promise<Baseline> {
   try {
     return JSON.parse(await readFile(FILE, 'utf8')) as Baseline;

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 import { formatDuration } from '../cli/format.ts';
@@ -35,6 +35,11 @@ export interface Measured {
   readonly turns: number;
   /** Highest memory of the process since it started. */
   readonly peakBytes: number;
+  /** Of any execution of an orchestration. */
+  readonly longestHistoryBytes: number;
+  readonly longestPayloadBytes: number;
+  /** Highest memory during a second run, that finds all objects unchanged; `null` when there was none. */
+  readonly repeatPeakBytes: number | null;
 }
 
 /** What other processes do only ever adds. */
@@ -54,12 +59,14 @@ export interface FanOutTask {
   readonly state: 'inside' | 'outside';
   /** Options of Node for the host. Default: `HEAP_LIMIT` where the state is outside, else none. */
   readonly nodeOptions?: string;
+  /** Runs the load once more at the end. */
+  readonly repeats?: boolean;
 }
 
 /** Runs a load on a host of its own, after a small one. */
 export async function measureRun(
   run: BenchRun,
-  { appFolder, folder, objects, objectsPerActivity, state, nodeOptions }: FanOutTask,
+  { appFolder, folder, objects, objectsPerActivity, state, nodeOptions, repeats = false }: FanOutTask,
 ): Promise<Measured> {
   const cpuFile = `${folder}-cpu.json`;
   const host = await run.start(() =>
@@ -84,10 +91,12 @@ export async function measureRun(
     }),
   );
   try {
-    await runLoad(host, { objects: WARM_UP_OBJECTS, objectsPerActivity, load: 'warm-up' });
+    await putLoad(host, { objects: WARM_UP_OBJECTS, objectsPerActivity, load: 'warm-up' });
+    await runLoad(host, 'warm-up', { ingested: WARM_UP_OBJECTS });
     const before = await readCounters(host, cpuFile);
     const startedAt = performance.now();
-    await runLoad(host, { objects, objectsPerActivity, load: 'measured' });
+    await putLoad(host, { objects, objectsPerActivity, load: 'measured' });
+    await runLoad(host, 'measured', { ingested: objects });
     const wallMs = performance.now() - startedAt;
     const after = await readCounters(host, cpuFile);
     const diff = (of: (counters: Counters) => number) => of(after) - of(before);
@@ -99,7 +108,13 @@ export async function measureRun(
     };
     const hostCpuMs = cpu.cpuMs - cpu.activityCpuMs - cpu.orchestratorCpuMs - cpu.libraryCpuMs;
     const peakBytes = (await readPeakMemory(host.pid)) ?? after.peakRssBytes;
-    return { wallMs, ...cpu, hostCpuMs, turns: diff(({ durable }) => durable.turns), peakBytes };
+    const { longestHistoryBytes, longestPayloadBytes } = after.durable;
+    const turns = diff(({ durable }) => durable.turns);
+    const repeatPeakBytes = repeats ? await measureRepeat(host, objects) : null;
+    return {
+      ...{ wallMs, ...cpu, hostCpuMs, turns },
+      ...{ peakBytes, longestHistoryBytes, longestPayloadBytes, repeatPeakBytes },
+    };
   } finally {
     await host.stop();
   }
@@ -115,35 +130,49 @@ async function readPeakMemory(pid: number): Promise<number | null> {
   return kibibytes === undefined ? null : Number(kibibytes) * 1024;
 }
 
-/** Runs a load of so many objects to its end. @throws when not every object was ingested. */
-async function runLoad(
-  host: FunctionsHost,
-  {
-    load,
-    objects,
-    objectsPerActivity,
-  }: { readonly load: string; readonly objects: number; readonly objectsPerActivity: number },
-): Promise<void> {
-  const app = createAppClient(host);
-  const put = await app.request('PUT', `/api/loads/${load}`, {
+/** Most memory during a run that finds all objects unchanged: a plan page then holds their ledger entries, too. */
+async function measureRepeat(host: FunctionsHost, objects: number): Promise<number> {
+  // Begins a new peak; where the system knows no such thing, the one of the whole process counts.
+  await writeFile(`/proc/${host.pid}/clear_refs`, '5').catch(() => undefined);
+  await runLoad(host, 'measured', { unchanged: objects });
+  return (await readPeakMemory(host.pid)) ?? (await readHostMetrics(host)).peakRssBytes;
+}
+
+interface BenchLoad {
+  readonly load: string;
+  readonly objects: number;
+  readonly objectsPerActivity: number;
+}
+
+async function putLoad(host: FunctionsHost, { load, objects, objectsPerActivity }: BenchLoad): Promise<void> {
+  const put = await createAppClient(host).request('PUT', `/api/loads/${load}`, {
     source: { bucket: `objects-${objects}` },
     ...BENCH_DEFINITION,
     concurrency: { objectsPerActivity },
   });
   if (put.status !== 201) throw new Error(`PUT ${load}: ${put.status} ${JSON.stringify(put.body)}`);
+}
+
+/** Runs a load to its end. @throws when it has not ingested so many objects, or found so many unchanged. */
+async function runLoad(
+  host: FunctionsHost,
+  load: string,
+  { ingested = 0, unchanged = 0 }: { readonly ingested?: number; readonly unchanged?: number },
+): Promise<void> {
+  const app = createAppClient(host);
   const runId = await app.startRun(load);
   const until = Date.now() + TIMEOUT_MS;
   while (Date.now() < until) {
     const { summary } = await app.readRun(runId);
     if (summary !== null) {
-      if (summary.state === 'completed' && summary.objects.ingested === objects) return;
-      throw new Error(
-        `The run of ${objects} objects ended as ${summary.state}: ${JSON.stringify(summary.objects)}`,
-      );
+      const { state, objects, plan } = summary;
+      const isAsExpected = objects.ingested === ingested && (plan.skipped.unchanged ?? 0) === unchanged;
+      if (state === 'completed' && isAsExpected) return;
+      throw new Error(`The run ended as ${state}: ${JSON.stringify({ objects, plan })}`);
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
-  throw new Error(`The run of ${objects} objects has not ended in ${formatDuration(TIMEOUT_MS)}.`);
+  throw new Error(`The run of ${load} has not ended in ${formatDuration(TIMEOUT_MS)}.`);
 }
 
 type Counters = ActivityCpu & HostMetrics;

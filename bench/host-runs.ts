@@ -9,7 +9,13 @@ export interface HostMetrics {
   readonly orchestratorCpuMs: number;
   readonly orchestratorLibraryCpuMs: number;
   readonly peakRssBytes: number;
-  readonly durable: { readonly turns: number; readonly activitiesScheduled: number };
+  readonly durable: {
+    readonly turns: number;
+    readonly activitiesScheduled: number;
+    /** Of one execution. */
+    readonly longestHistoryBytes: number;
+    readonly longestPayloadBytes: number;
+  };
 }
 
 export async function readHostMetrics({ url, masterKey }: FunctionsHost): Promise<HostMetrics> {

@@ -59,7 +59,7 @@ const BENCHES: readonly Bench[] = [
   },
   {
     name: 'large-fan-out',
-    about: 'CPU of runs of up to 1,000,000 objects on the local functions host (5 min)',
+    about: 'CPU, memory and histories of runs of up to 1,000,000 objects on the local functions host',
     isLong: true,
     run: largeFanOut,
   },
@@ -139,11 +139,14 @@ async function main(args: readonly string[]): Promise<number> {
   let code = 0;
   for (const bench of options.benches) {
     try {
+      const startedAt = performance.now();
       const result = await runBench(bench);
-      console.log(resultText(bench.name, result, baseline[bench.name]));
+      const durationMs = performance.now() - startedAt;
+      console.log(resultText(bench.name, durationMs, result, baseline[bench.name]));
       const { figures, table } = result;
       measured[bench.name] = {
         measuredAt: new Date().toISOString(),
+        durationMs: Math.round(durationMs),
         machine,
         figures,
         ...(table === undefined ? {} : { table }),

@@ -33,7 +33,12 @@ export function machineText({ cpu, cores, memoryBytes, platform, node, packages 
 }
 
 /** A bench's tables, its bounds with pass or FAIL, and how far it is from the baseline. */
-export function resultText(name: string, result: BenchResult, before: MeasuredBench | undefined): string {
+export function resultText(
+  name: string,
+  durationMs: number,
+  result: BenchResult,
+  before: MeasuredBench | undefined,
+): string {
   const rows = result.figures.map((figure) => {
     const old = before?.figures.find((kept) => kept.name === figure.name && kept.unit === figure.unit);
     return [
@@ -46,7 +51,7 @@ export function resultText(name: string, result: BenchResult, before: MeasuredBe
     ];
   });
   return [
-    `== ${name}`,
+    `== ${name}, ${formatDuration(durationMs)}`,
     ...(result.table === undefined ? [] : [formatTable(result.table), '']),
     formatTable([['figure', 'value', 'bound', '', 'baseline', 'change'], ...rows]),
     ...(before === undefined ? [] : [`Baseline: ${baselineText(before)}.`]),

@@ -1,14 +1,32 @@
 import { fork } from 'node:child_process';
 
+import {
+  type EntityRange,
+  type EntityTable,
+  PAGE_ENTITIES,
+  type StoredEntity,
+} from '../../shared/adapters/state/entity-table.ts';
+import { ledgerTable } from '../../shared/adapters/state/ledger-table.ts';
 import type { State } from '../../shared/adapters/state/state.ts';
 
 /** The ports of the state, without what makes its tables. */
-export type OutsideState = Pick<State, 'documents' | 'ledger' | 'runs' | 'loads'>;
+type OutsideState = Pick<State, 'documents' | 'ledger' | 'runs' | 'loads'>;
 
-/** One call of a method of one of the ports. */
+/** A table whose entities come a page at a time, so that they need not all be in one message. */
+interface PagedTable extends Pick<EntityTable, 'create' | 'get' | 'transact'> {
+  /** The first entities of a range, `PAGE_ENTITIES` of them at most. */
+  page(range: EntityRange): Promise<readonly StoredEntity[]>;
+}
+
+/** What is in the process of the state: some of the ports, and the table below another one. */
+export interface StateParts extends Pick<OutsideState, 'documents' | 'runs' | 'loads'> {
+  readonly ledgerTable: PagedTable;
+}
+
+/** One call of a method of one of the parts. */
 export interface StateCall {
   readonly id: number;
-  readonly port: keyof OutsideState;
+  readonly part: keyof StateParts;
   readonly method: string;
   readonly args: readonly unknown[];
 }
@@ -24,7 +42,8 @@ interface Waiting {
 
 /**
  * The state in memory, in a process of its own as it is in production: it grows with the objects, and must not count in the
- * memory of the app. `script` is state-process.ts, which ends with this process.
+ * memory of the app. The ledger is read as in production, too: a page of entities after the other, decoded in the app.
+ * `script` is state-process.ts, which ends with this process.
  */
 export function outsideState(script: string): OutsideState {
   const child = fork(script, {
@@ -44,21 +63,42 @@ export function outsideState(script: string): OutsideState {
     for (const { reject } of waiting.values()) reject(new Error('The process of the state has ended.'));
   });
 
-  const portOf = <Port extends keyof OutsideState>(port: Port) =>
-    new Proxy({} as OutsideState[Port], {
+  const partOf = <Part extends keyof StateParts>(part: Part) =>
+    new Proxy({} as StateParts[Part], {
       get:
         (_, method) =>
         (...args: unknown[]) =>
           new Promise((resolve, reject) => {
             calls += 1;
             waiting.set(calls, { resolve, reject });
-            child.send({ id: calls, port, method: String(method), args } satisfies StateCall);
+            child.send({ id: calls, part, method: String(method), args } satisfies StateCall);
           }),
     });
   return {
-    documents: portOf('documents'),
-    ledger: portOf('ledger'),
-    runs: portOf('runs'),
-    loads: portOf('loads'),
+    documents: partOf('documents'),
+    ledger: ledgerTable(unpaged(partOf('ledgerTable'))),
+    runs: partOf('runs'),
+    loads: partOf('loads'),
+  };
+}
+
+function unpaged(table: PagedTable): EntityTable {
+  async function* query(range: EntityRange): AsyncGenerator<readonly StoredEntity[]> {
+    let left = range.limit ?? Number.POSITIVE_INFINITY;
+    let from = range;
+    while (left > 0) {
+      const limit = Math.min(PAGE_ENTITIES, left);
+      const page = await table.page({ ...from, limit });
+      yield page;
+      if (page.length < limit) return;
+      left -= limit;
+      from = { ...range, after: page.at(-1)!.rowKey };
+    }
+  }
+  return {
+    create: () => table.create(),
+    get: (partitionKey, rowKey) => table.get(partitionKey, rowKey),
+    transact: (partitionKey, operations) => table.transact(partitionKey, operations),
+    query,
   };
 }

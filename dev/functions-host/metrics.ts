@@ -19,6 +19,10 @@ export interface DurableCounters {
   historiesLoaded: number;
   commits: number;
   commitWallMs: number;
+  /** Of one execution, as UTF-8: all its events, also where it continued as new and is no longer on disk. */
+  longestHistoryBytes: number;
+  /** Of one input, output, result or raised event, as UTF-8. */
+  longestPayloadBytes: number;
 }
 
 export interface Metrics {
@@ -39,6 +43,8 @@ export function createMetrics(): Metrics {
       historiesLoaded: 0,
       commits: 0,
       commitWallMs: 0,
+      longestHistoryBytes: 0,
+      longestPayloadBytes: 0,
     },
   };
 }

@@ -237,8 +237,11 @@ export class DurableEngine {
       turn: history.turns,
       nowMs,
     });
+    const bytes = history.bytes + Buffer.byteLength(text);
     if (plan.result.kind === 'running') this.#live.append(instance, { text, events });
     this.#apply(instance, effects);
+    const inputs = effects.activities.map(({ input }) => input);
+    noteLengths(this.#params.counters, bytes, [...inputs, ...events.flatMap(payloadsOf)]);
   }
 
   async #commitWithoutTurn(
@@ -352,5 +355,18 @@ export class DurableEngine {
 
   #log(level: LogLevel, message: string): void {
     this.#params.logger.log({ level, category: 'durable', message });
+  }
+}
+
+/** What the app has handed over in an event. Inputs of activities are in none. */
+function payloadsOf({ Input, Result }: HistoryEvent): readonly unknown[] {
+  return [Input, Result];
+}
+
+function noteLengths(counters: DurableCounters, historyBytes: number, payloads: readonly unknown[]): void {
+  counters.longestHistoryBytes = Math.max(counters.longestHistoryBytes, historyBytes);
+  for (const payload of payloads) {
+    if (typeof payload !== 'string') continue;
+    counters.longestPayloadBytes = Math.max(counters.longestPayloadBytes, Buffer.byteLength(payload));
   }
 }

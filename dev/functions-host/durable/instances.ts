@@ -7,6 +7,8 @@ export interface CachedHistory {
   readonly events: ReplayEvent[];
   /** Comma-joined events, all marked as played. */
   text: string;
+  /** Of `text`, as UTF-8. */
+  bytes: number;
   turns: number;
   /** Time of the latest turn; turns of an instance never go back in time. */
   latestTurnMs: number;
@@ -90,13 +92,14 @@ export class LiveInstances {
   /** History of the instance's current execution. */
   historyOf(instance: LiveInstance): CachedHistory {
     if (instance.history !== null) return instance.history;
-    const history: CachedHistory = { events: [], text: '', turns: 0, latestTurnMs: 0 };
+    const history: CachedHistory = { events: [], text: '', bytes: 0, turns: 0, latestTurnMs: 0 };
     const turns = this.#store.readHistory(instance.row.id, instance.row.executionId);
     for (const turn of turns) {
       for (const event of JSON.parse(`[${turn}]`) as HistoryEvent[])
         history.events.push(toReplayEvent(event));
     }
     history.text = turns.join(',');
+    history.bytes = Buffer.byteLength(history.text);
     history.turns = turns.length;
     history.latestTurnMs = history.events.reduce(
       (latest, each) => Math.max(latest, each.timestampMs || 0),
@@ -114,6 +117,7 @@ export class LiveInstances {
     for (const event of turn.events) history.events.push(toReplayEvent(event));
     const separator = history.text === '' ? '' : ',';
     history.text += separator + turn.text;
+    history.bytes += separator.length + Buffer.byteLength(turn.text);
     history.turns += 1;
     this.#characters += turn.text.length + separator.length;
     this.#evict();

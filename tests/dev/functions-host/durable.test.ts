@@ -94,6 +94,34 @@ describe('durable orchestrations', () => {
 });
 
 describe('turns and test modes', () => {
+  it('counts the longest history and the longest payload, also of executions that continued as new', async () => {
+    const { host } = await runHost('durable', {
+      stateFile: join(temporaryFolder(), 'state.db'),
+      logLevel: 'none',
+    });
+    const longest = async () => {
+      const headers = { 'x-functions-key': host.masterKey };
+      const answer = await fetch(`${host.url}/admin/host/metrics`, { headers });
+      const { durable } = (await answer.json()) as { durable: Record<string, number> };
+      return { history: durable.longestHistoryBytes!, payload: durable.longestPayloadBytes! };
+    };
+    const client = new DurableClient(host);
+    const id = await client.start('counter', { left: 1, sum: 0 });
+    await client.raise(id, 'add', 1);
+    await client.finish(id);
+    const short = await longest();
+    expect(short.history).toBeGreaterThan(short.payload);
+    // Of one execution the long text is an input, and the next one has it no more.
+    const other = await client.start('counter', { left: 2, sum: 0, text: 'ä'.repeat(5000) });
+    for (const value of [1, 2]) await client.raise(other, 'add', value);
+    await client.finish(other);
+    const long = await longest();
+    expect(long.payload).toBeGreaterThan(10_000);
+    expect(long.payload).toBeLessThan(10_100);
+    expect(long.history).toBeGreaterThan(long.payload);
+    expect(long.history).toBeLessThan(short.history + 11_000);
+  });
+
   it.each([1, 8, 32])(
     'gives an orchestrator at most %i events a turn, and as many',
     async (eventsPerTurn) => {
