@@ -65,7 +65,7 @@ async function listUnchanged(
   run.say(`${formatCount(objects)} objects into the bucket`);
   await s3.seedObjects(BUCKET, objectsOf(objects));
   run.say(`${formatCount(objects)} entries into the ledger`);
-  await seedLedger(run, loader, source);
+  const writingMs = await seedLedger(run, loader, source);
 
   run.say('the run');
   const { runId } = await startRun(loader, NO_ORCHESTRATIONS, { load: LOAD, trigger: 'manual' });
@@ -83,6 +83,7 @@ async function listUnchanged(
   const scanMs = await scanLedger(run, azurite.connectionString, objects);
   const s3Requests = Object.values(s3.requestCounts()).reduce((sum, { requests: count }) => sum + count, 0);
   const perThousand = (count: number) => (count * 1000) / objects;
+  const perSecond = (ms: number) => (objects * 1000) / ms;
   return {
     figures: [
       {
@@ -102,10 +103,13 @@ async function listUnchanged(
       { name: 'wall', value: wallMs, unit: 'ms' },
       { name: "wall of Azurite's own scan of the ledger", value: scanMs, unit: 'ms' },
       { name: "wall beside Azurite's own scan", value: wallMs / scanMs, unit: 'ratio' },
+      { name: 'entities read by the scan', value: perSecond(scanMs), unit: 'per second' },
+      { name: 'entities written to load the ledger', value: perSecond(writingMs), unit: 'per second' },
       { name: 'CPU, S3 endpoint included', value: (user + system) / 1000, unit: 'ms' },
     ],
     notes: [
       'All requests of planning are counted as they go out, retries included: listing, ledger, rows and documents of the run. The start of the run is not counted.',
+      'The ledger is loaded before, in transactions of up to 100 entities of one partition, 16 at a time.',
       "Azurite's own scan: every entity of the ledger once, by @azure/data-tables alone, a page of 1,000 after the other.",
     ],
   };
