@@ -40,7 +40,7 @@ const BENCHES: readonly Bench[] = [
   },
   {
     name: 'posting',
-    about: 'objects a second that the direct path posts, beside a plain loop over the SDKs (1 min)',
+    about: 'objects a second that the direct path and the activity around it post, beside a plain loop (1 min)',
     isLong: false,
     run: posting,
   },
