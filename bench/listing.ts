@@ -6,7 +6,11 @@ import { formatCount } from '../cli/format.ts';
 import { startAzurite } from '../dev/azurite/index.ts';
 import { startS3 } from '../dev/s3/index.ts';
 import { createAwsSource } from '../shared/adapters/s3/aws-source.ts';
+import { azureEntityTable } from '../shared/adapters/state/azure-entity-table.ts';
 import { createAzureState } from '../shared/adapters/state/azure-state.ts';
+import { openTableClient } from '../shared/adapters/state/azure-storage-clients.ts';
+import { ledgerTable } from '../shared/adapters/state/ledger-table.ts';
+import { LEDGER_PARTITIONS } from '../shared/domain/ledger-key.ts';
 import { putLoad } from '../shared/usecases/load-catalog.ts';
 import { startRun } from '../shared/usecases/start-run.ts';
 import type { BenchResult, BenchRun } from './bench.ts';
@@ -23,6 +27,7 @@ import {
 
 const MOST_S3_REQUESTS = 1.05;
 const STATE_PREFIX = 'bench';
+const LEDGER_TABLE = `${STATE_PREFIX}ledger`;
 
 /** What a run costs that finds nothing to do: every key listed and compared with the ledger. */
 export function listing(run: BenchRun): Promise<BenchResult> {
@@ -34,23 +39,44 @@ export function largeListing(run: BenchRun): Promise<BenchResult> {
   return listUnchanged(run, { objects: 1_000_000, mostTableRequests: 1.5 });
 }
 
-async function listUnchanged(
+interface ListingTask {
+  readonly objects: number;
+  /** Of the ledger. Default: as many as in production. */
+  readonly partitions?: number;
+}
+
+interface MeasuredListing {
+  readonly s3Requests: number;
+  readonly requests: { readonly table: number; readonly blob: number };
+  readonly pages: number;
+  readonly wallMs: number;
+  readonly cpuMs: number;
+  readonly scanMs: number;
+  readonly writingMs: number;
+}
+
+/** Plans a run over so many objects that are all in the ledger, unchanged, with a storage of its own. */
+export async function measureListing(
   run: BenchRun,
-  { objects, mostTableRequests }: { readonly objects: number; readonly mostTableRequests: number },
-): Promise<BenchResult> {
+  { objects, partitions = LEDGER_PARTITIONS }: ListingTask,
+): Promise<MeasuredListing> {
   const [azurite, s3] = await Promise.all([
-    run.start(() => startAzurite({ folder: path.join(run.folder, 'azurite'), inMemory: true })),
-    run.start(() => startS3({ folder: path.join(run.folder, 's3'), buckets: [BUCKET] })),
+    run.start(() => startAzurite({ folder: path.join(run.folder, `azurite-${partitions}`), inMemory: true })),
+    run.start(() => startS3({ folder: path.join(run.folder, `s3-${partitions}`), buckets: [BUCKET] })),
   ]);
   const requests = { table: 0, blob: 0 };
-  const state = createAzureState({
-    storage: { connectionString: azurite.connectionString },
-    namePrefix: STATE_PREFIX,
-    onRequest: (kind) => {
-      requests[kind] += 1;
-    },
-  });
-  await state.ensureCreated();
+  const onRequest = (kind: keyof typeof requests) => {
+    requests[kind] += 1;
+  };
+  const storage = { connectionString: azurite.connectionString };
+  const azureState = createAzureState({ storage, namePrefix: STATE_PREFIX, onRequest });
+  await azureState.ensureCreated();
+  const table = await openTableClient(storage, LEDGER_TABLE, onRequest);
+  const ledger = ledgerTable(
+    azureEntityTable(LEDGER_TABLE, async () => table),
+    partitions,
+  );
+  const state = { ...azureState, ledger };
   const { endpoint, region, accessKeyId, secretAccessKey } = s3.settings;
   const source = createAwsSource({
     bucket: BUCKET,
@@ -77,11 +103,22 @@ async function listUnchanged(
   const pages = await plan(loader, runId);
   const wallMs = performance.now() - startedAt;
   const { user, system } = process.cpuUsage(cpuBefore);
+  const planning = { ...requests };
 
   await expectUnchanged(loader, runId, objects);
   run.say("Azurite's own scan");
   const scanMs = await scanLedger(run, azurite.connectionString, objects);
   const s3Requests = Object.values(s3.requestCounts()).reduce((sum, { requests: count }) => sum + count, 0);
+  for (const part of [azurite, s3]) await part.stop();
+  return { s3Requests, requests: planning, pages, wallMs, cpuMs: (user + system) / 1000, scanMs, writingMs };
+}
+
+async function listUnchanged(
+  run: BenchRun,
+  { objects, mostTableRequests }: { readonly objects: number; readonly mostTableRequests: number },
+): Promise<BenchResult> {
+  const measured = await measureListing(run, { objects });
+  const { s3Requests, requests, pages, wallMs, cpuMs, scanMs, writingMs } = measured;
   const perThousand = (count: number) => (count * 1000) / objects;
   const perSecond = (ms: number) => (objects * 1000) / ms;
   return {
@@ -105,7 +142,7 @@ async function listUnchanged(
       { name: "wall beside Azurite's own scan", value: wallMs / scanMs, unit: 'ratio' },
       { name: 'entities read by the scan', value: perSecond(scanMs), unit: 'per second' },
       { name: 'entities written to load the ledger', value: perSecond(writingMs), unit: 'per second' },
-      { name: 'CPU, S3 endpoint included', value: (user + system) / 1000, unit: 'ms' },
+      { name: 'CPU, S3 endpoint included', value: cpuMs, unit: 'ms' },
     ],
     notes: [
       'All requests of planning are counted as they go out, retries included: listing, ledger, rows and documents of the run. The start of the run is not counted.',
@@ -117,7 +154,7 @@ async function listUnchanged(
 
 /** Reads the ledger as a plain loop over the SDK would; returns how long that took, in milliseconds. */
 async function scanLedger(run: BenchRun, connectionString: string, entries: number): Promise<number> {
-  const client = TableClient.fromConnectionString(connectionString, `${STATE_PREFIX}ledger`, {
+  const client = TableClient.fromConnectionString(connectionString, LEDGER_TABLE, {
     allowInsecureConnection: true,
   });
   const startedAt = performance.now();

@@ -13,6 +13,7 @@ import { largeFanOut } from './large-fan-out.ts';
 import { largeListing, listing } from './listing.ts';
 import { describeMachine } from './machine.ts';
 import { million } from './million.ts';
+import { partitions } from './partitions.ts';
 import { posting } from './posting.ts';
 import { isWithinBound, machineText, resultText } from './report.ts';
 import { largeRequests, requests } from './small-objects.ts';
@@ -40,7 +41,8 @@ const BENCHES: readonly Bench[] = [
   },
   {
     name: 'posting',
-    about: 'objects a second that the direct path and the activity around it post, beside a plain loop (1 min)',
+    about:
+      'objects a second that the direct path and the activity around it post, beside a plain loop (1 min)',
     isLong: false,
     run: posting,
   },
@@ -80,6 +82,12 @@ const BENCHES: readonly Bench[] = [
     about: 'keys a second of listing and comparing 1,000,000 unchanged objects, beside rclone lsf (5 min)',
     isLong: true,
     run: million,
+  },
+  {
+    name: 'partitions',
+    about: 'table requests and time of planning 100,000 unchanged objects by the partitions of the ledger',
+    isLong: true,
+    run: partitions,
   },
   {
     name: 'window',

@@ -56,12 +56,13 @@ function encodePrefix(key: string): { prefix: string; cut: boolean } {
 }
 
 /**
- * Number of ledger partitions of a load generation. With another number every ledger that was written would be lost.
+ * Number of partitions of every ledger. It decides where an entry is, and no ledger says by which number it was written:
+ * with another one nothing of what was loaded before would be found.
  *
  * A plan page of 50,000 keys is read with one range query per partition. 64 partitions hold about 780 of these
  * keys each, which fits the 1,000 entities of one answer: 1.3 requests per 1,000 keys. More partitions would cost
- * more requests, fewer would make Azurite slow (its cost grows with the entities of a partition) and would come
- * closer to Azure's 2,000 entities a second per partition.
+ * more requests. Fewer would save some with small pages only, as an answer holds no more, would make Azurite slow (its
+ * cost grows with the entities of a partition) and would come closer to Azure's 2,000 entities a second per partition.
  */
 export const LEDGER_PARTITIONS = 64;
 

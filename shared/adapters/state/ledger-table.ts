@@ -1,5 +1,5 @@
 import type { LedgerEntry } from '../../domain/ledger-entry.ts';
-import { partitionOf } from '../../domain/ledger-key.ts';
+import { LEDGER_PARTITIONS, partitionOf } from '../../domain/ledger-key.ts';
 import type { Stored } from '../../domain/run-record.ts';
 import type { Ledger, LedgerName, LedgerWrite } from '../../ports/ledger.ts';
 import { decodeFields, encodeFields, type FieldKinds } from './entity-fields.ts';
@@ -44,8 +44,10 @@ interface QueuedWrite {
 /**
  * The ledger over one table: PartitionKey `{load}.{generation}.{partition, 2 hex digits}`, RowKey the encoded
  * object key.
+ *
+ * @param partitions - another number of them is for measurements: the rest of the app goes by `LEDGER_PARTITIONS`.
  */
-export function ledgerTable(table: EntityTable): Ledger {
+export function ledgerTable(table: EntityTable, partitions = LEDGER_PARTITIONS): Ledger {
   const readEntry = ({ fields, etag }: StoredEntity): Stored<LedgerEntry> => ({
     value: decodeFields(ENTRY, fields),
     etag,
@@ -101,7 +103,7 @@ export function ledgerTable(table: EntityTable): Ledger {
       const entry = readEntry(entity);
       if (wanted.has(entry.value.key)) entries.set(entry.value.key, keep(entry));
     };
-    const groups = [...Map.groupBy(wanted, (key) => partitionOf(key))];
+    const groups = [...Map.groupBy(wanted, (key) => partitionOf(key, partitions))];
     const single = groups.flatMap(([, group]) => (group.length < KEYS_FOR_RANGE ? group : []));
     await mapLimited(groups, REQUESTS_AT_ONCE, async ([partition, group]) => {
       if (group.length < KEYS_FOR_RANGE) return;
@@ -109,7 +111,7 @@ export function ledgerTable(table: EntityTable): Ledger {
       if (!whole) single.push(...group.filter((key) => !entries.has(key)));
     });
     await mapLimited(single, REQUESTS_AT_ONCE, async (key) => {
-      const entity = await table.get(partitionKeyOf(name, partitionOf(key)), objectRowKey(key));
+      const entity = await table.get(partitionKeyOf(name, partitionOf(key, partitions)), objectRowKey(key));
       if (entity !== null) add(entity);
     });
     return entries;
@@ -133,7 +135,7 @@ export function ledgerTable(table: EntityTable): Ledger {
 
     write: async (name, writes) => {
       const etags = new Array<string | null>(writes.length).fill(null);
-      const chunks = [...groupByPartition(writes)].flatMap(([partition, queued]) =>
+      const chunks = [...groupByPartition(writes, partitions)].flatMap(([partition, queued]) =>
         chunk(queued, TRANSACTION_OPERATIONS).map((some) => ({
           partitionKey: partitionKeyOf(name, partition),
           some,
@@ -151,10 +153,10 @@ function partitionKeyOf({ load, generation }: LedgerName, partition: number): st
   return `${load}.${generation}.${partition.toString(16).padStart(2, '0')}`;
 }
 
-function groupByPartition(writes: readonly LedgerWrite[]): Map<number, QueuedWrite[]> {
+function groupByPartition(writes: readonly LedgerWrite[], partitions: number): Map<number, QueuedWrite[]> {
   const groups = new Map<number, QueuedWrite[]>();
   for (const [index, { entry, etag }] of writes.entries()) {
-    const partition = partitionOf(entry.key);
+    const partition = partitionOf(entry.key, partitions);
     const row = { rowKey: objectRowKey(entry.key), fields: encodeFields(ENTRY, entry) };
     const operation: EntityOperation =
       etag === null ? { kind: 'insert', ...row } : { kind: 'replace', ...row, etag };
