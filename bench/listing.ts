@@ -5,7 +5,6 @@ import { TableClient } from '@azure/data-tables';
 import { formatCount } from '../cli/format.ts';
 import { startAzurite } from '../dev/azurite/index.ts';
 import { startS3 } from '../dev/s3/index.ts';
-import { createAwsSource } from '../shared/adapters/s3/aws-source.ts';
 import { azureEntityTable } from '../shared/adapters/state/azure-entity-table.ts';
 import { createAzureState } from '../shared/adapters/state/azure-state.ts';
 import { openTableClient } from '../shared/adapters/state/azure-storage-clients.ts';
@@ -23,6 +22,7 @@ import {
   objectsOf,
   plan,
   seedLedger,
+  sourceOf,
 } from './unchanged-bucket.ts';
 
 const MOST_S3_REQUESTS = 1.05;
@@ -77,14 +77,7 @@ export async function measureListing(
     partitions,
   );
   const state = { ...azureState, ledger };
-  const { endpoint, region, accessKeyId, secretAccessKey } = s3.settings;
-  const source = createAwsSource({
-    bucket: BUCKET,
-    region,
-    endpoint,
-    pathStyle: true,
-    credentials: { kind: 'keys', accessKeyId, secretAccessKey },
-  });
+  const source = sourceOf(s3.settings);
   const loader = createBenchLoader({ state, source: async () => source, timeScale: 1 });
   await putLoad(loader, LOAD, { source: { bucket: BUCKET }, ...BENCH_DEFINITION });
 

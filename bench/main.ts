@@ -9,6 +9,7 @@ import { type MeasuredBench, readBaseline, saveBaseline } from './baseline.ts';
 import type { Bench, BenchResult, Stoppable } from './bench.ts';
 import { fanOut } from './fan-out.ts';
 import { importApp } from './import.ts';
+import { inventory } from './inventory.ts';
 import { largeFanOut } from './large-fan-out.ts';
 import { largeListing, listing } from './listing.ts';
 import { describeMachine } from './machine.ts';
@@ -38,6 +39,12 @@ const BENCHES: readonly Bench[] = [
     about: 'S3 and table requests to plan 100,000 unchanged objects (1 min)',
     isLong: false,
     run: listing,
+  },
+  {
+    name: 'inventory',
+    about: 'rows a second of an S3 Inventory list of 200,000 rows of CSV (1 min)',
+    isLong: false,
+    run: inventory,
   },
   {
     name: 'posting',
@@ -137,7 +144,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
   if (options.help) console.log(HELP);
-  if (options.list) for (const { name, about } of BENCHES) console.log(`${name.padEnd(10)} ${about}`);
+  if (options.list) for (const { name, about } of BENCHES) console.log(`${name.padEnd(15)} ${about}`);
   if (options.help || options.list) return 0;
 
   const machine = describeMachine();

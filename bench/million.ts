@@ -8,7 +8,6 @@ import { createInterface } from 'node:readline';
 import { formatCount } from '../cli/format.ts';
 import { startS3 } from '../dev/s3/index.ts';
 import { PROJECT_FOLDER } from '../dev/stack.ts';
-import { createAwsSource } from '../shared/adapters/s3/aws-source.ts';
 import { createMemoryState } from '../shared/adapters/state/memory-state.ts';
 import { putLoad } from '../shared/usecases/load-catalog.ts';
 import { startRun } from '../shared/usecases/start-run.ts';
@@ -21,7 +20,9 @@ import {
   NO_ORCHESTRATIONS,
   objectsOf,
   plan,
+  type S3Settings,
   seedLedger,
+  sourceOf,
 } from './unchanged-bucket.ts';
 
 const OBJECTS = 1_000_000;
@@ -29,13 +30,6 @@ const RCLONE = '/usr/bin/rclone';
 const MOST_TIME = 1;
 /** `source.listers` of the second run. */
 const LISTERS = 4;
-
-interface S3Settings {
-  readonly endpoint: string;
-  readonly region: string;
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-}
 
 /**
  * Lists a million objects and compares them with a ledger that has them all, beside `rclone lsf` on the same bucket, which
@@ -49,14 +43,7 @@ export async function million(run: BenchRun): Promise<BenchResult> {
   await seeding.seedObjects(BUCKET, objectsOf(OBJECTS));
   await seeding.stop();
   const s3 = await run.start(() => startS3Process(folder));
-  const { endpoint, region, accessKeyId, secretAccessKey } = s3.settings;
-  const source = createAwsSource({
-    bucket: BUCKET,
-    region,
-    endpoint,
-    pathStyle: true,
-    credentials: { kind: 'keys', accessKeyId, secretAccessKey },
-  });
+  const source = sourceOf(s3.settings);
   const loader = createBenchLoader({ state: createMemoryState(), source: async () => source, timeScale: 1 });
   const put = (listers: number) =>
     putLoad(loader, LOAD, { source: { bucket: BUCKET, listers }, ...BENCH_DEFINITION });

@@ -2,7 +2,6 @@ import path from 'node:path';
 
 import type { RunningAzurite } from '../dev/azurite/index.ts';
 import { startS3 } from '../dev/s3/index.ts';
-import { createAwsSource } from '../shared/adapters/s3/aws-source.ts';
 import { createAzureState } from '../shared/adapters/state/azure-state.ts';
 import { type IngestUnitInput, PAYLOAD_VERSION } from '../shared/contracts/durable.ts';
 import { putLoad } from '../shared/usecases/load-catalog.ts';
@@ -10,7 +9,7 @@ import type { Loader } from '../shared/usecases/loader.ts';
 import { startRun } from '../shared/usecases/start-run.ts';
 import type { BenchRun } from './bench.ts';
 import { BENCH_DEFINITION, createBenchLoader } from './bench-loader.ts';
-import { BUCKET, LOAD, NO_ORCHESTRATIONS, objectsOf, plan } from './unchanged-bucket.ts';
+import { BUCKET, LOAD, NO_ORCHESTRATIONS, objectsOf, plan, sourceOf } from './unchanged-bucket.ts';
 
 /** Plans a run over new objects, so that all that is left of it is to post them: the real S3 adapter, state in Azurite. */
 export async function planUnits(
@@ -20,14 +19,7 @@ export async function planUnits(
 ): Promise<{ readonly loader: Loader; readonly units: readonly IngestUnitInput[] }> {
   const s3 = await run.start(() => startS3({ folder: path.join(run.folder, 's3'), buckets: [BUCKET] }));
   await s3.seedObjects(BUCKET, objectsOf(objects));
-  const { endpoint, region, accessKeyId, secretAccessKey } = s3.settings;
-  const source = createAwsSource({
-    bucket: BUCKET,
-    region,
-    endpoint,
-    pathStyle: true,
-    credentials: { kind: 'keys', accessKeyId, secretAccessKey },
-  });
+  const source = sourceOf(s3.settings);
   const state = createAzureState({
     storage: { connectionString: azurite.connectionString },
     namePrefix: 'bench',

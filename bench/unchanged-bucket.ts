@@ -1,3 +1,4 @@
+import { createAwsSource } from '../shared/adapters/s3/aws-source.ts';
 import { PAYLOAD_VERSION } from '../shared/contracts/durable.ts';
 import type { LedgerEntry } from '../shared/domain/ledger-entry.ts';
 import type { S3Object } from '../shared/domain/s3-object.ts';
@@ -21,6 +22,25 @@ export const NO_ORCHESTRATIONS: Orchestrations = {
   purge: async () => 0,
   terminate: async () => undefined,
 };
+
+/** How the local S3 endpoint is reached. */
+export interface S3Settings {
+  readonly endpoint: string;
+  readonly region: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
+/** The bucket by the product's own adapter. */
+export function sourceOf({ endpoint, region, accessKeyId, secretAccessKey }: S3Settings): Source {
+  return createAwsSource({
+    bucket: BUCKET,
+    region,
+    endpoint,
+    pathStyle: true,
+    credentials: { kind: 'keys', accessKeyId, secretAccessKey },
+  });
+}
 
 /** Objects in folders of 1,000. */
 export function* objectsOf(count: number): Generator<{ key: string; body: string }> {
