@@ -30,7 +30,7 @@ export const UNITS_PER_SHARD = 100;
  */
 export const BYTES_PER_UNIT = 1024 ** 3;
 
-/** Below this an activity costs more than what it does: on Azure Storage an activity is tens of operations. */
+/** Below this an activity costs more than what it does: on Azure Storage an activity is some ten operations. */
 const SMALLEST_PACK = 25;
 
 export interface LayoutRule {
