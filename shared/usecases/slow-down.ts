@@ -17,8 +17,8 @@ export function isThrottled(code: string | null): boolean {
 }
 
 /**
- * Halves what the run has under way at the same time, unless that was done just before. Losing the race for the control
- * row is as good: somebody else did it, or the run is asked for something else, and the next answer says it again.
+ * Halves what the run has under way at the same time, unless that was done just before. Losing the race for these rows is
+ * as good: somebody else did it, or the run is asked for something else or taken over, and the next answer says it again.
  */
 export async function slowDown(
   loader: Loader,
@@ -28,7 +28,9 @@ export async function slowDown(
     const now = await loader.runs.readControl(runId);
     if (now === null || now.run.value.epoch !== epoch || now.run.value.finalState !== null) return;
     const pace = lowered(now.control.value.pace, loader.now(), loader.timeScale);
-    if (pace === null || !(await loader.runs.commit(runId, [change(now.control, { pace })]))) return;
+    if (pace === null) return;
+    // The run's own row, too: what an epoch that is over has seen is not for the newer one.
+    if (!(await loader.runs.commit(runId, [change(now.control, { pace }), change(now.run, {})]))) return;
     events.runSlowedDown(loader.logger, { runId, epoch, share: pace.share, slowdowns: pace.slowdowns });
   } catch {
     // The state storage is away: it has its own backpressure.

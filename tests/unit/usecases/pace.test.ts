@@ -4,6 +4,7 @@ import { LoaderError } from '../../../shared/errors/loader-error.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
 import { planPage } from '../../../shared/usecases/plan-page.ts';
 import { readRunStatus } from '../../../shared/usecases/read-run.ts';
+import { slowDown } from '../../../shared/usecases/slow-down.ts';
 import { startRun } from '../../../shared/usecases/start-run.ts';
 import { takeShard } from '../../../shared/usecases/take-shard.ts';
 import { tick } from '../../../shared/usecases/tick.ts';
@@ -72,6 +73,28 @@ describe('a run that is throttled goes slower', () => {
       objects: { ingested: 10 },
       throttling: { slowdowns: 1, lowestShare: 0.5 },
     });
+  });
+
+  test('but not because of what an epoch saw that was taken over meanwhile', async () => {
+    await putLoad(test_.loader, 'flights', definitionOf());
+    const { runId } = await startRun(test_.loader, orchestrations, { load: 'flights', trigger: 'manual' });
+    const { runs } = test_.loader;
+    const overtaken = {
+      ...test_.loader,
+      runs: {
+        ...runs,
+        readControl: async (id: string) => {
+          const seen = await runs.readControl(id);
+          const { value, etag } = seen!.run;
+          expect(await runs.commit(id, [{ value: { ...value, epoch: value.epoch + 1 }, etag }])).toBe(true);
+          return seen;
+        },
+      },
+    };
+    await slowDown(overtaken, { runId, epoch: 1 });
+    expect((await runs.readControl(runId))!.control.value.pace).toBeNull();
+    await slowDown(test_.loader, { runId, epoch: 2 });
+    expect((await runs.readControl(runId))!.control.value.pace).toMatchObject({ slowdowns: 1 });
   });
 
   test('and says nothing of it when it was not', async () => {
