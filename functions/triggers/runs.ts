@@ -71,8 +71,7 @@ app.http('cancelRun', {
   handler: answering('operator', async (loader, request) => {
     const { cancelRun } = await import('../../shared/usecases/cancel-run.ts');
     const runId = request.params['id'] ?? '';
-    await cancelRun(loader, runId);
-    return ordered(request, runId, 'cancelling');
+    return ordered(request, runId, await cancelRun(loader, runId));
   }),
 });
 

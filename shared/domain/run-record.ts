@@ -68,7 +68,7 @@ export interface RunRow extends RunRequest {
   readonly silentSince: string | null;
 }
 
-/** What people asked of the run, or its `onError` policy or its deadline decided; all activities obey it. */
+/** What people asked of the run, or its `onError` policy, its deadline or the tick decided; all activities obey it. */
 export interface ControlRow {
   readonly row: 'control';
   readonly stop: StopReason | null;

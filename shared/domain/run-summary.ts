@@ -217,8 +217,8 @@ export type FinalRunState = Exclude<
   'starting' | 'planning' | 'running' | 'suspended' | 'cancelling'
 >;
 
-/** What made a run start no further objects: a person, its `onError` policy, or its deadline. */
-export type StopReason = 'cancel' | 'onError' | 'deadline';
+/** What made a run start no further objects: a person, its `onError` policy, its deadline, or that it was taken over too often. */
+export type StopReason = 'cancel' | 'onError' | 'deadline' | 'givenUp';
 
 export interface RunProblem {
   readonly code: ErrorCode;

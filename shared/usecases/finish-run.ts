@@ -36,7 +36,12 @@ export async function finishRun(
     if (view.run.value.epoch !== epoch) return null;
     const summary =
       (await readSummary(loader, runId)) ??
-      (await makeSummary(loader, snapshot, view, options.givenUp ?? false));
+      (await makeSummary(
+        loader,
+        snapshot,
+        view,
+        options.givenUp === true || view.control.value.stop === 'givenUp',
+      ));
     await handOnUnsettled(loader, snapshot, view);
     await handBackAnnounced(loader, snapshot, view);
     if (!(await markEnded(loader, summary, epoch))) return null;

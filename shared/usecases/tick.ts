@@ -92,7 +92,8 @@ async function keepDeadline(loader: Loader, { run, control }: RunView): Promise<
   const now = loader.now();
   if (now.getTime() < Date.parse(createdAt) + (deadlineMinutes * MINUTE_MS) / loader.timeScale) return;
   const stopAt = now.toISOString();
-  if (await loader.runs.commit(runId, [change(control, { stop: 'deadline', stopAt })]))
+  // The run's own row, too: a run that is just ending has kept its deadline.
+  if (await loader.runs.commit(runId, [change(control, { stop: 'deadline', stopAt }), change(run, {})]))
     events.runReachedDeadline(loader.logger, { runId, epoch: run.value.epoch });
 }
 
@@ -148,9 +149,9 @@ async function takeOver(loader: Loader, orchestrations: Orchestrations, view: Ru
   if (epoch >= MOST_EPOCHS) {
     events.runGivenUp(loader.logger, { runId, epoch });
     // Activities that still run post nothing more.
-    const stop = { stop: 'cancel', stopAt: loader.now().toISOString() } as const;
-    if (view.control.value.stop === null && !(await loader.runs.commit(runId, [change(view.control, stop)])))
-      return;
+    const stop = { stop: 'givenUp', stopAt: loader.now().toISOString() } as const;
+    const writes = [change(view.control, stop), change(view.run, {})];
+    if (view.control.value.stop === null && !(await loader.runs.commit(runId, writes))) return;
     await endInstances(loader, orchestrations, view);
     await settleForGood(loader, view);
     await finishRun(loader, { v: PAYLOAD_VERSION, runId, epoch }, { givenUp: true });

@@ -51,6 +51,39 @@ test('a cancelled run ends when the reports can never be read again', async () =
   expect(summary.state).toBe('cancelled');
 });
 
+test('a cancel that comes while the run ends is refused, and one of a cancelled run says that it is', async () => {
+  putObjects(test_, 3);
+  await putLoad(test_.loader, 'flights', definitionOf());
+  const { runs } = test_.loader;
+  const start = () => startRun(test_.loader, orchestrations, { load: 'flights', trigger: 'manual' });
+  const { runId } = await start();
+  const late = {
+    ...test_.loader,
+    runs: {
+      ...runs,
+      readControl: async (id: string) => {
+        const seen = await runs.readControl(id);
+        if (seen?.run.value.finalState === null) await driveRun(test_, orchestrations, runId);
+        return seen;
+      },
+    },
+  };
+  await expect(cancelRun(late, runId)).rejects.toMatchObject({
+    code: 'runEnded',
+    facts: { state: 'completed' },
+  });
+  expect((await runs.readControl(runId))!.control.value.stop).toBeNull();
+
+  test_.clock.advance(1000);
+  const next = (await start()).runId;
+  expect([await cancelRun(test_.loader, next), await cancelRun(test_.loader, next)]).toEqual([
+    'cancelling',
+    'cancelling',
+  ]);
+  expect((await driveRun(test_, orchestrations, next)).state).toBe('cancelled');
+  expect(await cancelRun(test_.loader, next)).toBe('cancelled');
+});
+
 test('a run ends when the manifest of a shard is gone', async () => {
   putObjects(test_, 3);
   await putLoad(test_.loader, 'flights', definitionOf());

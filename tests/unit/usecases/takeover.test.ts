@@ -114,7 +114,8 @@ test('a run that is given up says of what it has posted that its fate is unknown
   }
   expect(await readRunStatus(loader, runId)).toMatchObject({
     state: 'failed',
-    summary: { objects: { ingested: 10, unknown: 15, notStarted: 25 } },
+    // Nobody asked for its end.
+    summary: { stopReason: 'givenUp', objects: { ingested: 10, unknown: 15, notStarted: 25 } },
   });
   expect(await loader.loads.listUnsettled('flights')).toMatchObject([{ runId, objects: 15 }]);
 });
