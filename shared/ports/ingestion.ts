@@ -108,6 +108,10 @@ export interface Ingestion extends Connection {
    * @throws {LoaderError} `undoNotPermitted` with the command that grants it.
    */
   dropExtents(input: TagQuestion & { readonly extentIds: readonly string[] }): Promise<void>;
-  /** Names what takes its rows from the table, so that dropping rows does not reach it: update policies, materialized views. */
+  /**
+   * Names what takes its rows from the table, so that dropping rows does not reach it: update policies, materialized views.
+   *
+   * @throws {LoaderError} `undoInexact` when the cluster does not take the question.
+   */
   listDependents(input: Omit<TagQuestion, 'tag'>): Promise<readonly string[]>;
 }

@@ -1,7 +1,7 @@
 import { quoteEntity, quoteText } from '../../domain/kql-literal.ts';
 import { LoaderError } from '../../errors/loader-error.ts';
 import type { TaggedExtent, TagQuestion } from '../../ports/ingestion.ts';
-import type { ClusterClient } from './cluster-client.ts';
+import type { ClusterClient, Row } from './cluster-client.ts';
 import { readClusterFailure } from './cluster-error.ts';
 
 /** Extents that one command names; an id has 36 characters. */
@@ -53,14 +53,19 @@ export async function dropTaggedExtents(
   }
 }
 
-/** Update policies whose source the table is, and materialized views over it; a Database Viewer may see both. */
+/**
+ * Update policies whose source the table is, and materialized views over it; a Database Viewer may see both.
+ *
+ * @throws {LoaderError} `undoInexact` when the cluster does not take one of the questions (400): it may have such things all
+ * the same, and asked again it says no other.
+ */
 export async function listTableDependents(
   client: ClusterClient,
   { database, table }: Omit<TagQuestion, 'tag'>,
 ): Promise<readonly string[]> {
   const [policies, views] = await Promise.all([
-    client.execute(database, '.show table * policy update'),
-    client.execute(database, '.show materialized-views'),
+    ask(client, database, '.show table * policy update'),
+    ask(client, database, '.show materialized-views'),
   ]);
   return [
     ...policies
@@ -70,6 +75,20 @@ export async function listTableDependents(
       .filter((row) => row['SourceTable'] === table)
       .map((row) => `the materialized view ${String(row['Name'])}`),
   ];
+}
+
+async function ask(client: ClusterClient, database: string, command: string): Promise<readonly Row[]> {
+  try {
+    return await client.execute(database, command);
+  } catch (error) {
+    const { status, denied, throttled, missing, message } = readClusterFailure(error);
+    if (status !== 400 || denied || throttled || missing !== null) throw error;
+    throw new LoaderError(
+      'undoInexact',
+      `The cluster does not say whether rows went from the table into others: it refuses ${command} (${message})`,
+      { cause: error },
+    );
+  }
 }
 
 /** The policy is a list; what can't be read may be about any table. */

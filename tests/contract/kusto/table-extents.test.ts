@@ -102,9 +102,22 @@ describe('what depends on a table, on the wire', () => {
     ]);
   });
 
-  test('is an error when the cluster does not answer one of the commands', async () => {
-    cluster.on(/^\.show materialized-views$/, { rows: [{ Name: 'Latest', SourceTable: 'Events' }] });
-    await expect(ask()).rejects.toThrow();
+  test.each([/^\.show materialized-views$/, /^\.show table \* policy update$/])(
+    'is a reason against an undo when the cluster answers %s alone and does not take the other question',
+    async (answered) => {
+      cluster.on(answered, { rows: [] });
+      await expect(ask()).rejects.toMatchObject({
+        code: 'undoInexact',
+        permanent: true,
+        message: expect.stringContaining('HTTP 400') as unknown,
+      });
+    },
+  );
+
+  test('is waited for when the cluster is away', async () => {
+    cluster.on(/^\.show materialized-views$/, { status: 503 });
+    cluster.on(/^\.show table \* policy update$/, { rows: [] });
+    expect(await codeOf(ask())).toBe('clusterUnavailable');
   });
 
   test('is an error when the identity may not see it', async () => {
