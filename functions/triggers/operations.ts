@@ -34,6 +34,16 @@ app.http('resetLoad', {
   }),
 });
 
+app.http('cancelOperation', {
+  methods: ['POST'],
+  authLevel: API_AUTH_LEVEL,
+  route: 'operations/{id}/cancel',
+  handler: answering('admin', async (loader, request) => {
+    const { cancelOperation } = await import('../../shared/usecases/cancel-operation.ts');
+    return json(200, await cancelOperation(loader, request.params['id'] ?? ''));
+  }),
+});
+
 app.http('getOperation', {
   methods: ['GET'],
   authLevel: API_AUTH_LEVEL,

@@ -31,7 +31,8 @@ interface OperationBase {
   readonly v: 1;
   readonly operationId: string;
   readonly load: string;
-  readonly state: 'running' | 'succeeded' | 'failed';
+  /** `cancelled`: by a person, before it had changed anything. */
+  readonly state: 'running' | 'succeeded' | 'failed' | 'cancelled';
   readonly createdAt: string;
   readonly endedAt: string | null;
   readonly problem: RunProblem | null;
@@ -44,13 +45,19 @@ interface OperationBase {
   /** Number of the instance that carries it out. */
   readonly attempt: number;
   readonly heartbeatAt: string;
+  /**
+   * Since when every try of the present step has failed for a reason that may pass; `null`, and absent in documents of older
+   * versions: the latest one did not.
+   */
+  readonly failingSince?: string | null;
 }
 
 /**
  * Where an undo stands. Written under its ETag by whoever takes it further; times are ISO 8601, UTC.
  *
  * - `check`: nothing is changed; every partition of the ledger is looked at for what forbids the undo.
- * - `drop`: extents are listed, written down and dropped until none carries the tag.
+ * - `drop`: extents are listed, written down and dropped until none carries the tag. Before the first of them are written
+ *   down, still nothing is changed.
  * - `mark`: the ledger's entries of the unit become `undone`, partition by partition.
  */
 export interface UndoOperation extends OperationBase {
@@ -65,7 +72,7 @@ export interface UndoOperation extends OperationBase {
   readonly runs: readonly string[] | null;
   /** Rows that are dropped. */
   readonly rows: number;
-  /** Dropping has begun: from then on the undo is not refused for what it has done itself, but taken up again. */
+  /** Rows may have been dropped, or the ledger's entries marked: from then on the undo is not refused for what it has done itself, but taken up again. */
   readonly hasDropped: boolean;
   /** Extents that were found under the tag and are to be dropped; `null` when they are to be listed. */
   readonly extentIds: readonly string[] | null;
@@ -88,8 +95,13 @@ export interface ResetOperation extends OperationBase {
 
 export type Operation = UndoOperation | ResetOperation;
 
+/** Whether an operation may have dropped rows or marked entries of the ledger. Until then it can be ended without a trace. */
+export function mayHaveChanged(operation: Operation): boolean {
+  return operation.kind === 'undo' ? operation.hasDropped : operation.step !== 'check';
+}
+
 /** What `GET /api/operations/{id}` shows. */
 export type ShownOperation =
   | Omit<UndoOperation, Hidden | 'hasDropped' | 'extentIds'>
   | Omit<ResetOperation, Hidden | 'generation'>;
-type Hidden = 'v' | 'since' | 'partition' | 'attempt' | 'heartbeatAt';
+type Hidden = 'v' | 'since' | 'partition' | 'attempt' | 'heartbeatAt' | 'failingSince';

@@ -67,7 +67,7 @@ export const ERROR_KINDS = {
   loadBusy: user(
     409,
     'The load is being run, undone or reset already',
-    'Wait for the run named in `runId`, or cancel it with POST /api/runs/{runId}/cancel; wait for the operation named in `operationId`.',
+    'Wait for the run named in `runId`, or cancel it with POST /api/runs/{runId}/cancel; or for the operation named in `operationId`, which POST /api/operations/{operationId}/cancel ends before it changes anything.',
   ),
   runEnded: user(
     409,
@@ -94,6 +94,21 @@ export const ERROR_KINDS = {
     'There is no operation of this id',
     'Use the address that the request which began it was answered with.',
   ),
+  operationEnded: user(
+    409,
+    'The operation has ended',
+    'Read how with GET /api/operations/{id}; what it has changed stays.',
+  ),
+  operationUnderWay: user(
+    409,
+    'The operation may have changed rows or the ledger already, and is brought to its end',
+    'Wait for its end with GET /api/operations/{id}. Then the next run loads the objects again.',
+  ),
+  operationGivenUp: user(
+    409,
+    'The operation could not go on for a long time, and was given up; its load is free',
+    'Put right what the message says, then ask for the undo or the reset again.',
+  ),
   undoUnsettled: user(
     409,
     'The fate of objects of the unit is open',
@@ -107,7 +122,7 @@ export const ERROR_KINDS = {
   undoInexact: user(
     409,
     'The rows of the unit can not be told exactly',
-    'Nothing was changed. Read the message; drop the rows by hand where that is wanted.',
+    'Read the message, which also says whether rows may be gone already; drop the rows by hand where that is wanted.',
   ),
   undoNotPermitted: user(
     403,

@@ -56,7 +56,7 @@ async function check(work: UndoWork): Promise<UndoOperation> {
       `the ledger has ${operation.objects} objects under the tag ${operation.tag}, and no extent carries it: the tag was removed, or the rows are gone already`,
     );
   const rows = extents.reduce((sum, extent) => sum + extent.rows, 0);
-  return { ...operation, rows, step: 'drop', partition: 0, hasDropped: true };
+  return { ...operation, rows, step: 'drop', partition: 0 };
 }
 
 /** Objects of a page that are to be undone. @throws {LoaderError} `undoUnsettled`; `undoInexact`. */
@@ -94,8 +94,9 @@ async function drop(work: UndoWork): Promise<UndoStep> {
   const { extentIds, tag } = operation;
   if (extentIds === null) {
     const found = (await listUnit(work)).map(({ id }) => id);
+    const begun = { ...operation, hasDropped: true };
     return {
-      operation: found.length === 0 ? { ...operation, step: 'mark' } : { ...operation, extentIds: found },
+      operation: found.length === 0 ? { ...begun, step: 'mark' } : { ...begun, extentIds: found },
       isPutOff: false,
     };
   }

@@ -231,8 +231,13 @@ describe('undo', () => {
     });
     const [all] = await under.kusto.query('T_undone | summarize rows = count(), objects = dcount(line)');
     expect(all).toEqual({ rows: 35, objects: 35 });
-    expect(await undo(first.runId)).toMatchObject({ state: 'succeeded', objects: 0, rows: 0 });
+    const nothing = await undo(first.runId);
+    expect(nothing).toMatchObject({ state: 'succeeded', objects: 0, rows: 0 });
     expect(await under.kusto.countRows('T_undone')).toBe(35);
+    expect(await post(`/api/operations/${nothing.operationId}/cancel`)).toMatchObject({
+      status: 409,
+      body: { code: 'operationEnded', state: 'succeeded' },
+    });
   });
 
   test('is refused for what there is not, and while the load is run', async () => {
@@ -250,9 +255,13 @@ describe('undo', () => {
       status: 404,
       body: { code: 'runNotFound' },
     });
-    expect(await under.app.request('GET', '/api/operations/no-such-operation')).toMatchObject({
-      status: 404,
-      body: { code: 'operationNotFound' },
-    });
+    for (const [method, path] of [
+      ['GET', '/api/operations/no-such-operation'],
+      ['POST', '/api/operations/no-such-operation/cancel'],
+    ] as const)
+      expect(await under.app.request(method, path)).toMatchObject({
+        status: 404,
+        body: { code: 'operationNotFound' },
+      });
   });
 });

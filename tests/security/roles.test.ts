@@ -118,5 +118,7 @@ describe.each([
     expect(await statusOf('DELETE', '/api/loads/none', ['admin'])).toBe(signedIn(404, 401));
     expect(await statusOf('POST', '/api/runs/none/undo', ['operator'])).toBe(signedIn(403, 401));
     expect(await statusOf('POST', '/api/loads/none/reset', ['operator'])).toBe(signedIn(403, 401));
+    expect(await statusOf('POST', '/api/operations/none/cancel', ['operator'])).toBe(signedIn(403, 401));
+    expect(await statusOf('POST', '/api/operations/none/cancel', ['admin'])).toBe(signedIn(404, 401));
   });
 });

@@ -1,6 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 
 import { LoaderError } from '../../../shared/errors/loader-error.ts';
+import { cancelOperation } from '../../../shared/usecases/cancel-operation.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
 import { readOperation } from '../../../shared/usecases/operation-documents.ts';
 import { parseReset, startReset } from '../../../shared/usecases/reset-ledger.ts';
@@ -137,6 +138,37 @@ test.each(['before', 'after'] as const)(
     expect(number).toBeGreaterThan(5);
   },
 );
+
+test('is cancelled as long as it has marked nothing, and not any more when it may have', async () => {
+  const first = await start('in/');
+  expect(await cancelOperation(under.loader, first.operationId)).toMatchObject({
+    kind: 'reset',
+    state: 'cancelled',
+  });
+  expect(await drive()).toMatchObject({ state: 'cancelled', step: 'check' });
+  expect(await entryOf('in/005')).toMatchObject({ state: 'ingested' });
+
+  const { operationId } = await start('in/');
+  const { ledger } = under.loader;
+  const refused: Promise<unknown>[] = [];
+  const marking = {
+    ...under.loader,
+    ledger: {
+      ...ledger,
+      write: async (...args: Parameters<typeof ledger.write>) => {
+        const cancelling = cancelOperation(under.loader, operationId);
+        refused.push(expect(cancelling).rejects.toMatchObject({ code: 'operationUnderWay' }));
+        return ledger.write(...args);
+      },
+    },
+  };
+  expect(await driveOperation(marking, under.clock, under.orchestrations)).toMatchObject({
+    state: 'succeeded',
+    objects: 10,
+  });
+  await Promise.all(refused);
+  expect(refused.length).toBeGreaterThan(0);
+});
 
 test('a start that was cut off behind the lock is completed by the tick', async () => {
   const orchestrations = { ...under.orchestrations, startOperation: () => Promise.reject(new Error('away')) };

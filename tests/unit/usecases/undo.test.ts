@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { partitionOf } from '../../../shared/domain/ledger-key.ts';
 import { LoaderError } from '../../../shared/errors/loader-error.ts';
 import { advanceOperation } from '../../../shared/usecases/advance-operation.ts';
+import { cancelOperation } from '../../../shared/usecases/cancel-operation.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
 import { readOperation } from '../../../shared/usecases/operation-documents.ts';
 import { startRun } from '../../../shared/usecases/start-run.ts';
@@ -257,6 +258,7 @@ describe('an undo is refused, and changes nothing', () => {
     const operation = await undo(runId);
     expect(operation).toMatchObject({ state: 'failed', step: 'check', problem: { code } });
     expect(operation.problem!.message).toMatch(message);
+    expect(operation.problem!.message).toMatch(/\. Nothing was changed\.$/);
     expect(operation.problem!.remedy).not.toBe('');
     expect(keysInTable()).toEqual(before);
     expect(await test_.loader.loads.readLock('flights')).toBeNull();
@@ -400,6 +402,185 @@ describe('the lock of a load that is being undone', () => {
       objects: 2,
     });
   });
+});
+
+describe('an undo that can not go on', () => {
+  const away = new LoaderError('clusterUnavailable', 'getaddrinfo ENOTFOUND');
+
+  test('is given up after hours as long as it has changed nothing, and the load can be run elsewhere', async () => {
+    putObjects(test_, 2);
+    const first = await run();
+    test_.ingestion.failNext('listDependents', away, 1_000_000);
+    const begun = test_.clock.now().getTime();
+    const operation = await undo(first.runId, { mostTurns: 3000 });
+    expect(operation).toMatchObject({ state: 'failed', problem: { code: 'operationGivenUp' } });
+    expect(operation.problem!.message).toMatch(/6 hours: getaddrinfo ENOTFOUND. Nothing was changed/);
+    const hours = (test_.clock.now().getTime() - begun) / HOUR;
+    expect([hours > 6, hours < 6.1]).toEqual([true, true]);
+    expect(await test_.loader.loads.readLock('flights')).toBeNull();
+    await putLoad(
+      test_.loader,
+      'flights',
+      definitionOf({
+        destination: { cluster: 'https://test.kusto.windows.net', database: 'db', table: 'Elsewhere' },
+      }),
+    );
+    expect(await run()).toMatchObject({ objects: { ingested: 2 } });
+  });
+
+  test('has so long for each step: what is put right in between does not count', async () => {
+    putObjects(test_, 2);
+    const first = await run();
+    await startUndo(test_.loader, orchestrations, first.runId);
+    const drive = () => driveOperation(test_.loader, test_.clock, orchestrations, { mostTurns: 1 });
+    test_.ingestion.failNext('listDependents', away);
+    await drive();
+    test_.clock.advance(5 * HOUR);
+    test_.ingestion.failNext('listExtents', away, 2);
+    await drive();
+    test_.clock.advance(5 * HOUR);
+    expect(await drive()).toMatchObject({ state: 'running', step: 'check' });
+    expect(await driveOperation(test_.loader, test_.clock, orchestrations)).toMatchObject({
+      state: 'succeeded',
+    });
+  });
+
+  test('waits for days when rows may be gone, and is taken up where it was', async () => {
+    putObjects(test_, 3);
+    const first = await run();
+    const { dropExtents } = test_.ingestion;
+    let isAway = true;
+    let drops = 0;
+    test_.loader.ingestion = async () => ({
+      ...test_.ingestion,
+      dropExtents: async (input) => {
+        drops += 1;
+        if (drops === 2) await dropExtents({ ...input, extentIds: input.extentIds.slice(0, 1) });
+        if (drops > 1 && isAway) throw away;
+        await dropExtents(input);
+      },
+    });
+    const drive = () => driveOperation(test_.loader, test_.clock, orchestrations, { mostTurns: 5 });
+    await startUndo(test_.loader, orchestrations, first.runId);
+    await drive();
+    test_.clock.advance(3 * 24 * HOUR);
+    expect(await drive()).toMatchObject({ state: 'running', step: 'drop' });
+    test_.clock.advance(4 * 24 * HOUR);
+    const broken = await drive();
+    expect(broken).toMatchObject({ state: 'failed', problem: { code: 'operationGivenUp' } });
+    expect(broken.problem!.message).toMatch(/168 hours.*Rows may be gone already/);
+    expect(await test_.loader.loads.readLock('flights')).toBeNull();
+    isAway = false;
+    const { operationId } = broken;
+    expect(await undo(first.runId)).toMatchObject({ operationId, state: 'succeeded', objects: 3 });
+    expect(keysInTable()).toEqual([]);
+  });
+});
+
+describe('an operation is cancelled', () => {
+  test('as long as it has changed nothing; asked again it says the same, and the load is free', async () => {
+    putObjects(test_, 2);
+    const first = await run();
+    const { operationId } = await startUndo(test_.loader, orchestrations, first.runId);
+    for (let times = 0; times < 2; times += 1)
+      expect(await cancelOperation(test_.loader, operationId)).toMatchObject({
+        operationId,
+        state: 'cancelled',
+        problem: null,
+        endedAt: test_.clock.now().toISOString(),
+      });
+    expect(await test_.loader.loads.readLock('flights')).toBeNull();
+    expect(await driveOperation(test_.loader, test_.clock, orchestrations)).toMatchObject({
+      state: 'cancelled',
+      step: 'check',
+    });
+    expect(keysInTable()).toEqual(allKeys(2));
+    // A later undo is another one, which the cancelled one's activities do not touch.
+    const again = await undo(first.runId);
+    expect(again).toMatchObject({ state: 'succeeded', objects: 2 });
+    expect(again.operationId).not.toBe(operationId);
+  });
+
+  test('also while an activity of it looks for what to drop: that one drops nothing any more', async () => {
+    putObjects(test_, 2);
+    const first = await run();
+    const { operationId } = await startUndo(test_.loader, orchestrations, first.runId);
+    const { listExtents } = test_.ingestion;
+    let lists = 0;
+    test_.loader.ingestion = async () => ({
+      ...test_.ingestion,
+      listExtents: async (question) => {
+        const found = await listExtents(question);
+        lists += 1;
+        // The first is for the check, the second for the drop.
+        if (lists === 2) await cancelOperation(test_.loader, operationId);
+        return found;
+      },
+    });
+    expect(await driveOperation(test_.loader, test_.clock, orchestrations)).toMatchObject({
+      state: 'cancelled',
+    });
+    expect([lists, keysInTable()]).toEqual([2, allKeys(2)]);
+    expect(await test_.loader.loads.readLock('flights')).toBeNull();
+  });
+
+  test('no more when it has begun to drop or has ended, and not when there is none', async () => {
+    putObjects(test_, 2);
+    const first = await run();
+    const { operationId } = await startUndo(test_.loader, orchestrations, first.runId);
+    const refusals: LoaderError[] = [];
+    const { dropExtents } = test_.ingestion;
+    test_.loader.ingestion = async () => ({
+      ...test_.ingestion,
+      dropExtents: async (input) => {
+        refusals.push(await refusal(cancelOperation(test_.loader, operationId)));
+        await dropExtents(input);
+      },
+    });
+    expect(await driveOperation(test_.loader, test_.clock, orchestrations)).toMatchObject({
+      state: 'succeeded',
+    });
+    expect(refusals).toMatchObject([{ code: 'operationUnderWay', facts: { operationId } }]);
+    expect(await refusal(cancelOperation(test_.loader, operationId))).toMatchObject({
+      code: 'operationEnded',
+      facts: { operationId, state: 'succeeded' },
+    });
+    expect((await refusal(cancelOperation(test_.loader, 'undo-none'))).code).toBe('operationNotFound');
+  });
+
+  test('by a host that dies before it frees the lock: the tick does', async () => {
+    putObjects(test_, 1);
+    const first = await run();
+    const { operationId } = await startUndo(test_.loader, orchestrations, first.runId);
+    const host = crashAt(test_.loader, 1, 'before');
+    await surviving(host, () => cancelOperation(host.loader, operationId));
+    expect(await test_.loader.loads.readLock('flights')).not.toBeNull();
+    await tick(test_.loader, orchestrations);
+    expect(await test_.loader.loads.readLock('flights')).toBeNull();
+    expect(await readOperation(test_.loader, operationId)).toMatchObject({ state: 'cancelled' });
+  });
+});
+
+test('an undo that is refused after it has dropped rows says so', async () => {
+  putObjects(test_, 2);
+  const first = await run();
+  const { dropExtents } = test_.ingestion;
+  let drops = 0;
+  test_.loader.ingestion = async () => ({
+    ...test_.ingestion,
+    dropExtents: async (input) => {
+      drops += 1;
+      await dropExtents({ ...input, extentIds: input.extentIds.slice(0, 1) });
+      // Somebody tags what is left.
+      if (drops === 2)
+        test_.ingestion.setTags(test_.ingestion.rows[0]!.sourceId, [first.tag, 'drop-by:other/unit']);
+    },
+  });
+  const operation = await undo(first.runId);
+  expect(operation).toMatchObject({ state: 'failed', step: 'drop', problem: { code: 'undoInexact' } });
+  expect(operation.problem!.message).toMatch(/drop-by:other\/unit\. Rows may be gone already/);
+  expect(operation.problem!.remedy).not.toMatch(/Nothing was changed/);
+  expect(keysInTable()).toHaveLength(1);
 });
 
 test('an undo that was broken off after it had begun to drop is taken up again, and takes no later rows for its own', async () => {
