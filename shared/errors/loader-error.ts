@@ -112,12 +112,12 @@ export const ERROR_KINDS = {
   undoUnsettled: user(
     409,
     'The fate of objects of the unit is open',
-    'Wait until the load has settled them, at the latest behind their fence, or settle them with a rerun; then undo again.',
+    'Wait until the load has settled them, then undo again. One that was posted twice without a report stays open until its key changes, or a run with {"retryFailed": true} or a rerun with {"acceptDoubles": true} posts it once more, which may double its rows; one whose URL never ends is posted again by the latter only.',
   ),
   resetUnsettled: user(
     409,
     'There are objects under the prefix whose fate is open',
-    'Wait until the load has settled them, at the latest behind their fence, or settle them with a rerun; then reset again.',
+    'Wait until the load has settled them, then reset again. One that was posted twice without a report stays open until its key changes, or a run with {"retryFailed": true} or a rerun with {"acceptDoubles": true} posts it once more, which may double its rows; one whose URL never ends is posted again by the latter only.',
   ),
   undoInexact: user(
     409,

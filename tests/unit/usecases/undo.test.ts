@@ -1,11 +1,12 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 
 import { partitionOf } from '../../../shared/domain/ledger-key.ts';
-import { LoaderError } from '../../../shared/errors/loader-error.ts';
+import { ERROR_KINDS, LoaderError } from '../../../shared/errors/loader-error.ts';
 import { advanceOperation } from '../../../shared/usecases/advance-operation.ts';
 import { cancelOperation } from '../../../shared/usecases/cancel-operation.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
 import { readOperation } from '../../../shared/usecases/operation-documents.ts';
+import { startRerun } from '../../../shared/usecases/rerun.ts';
 import { startRun } from '../../../shared/usecases/start-run.ts';
 import { tick } from '../../../shared/usecases/tick.ts';
 import { startUndo } from '../../../shared/usecases/undo-run.ts';
@@ -277,6 +278,33 @@ describe('an undo is refused, and changes nothing', () => {
     test_.ingestion.settleAll();
     await run();
     expect(await undo(first.runId)).toMatchObject({ state: 'succeeded', objects: 3 });
+  });
+
+  test('while an object that was posted twice is without a report, until a person has it posted again', async () => {
+    putObjects(test_, 1);
+    await runLoad(test_, orchestrations, SILENT);
+    test_.clock.advance(BEHIND_THE_FENCE);
+    const second = await runLoad(test_, orchestrations, SILENT);
+    test_.clock.advance(BEHIND_THE_FENCE);
+    // Behind the fence again: nothing that comes by itself, and no plain rerun, posts it a third time.
+    await runLoad(test_, orchestrations, SILENT);
+    const rerun = async (acceptDoubles: boolean) => {
+      test_.clock.advance(1000);
+      const options = { runId: second.runId, objects: 'notIngested', acceptDoubles } as const;
+      const { runId } = await startRerun(test_.loader, orchestrations, {
+        rerun: options,
+        idempotencyKey: null,
+      });
+      return driveRun(test_, orchestrations, runId, acceptDoubles ? {} : SILENT);
+    };
+    await rerun(false);
+    expect(test_.ingestion.messages).toHaveLength(2);
+    await expectRefused(second.runId, 'undoUnsettled', /in\/000/);
+    expect(ERROR_KINDS.undoUnsettled.remedy).toMatch(/acceptDoubles/);
+    expect(ERROR_KINDS.resetUnsettled.remedy).toMatch(/acceptDoubles/);
+    expect(await rerun(true)).toMatchObject({ objects: { ingested: 1 } });
+    expect(test_.ingestion.messages).toHaveLength(3);
+    expect((await entryOf('in/000')).value.state).toBe('ingested');
   });
 
   test('when rows went on into other tables', async () => {
