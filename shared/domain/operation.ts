@@ -74,6 +74,11 @@ export interface UndoOperation extends OperationBase {
   readonly rows: number;
   /** Rows may have been dropped, or the ledger's entries marked: from then on the undo is not refused for what it has done itself, but taken up again. */
   readonly hasDropped: boolean;
+  /**
+   * `since` of the latest undo of the unit that had succeeded before: what runs had loaded by then was gone. `null`, and absent
+   * in documents of older versions: there was none.
+   */
+  readonly undoneUntil?: string | null;
   /** Extents that were found under the tag and are to be dropped; `null` when they are to be listed. */
   readonly extentIds: readonly string[] | null;
 }
@@ -102,6 +107,6 @@ export function mayHaveChanged(operation: Operation): boolean {
 
 /** What `GET /api/operations/{id}` shows. */
 export type ShownOperation =
-  | Omit<UndoOperation, Hidden | 'hasDropped' | 'extentIds'>
+  | Omit<UndoOperation, Hidden | 'hasDropped' | 'undoneUntil' | 'extentIds'>
   | Omit<ResetOperation, Hidden | 'generation'>;
 type Hidden = 'v' | 'since' | 'partition' | 'attempt' | 'heartbeatAt' | 'failingSince';

@@ -5,7 +5,13 @@ import { LoaderError } from '../errors/loader-error.ts';
 import type { Lock } from '../ports/load-state.ts';
 import type { Orchestrations } from '../ports/orchestrations.ts';
 import type { Loader } from './loader.ts';
-import { findOperation, nameUndoOf, type StoredOperation, saveOperation } from './operation-documents.ts';
+import {
+  findOperation,
+  nameUndoOf,
+  type StoredOperation,
+  saveOperation,
+  undoneUntilOf,
+} from './operation-documents.ts';
 import { readSnapshot } from './run-documents.ts';
 
 /** A start that is under way right now is not completed by the tick. */
@@ -89,6 +95,7 @@ async function freshOperation(
     runs: null,
     rows: 0,
     hasDropped: before?.hasDropped ?? false,
+    undoneUntil: await undoneUntilOf(loader, tag),
     extentIds: null,
   };
 }

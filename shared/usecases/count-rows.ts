@@ -1,7 +1,7 @@
 import type { RowCount, RowDifference, RowsByObject } from '../domain/row-count.ts';
 import { LoaderError } from '../errors/loader-error.ts';
 import type { Loader } from './loader.ts';
-import { findUndoOf } from './operation-documents.ts';
+import { findUndoOf, undoneUntilOf } from './operation-documents.ts';
 import { type ListedOutcome, listObjects } from './read-run.ts';
 import { type RunSnapshot, readSnapshot, readSummary } from './run-documents.ts';
 import { runsOfUnit } from './runs-of-unit.ts';
@@ -66,7 +66,7 @@ async function expectedUnderTag(
   // Some of the rows may be gone.
   if (undo !== null && undo.state !== 'succeeded' && undo.hasDropped)
     return { expected: null, isUndone: true };
-  const undoneUntil = undo?.state === 'succeeded' ? undo.since : '';
+  const undoneUntil = (await undoneUntilOf(loader, tag)) ?? '';
   const isUndone = request.createdAt <= undoneUntil;
   let expected = isUndone ? 0 : ofThisRun;
   if (tagWindow === 'run') return { expected, isUndone };
@@ -76,6 +76,26 @@ async function expectedUnderTag(
     expected = expected === null || rows === null ? null : expected + rows;
   }
   return { expected, isUndone };
+}
+
+/**
+ * Rows that were under the tag of a run when a run of its unit last counted them; where none could, the rows that the objects
+ * hold which these runs have loaded. Only runs count that began after `undoneUntil`. `null`: not known.
+ */
+export async function rowsLastSeen(
+  loader: Loader,
+  snapshot: RunSnapshot,
+  undoneUntil: string | null,
+): Promise<number | null> {
+  let held: number | null = 0;
+  // The newest first.
+  for (const { runId, createdAt } of await runsOfUnit(loader, snapshot)) {
+    if (undoneUntil !== null && createdAt <= undoneUntil) continue;
+    const rows = (await readSummary(loader, runId))?.rows;
+    if (rows?.tagged != null) return rows.tagged;
+    held = held === null || rows?.ofThisRun == null ? null : held + rows.ofThisRun;
+  }
+  return held;
 }
 
 /** `null` where the table has no column for the path, or the identity may not ask. */

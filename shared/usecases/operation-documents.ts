@@ -31,22 +31,42 @@ export async function saveOperation(
   return (await documents.put(pathOf(operation.operationId), JSON.stringify(operation), when)).written;
 }
 
+interface UndoName {
+  readonly v: 1;
+  readonly operationId: string;
+  /** As in the operation; absent in documents of older versions. */
+  readonly undoneUntil?: string | null;
+}
+
+async function readName({ documents }: Loader, tag: string): Promise<UndoName | null> {
+  const document = await documents.get(unitPath(tag));
+  return document === null ? null : (JSON.parse(document.body) as UndoName);
+}
+
 /** The latest undo of a unit. */
 export async function findUndoOf(
   loader: Loader,
   tag: string,
 ): Promise<StoredOperation<UndoOperation> | null> {
-  const document = await loader.documents.get(unitPath(tag));
-  if (document === null) return null;
-  const { operationId } = JSON.parse(document.body) as { operationId: string };
-  return (await findOperation(loader, operationId)) as StoredOperation<UndoOperation> | null;
+  const name = await readName(loader, tag);
+  if (name === null) return null;
+  return (await findOperation(loader, name.operationId)) as StoredOperation<UndoOperation> | null;
+}
+
+/** Until when runs had loaded what is gone by undos of the unit that have succeeded; `null`: none has. */
+export async function undoneUntilOf(loader: Loader, tag: string): Promise<string | null> {
+  const undo = (await findUndoOf(loader, tag))?.value;
+  if (undo?.state === 'succeeded') return undo.since;
+  // The operation of the name may not be there: its start was cut off.
+  return (undo ?? (await readName(loader, tag)))?.undoneUntil ?? null;
 }
 
 export async function nameUndoOf(
   { documents }: Loader,
-  { tag, operationId }: Pick<UndoOperation, 'tag' | 'operationId'>,
+  { tag, operationId, undoneUntil = null }: Pick<UndoOperation, 'tag' | 'operationId' | 'undoneUntil'>,
 ): Promise<void> {
-  await documents.put(unitPath(tag), JSON.stringify({ v: 1, operationId }), 'always');
+  const name: UndoName = { v: 1, operationId, undoneUntil };
+  await documents.put(unitPath(tag), JSON.stringify(name), 'always');
 }
 
 /** @throws {LoaderError} `operationNotFound`. */

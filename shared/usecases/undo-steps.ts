@@ -2,6 +2,7 @@ import { isUnsettled } from '../domain/ledger-entry.ts';
 import type { UndoOperation } from '../domain/operation.ts';
 import { LoaderError } from '../errors/loader-error.ts';
 import type { Ingestion, TaggedExtent } from '../ports/ingestion.ts';
+import { rowsLastSeen } from './count-rows.ts';
 import { countMore, type Entries, markMore } from './ledger-walk.ts';
 import type { Loader } from './loader.ts';
 import { ledgerOf, type RunSnapshot, readSnapshot } from './run-documents.ts';
@@ -51,12 +52,30 @@ async function check(work: UndoWork): Promise<UndoOperation> {
   );
   if (!walked.isThrough) return walked.operation;
   const extents = await listUnit(work);
-  if (operation.objects > 0 && extents.length === 0 && !operation.hasDropped)
-    throw inexact(
-      `the ledger has ${operation.objects} objects under the tag ${operation.tag}, and no extent carries it: the tag was removed, or the rows are gone already`,
-    );
   const rows = extents.reduce((sum, extent) => sum + extent.rows, 0);
+  if (!operation.hasDropped) await expectAllThere(work, extents.length, rows);
   return { ...operation, rows, step: 'drop', partition: 0 };
+}
+
+/**
+ * All objects of the unit are marked in the end, and loaded again by the next run: rows that do not carry the tag any more
+ * would then be there twice. @throws {LoaderError} `undoInexact`.
+ */
+async function expectAllThere(
+  { loader, snapshot, operation }: UndoWork,
+  extents: number,
+  rows: number,
+): Promise<void> {
+  const { objects, tag, undoneUntil = null } = operation;
+  if (objects > 0 && extents === 0)
+    throw inexact(
+      `the ledger has ${objects} objects under the tag ${tag}, and no extent carries it: the tag was removed, or the rows are gone already`,
+    );
+  const seen = await rowsLastSeen(loader, snapshot, undoneUntil);
+  if (seen !== null && rows < seen)
+    throw inexact(
+      `extents with the tag ${tag} have ${rows} rows, and there were ${seen}: the tag was removed from some of them, or rows are gone already`,
+    );
 }
 
 /** Objects of a page that are to be undone. @throws {LoaderError} `undoUnsettled`; `undoInexact`. */

@@ -57,7 +57,7 @@ export interface MemoryIngestion extends Ingestion {
   setRowCount(tag: string, rows: number | null): void;
   /** Rows that messages about the URL's path bring; `countRowsByTag` and `countRowsByPath` then count what was ingested. */
   setRowsOf(path: string, rows: number): void;
-  /** Messages whose rows are in the table now: ingested and not dropped. Each is one extent of one row. */
+  /** Messages whose rows are in the table now: ingested and not dropped. Each is one extent, of one row unless told otherwise. */
   readonly rows: readonly IngestionRequest[];
   /** What `listDependents` answers from now on. Default nothing. */
   setDependents(names: readonly string[]): void;
@@ -260,7 +260,11 @@ export function createMemoryIngestion(options: MemoryIngestionOptions = {}): Mem
       count('listExtents');
       return fake.rows
         .filter((message) => message.table === table)
-        .map(({ sourceId, tags }) => ({ id: sourceId, rows: 1, tags: retagged.get(sourceId) ?? tags }))
+        .map(({ sourceId, tags, url }) => ({
+          id: sourceId,
+          rows: rowsOf.get(new URL(url).pathname) ?? 1,
+          tags: retagged.get(sourceId) ?? tags,
+        }))
         .filter((extent) => extent.tags.includes(tag));
     },
     async dropExtents({ table, tag, extentIds }) {

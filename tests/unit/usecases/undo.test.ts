@@ -176,6 +176,55 @@ describe('an undo', () => {
   });
 });
 
+test('what ADX has lost on the way does not keep a run from being undone', async () => {
+  await putLoad(
+    test_.loader,
+    'flights',
+    definitionOf({ format: { type: 'parquet' }, reconcile: { parquetFooters: true } }),
+  );
+  putObjects(test_, 1);
+  test_.source.setParquetRows('in/000', 10);
+  test_.ingestion.setRowsOf('/in/000', 7);
+  const first = await run();
+  expect(first).toMatchObject({ state: 'completedWithDiscrepancy', rows: { tagged: 7, expected: 10 } });
+  expect(await undo(first.runId)).toMatchObject({ state: 'succeeded', rows: 7 });
+});
+
+test('what was undone is not missed by later undos of the unit, nor in its rows, also when one of them was refused', async () => {
+  await putLoad(
+    test_.loader,
+    'flights',
+    definitionOf({
+      format: { type: 'parquet' },
+      reconcile: { parquetFooters: true },
+      tagWindow: 'day',
+    }),
+  );
+  putObjects(test_, 2);
+  for (const key of allKeys(2)) {
+    test_.source.setParquetRows(key, 5);
+    test_.ingestion.setRowsOf(`/${key}`, 5);
+  }
+  const first = await run();
+  expect(await undo(first.runId)).toMatchObject({ state: 'succeeded', rows: 10 });
+  expect(await undo(first.runId)).toMatchObject({ state: 'succeeded', rows: 0 });
+  test_.ingestion.setDependents(['the materialized view Latest']);
+  expect(await undo(first.runId)).toMatchObject({ state: 'failed' });
+  test_.ingestion.setDependents([]);
+  // A start that is cut off between the name and the operation is completed by the tick.
+  test_.clock.advance(1000);
+  const host = crashAt(test_.loader, 3, 'before');
+  await surviving(host, () => startUndo(host.loader, orchestrations, first.runId));
+  expect(host.deaths()).toBe(1);
+  test_.clock.advance(MINUTE);
+  await tick(test_.loader, orchestrations);
+  const { operationId } = [...orchestrations.operations.values()].at(-1)!;
+  await cancelOperation(test_.loader, operationId);
+  const second = await run();
+  expect(second).toMatchObject({ tag: first.tag, rows: { tagged: 10, expected: 10, agrees: true } });
+  expect(await undo(second.runId)).toMatchObject({ state: 'succeeded', rows: 10 });
+});
+
 test('an activity of an undo that was away while it ended drops nothing of a later run of the window', async () => {
   await putLoad(test_.loader, 'flights', definitionOf({ tagWindow: 'day' }));
   putObjects(test_, 10);
@@ -319,6 +368,39 @@ describe('an undo is refused, and changes nothing', () => {
     const first = await run();
     test_.ingestion.setTags(test_.ingestion.messages[0]!.sourceId, []);
     await expectRefused(first.runId, 'undoInexact', /no extent carries it/);
+  });
+
+  test('when the tag was removed from some of the extents', async () => {
+    putObjects(test_, 3);
+    for (const key of allKeys(3)) test_.ingestion.setRowsOf(`/${key}`, 5);
+    const first = await run();
+    test_.ingestion.setTags(test_.ingestion.messages[1]!.sourceId, []);
+    await expectRefused(first.runId, 'undoInexact', /10 rows, and there were 15/);
+  });
+
+  test('when the tag was removed from some of the extents whose rows only the footers tell', async () => {
+    await putLoad(
+      test_.loader,
+      'flights',
+      definitionOf({
+        format: { type: 'parquet' },
+        reconcile: { parquetFooters: true },
+        tagWindow: 'day',
+      }),
+    );
+    test_.ingestion.failNext('countRowsByTag', new LoaderError('clusterUnavailable', 'away'), 2);
+    putObjects(test_, 2);
+    const keys = allKeys(2);
+    for (const key of [...keys, 'in/later']) {
+      test_.source.setParquetRows(key, 5);
+      test_.ingestion.setRowsOf(`/${key}`, 5);
+    }
+    const first = await run();
+    test_.source.put({ key: 'in/later' });
+    test_.source.setParquetRows('in/later', 5);
+    expect(await run()).toMatchObject({ rows: { tagged: null, ofThisRun: 5 } });
+    test_.ingestion.setTags(test_.ingestion.messages[0]!.sourceId, []);
+    await expectRefused(first.runId, 'undoInexact', /10 rows, and there were 15/);
   });
 
   test('when extents also carry the tag of another unit', async () => {
