@@ -74,6 +74,13 @@ export interface LoadState {
   /** Forgets the idempotency keys of a load whose runs are so. @returns how many. */
   dropIdempotencyKeys(load: string, isForgotten: (runId: string) => boolean): Promise<number>;
 
+  /**
+   * Removes schedule, unsettled lists and idempotency keys of a load. What is written since they were read stays.
+   *
+   * @param isGone - asked when they were read: whether the load is one that there is not any more. Otherwise all stays.
+   */
+  forgetLoad(load: string, isGone: () => Promise<boolean>): Promise<void>;
+
   readSchedule(load: string): Promise<ScheduleState | null>;
   /** `false` when somebody else wrote it in between. */
   writeSchedule(load: string, state: ScheduleState): Promise<boolean>;

@@ -42,12 +42,31 @@ export async function getLoad(loader: Loader, name: string): Promise<CatalogEntr
 
 /** All loads, by name. */
 export async function listLoads(loader: Loader): Promise<readonly CatalogEntry[]> {
+  return (await listEntries(loader)).filter(({ deletedAt }) => deletedAt === null);
+}
+
+/** What loads left behind that were deleted before the instant, and not created anew since. */
+export async function listDeletedLoads(loader: Loader, before: Date): Promise<readonly CatalogEntry[]> {
+  return (await listEntries(loader)).filter(
+    ({ deletedAt }) => deletedAt !== null && Date.parse(deletedAt) < before.getTime(),
+  );
+}
+
+/** Whether the load is deleted still, and has been all the time. */
+export async function isDeletedSince(
+  loader: Loader,
+  { definition, deletedAt }: CatalogEntry,
+): Promise<boolean> {
+  return (await read(loader, definition.name))?.entry.deletedAt === deletedAt;
+}
+
+async function listEntries(loader: Loader): Promise<readonly CatalogEntry[]> {
   const paths = await loader.documents.list('loads/');
   const entries = await allOf(paths, 8, async (path) => {
     const document = await loader.documents.get(path);
     return document === null ? null : (JSON.parse(document.body) as CatalogEntry);
   });
-  return entries.filter((entry): entry is CatalogEntry => entry !== null && entry.deletedAt === null);
+  return entries.filter((entry): entry is CatalogEntry => entry !== null);
 }
 
 /**

@@ -69,6 +69,20 @@ export async function nameUndoOf(
   await documents.put(unitPath(tag), JSON.stringify(name), 'always');
 }
 
+/** Ids of all operations. */
+export async function listOperations({ documents }: Loader): Promise<readonly string[]> {
+  const paths = await documents.list('operations/');
+  return paths.flatMap((path) => /^operations\/([^/]+)\.json$/.exec(path)?.[1] ?? []);
+}
+
+/** Removes an operation, and first its name as the latest undo of its unit: a call that was cut off is made again. */
+export async function removeOperation(loader: Loader, operation: Operation): Promise<void> {
+  const { operationId } = operation;
+  if (operation.kind === 'undo' && (await readName(loader, operation.tag))?.operationId === operationId)
+    await loader.documents.delete(unitPath(operation.tag));
+  await loader.documents.delete(pathOf(operationId));
+}
+
 /** @throws {LoaderError} `operationNotFound`. */
 export async function readOperation(loader: Loader, operationId: string): Promise<ShownOperation> {
   const stored = await findOperation(loader, operationId);

@@ -115,6 +115,13 @@ export function loadTable(tables: { readonly loads: EntityTable; readonly pendin
       return dropped;
     },
 
+    forgetLoad: async (load, isGone) => {
+      for await (const page of loads.query({ partitionKey: load })) {
+        if (page.length === 0 || !(await isGone())) return;
+        await mapLimited(page, REQUESTS_AT_ONCE, ({ rowKey, etag }) => drop(load, rowKey, etag));
+      }
+    },
+
     readSchedule: async (load) => {
       const entity = await loads.get(load, SCHEDULE_ROW_KEY);
       return entity === null ? null : { ...decodeFields(SCHEDULE, entity.fields), etag: entity.etag };

@@ -133,6 +133,31 @@ export function loadStateSuite(makeState: MakeState): void {
       });
     });
 
+    test('a load that is gone is forgotten but for its lock; one that is there again by then is not', async () => {
+      await state.loads.acquireLock(lockOf('gone', 'r'));
+      const claim = () =>
+        state.loads.claimIdempotencyKey({ load: 'gone', idempotencyKey: 'k', runId: 'r', fingerprint: 'f' });
+      await claim();
+      await state.loads.writeSchedule('gone', { setAt: AT, checkedUntil: AT, waiting: null, etag: null });
+      await state.loads.addUnsettled(unsettledOf('gone', 'r'));
+      await state.loads.addUnsettled(unsettledOf('goner', 'r'));
+      await state.loads.forgetLoad('gone', async () => false);
+      expect(await state.loads.listUnsettled('gone')).toHaveLength(1);
+      await state.loads.forgetLoad('gone', async () => {
+        // Written anew meanwhile: it stays.
+        await state.loads.addUnsettled({ ...unsettledOf('gone', 'r'), objects: 2 });
+        return true;
+      });
+      expect(await state.loads.listUnsettled('gone')).toMatchObject([{ objects: 2 }]);
+      expect(await state.loads.readSchedule('gone')).toBeNull();
+      expect((await claim()).isNew).toBe(true);
+      await state.loads.forgetLoad('gone', async () => true);
+      await state.loads.forgetLoad('gone', async () => true);
+      expect(await state.loads.listUnsettled('gone')).toEqual([]);
+      expect(await state.loads.listUnsettled('goner')).toHaveLength(1);
+      expect(await state.loads.readLock('gone')).not.toBeNull();
+    });
+
     test('a schedule is written by one at a time', async () => {
       expect(await state.loads.readSchedule('s')).toBeNull();
       const firsts = await Promise.all(

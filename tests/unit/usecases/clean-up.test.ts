@@ -2,13 +2,18 @@ import { beforeEach, describe, expect, test } from 'vitest';
 
 import { LoaderError } from '../../../shared/errors/loader-error.ts';
 import { cleanUp } from '../../../shared/usecases/clean-up.ts';
-import { putLoad } from '../../../shared/usecases/load-catalog.ts';
+import { deleteLoad, putLoad } from '../../../shared/usecases/load-catalog.ts';
+import { readOperation } from '../../../shared/usecases/operation-documents.ts';
 import { listRuns } from '../../../shared/usecases/read-run.ts';
 import { startRerun } from '../../../shared/usecases/rerun.ts';
+import { startReset } from '../../../shared/usecases/reset-ledger.ts';
 import { startRun } from '../../../shared/usecases/start-run.ts';
+import { tick } from '../../../shared/usecases/tick.ts';
+import { startUndo } from '../../../shared/usecases/undo-run.ts';
 import { crashAt, surviving } from '../../fakes/crashing-loader.ts';
 import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
-import { putObjects, runLoad } from '../../fakes/run-load.ts';
+import { announceKeys, putObjects, runLoad } from '../../fakes/run-load.ts';
+import { driveOperation, undoRun } from '../../fakes/run-operation.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
 
 const DAY = 24 * 3_600_000;
@@ -55,6 +60,69 @@ describe('what has been kept for long enough is removed', () => {
     await cleanUp(test_.loader, orchestrations);
     const second = await start();
     expect([second.isNew, second.runId === first.runId]).toEqual([true, false]);
+  });
+
+  test('operations with what names them, an undo with the last run of its unit', async () => {
+    const operationsLeft = () => test_.loader.documents.list('operations/');
+    await putLoad(test_.loader, 'flights', definitionOf({ tagWindow: 'day' }));
+    const first = await runLoad(test_, orchestrations);
+    const { operationId } = await undoRun(test_.loader, test_.clock, orchestrations, first.runId);
+    test_.clock.advance(1000);
+    await startReset(test_.loader, orchestrations, { load: 'flights', prefix: '' });
+    await driveOperation(test_.loader, test_.clock, orchestrations);
+    expect(await operationsLeft()).toHaveLength(3);
+    test_.clock.advance(89 * DAY);
+    await cleanUp(test_.loader, orchestrations);
+    expect(await operationsLeft()).toHaveLength(3);
+    test_.clock.advance(2 * DAY);
+    // As long as its rows can be counted, it must be known that they were dropped.
+    const busy = {
+      ...test_.loader,
+      runs: { ...test_.loader.runs, listCreatedBefore: async () => ({ runs: [], next: null }) },
+    };
+    await cleanUp(busy, orchestrations);
+    expect(await operationsLeft()).toHaveLength(2);
+    expect(await readOperation(test_.loader, operationId)).toMatchObject({ state: 'succeeded' });
+    await cleanUp(test_.loader, orchestrations);
+    expect(await operationsLeft()).toEqual([]);
+  });
+
+  test('what a deleted load has left, unless it was created anew', async () => {
+    const { loader } = test_;
+    const events = { ...definitionOf({ events: true, schedule: { cron: '0 3 * * *' } }) };
+    const pending = () =>
+      loader.loads.readPending({ load: 'flights', bucket: 'memory-bucket' }, { afterKey: null, limit: 10 });
+    const leftOfLoad = async () => [
+      (await pending()).length,
+      (await loader.loads.listUnsettled('flights')).length,
+      (await loader.loads.readSchedule('flights')) === null ? 0 : 1,
+    ];
+    await putLoad(loader, 'flights', events);
+    await startRun(loader, orchestrations, { load: 'flights', trigger: 'manual', idempotencyKey: 'k' });
+    await loader.loads.releaseLock('flights', (await loader.loads.readLock('flights'))!.request.runId);
+    await runLoad(test_, orchestrations, { whenIdle: () => undefined });
+    await tick(loader, orchestrations);
+    await announceKeys(test_, ['in/000', 'in/001']);
+    await deleteLoad(loader, 'flights');
+    test_.clock.advance(89 * DAY);
+    await cleanUp(loader, orchestrations);
+    expect(await leftOfLoad()).toEqual([2, 1, 1]);
+    test_.clock.advance(2 * DAY);
+    await cleanUp(loader, orchestrations);
+    expect(await leftOfLoad()).toEqual([0, 0, 0]);
+    const claimed = await loader.loads.claimIdempotencyKey({
+      load: 'flights',
+      idempotencyKey: 'k',
+      runId: 'other',
+      fingerprint: 'f',
+    });
+    expect(claimed.isNew).toBe(true);
+
+    // A load of the same name has its own.
+    await putLoad(loader, 'flights', events);
+    await announceKeys(test_, ['in/000']);
+    await cleanUp(loader, orchestrations);
+    expect((await leftOfLoad())[0]).toBe(1);
   });
 
   test('by several at the same time, and by a host that dies anywhere in between', async () => {
@@ -107,6 +175,18 @@ describe('what is needed stays, however old it is', () => {
     expect(await runLoad(test_, orchestrations)).toMatchObject({ objects: { ingested: 20 } });
     await cleanUp(test_.loader, orchestrations);
     expect(await left()).not.toContain(runId);
+  });
+
+  test('an undo that has not ended', async () => {
+    const { runId } = await runLoad(test_, orchestrations);
+    test_.clock.advance(1000);
+    const { operationId } = await startUndo(test_.loader, orchestrations, runId);
+    test_.clock.advance(91 * DAY);
+    await cleanUp(test_.loader, orchestrations);
+    expect(await readOperation(test_.loader, operationId)).toMatchObject({ state: 'running' });
+    expect(await driveOperation(test_.loader, test_.clock, orchestrations)).toMatchObject({
+      state: 'succeeded',
+    });
   });
 
   test('a run that is run again', async () => {
