@@ -176,6 +176,17 @@ describe('an undo', () => {
   });
 });
 
+test('rows that are not there keep nobody from an undo that marks nothing', async () => {
+  putObjects(test_, 2);
+  for (const key of allKeys(2)) test_.ingestion.setRowsOf(`/${key}`, 5);
+  const first = await run();
+  expect(await undo(first.runId)).toMatchObject({ state: 'succeeded', rows: 10 });
+  // As where a version of the app undid it that kept less.
+  for (const path of await test_.loader.documents.list('operations/units/'))
+    await test_.loader.documents.delete(path);
+  expect(await undo(first.runId)).toMatchObject({ state: 'succeeded', objects: 0, rows: 0 });
+});
+
 test('what ADX has lost on the way does not keep a run from being undone', async () => {
   await putLoad(
     test_.loader,
