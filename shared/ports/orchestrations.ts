@@ -13,6 +13,6 @@ export interface Orchestrations {
   /** Ends one instance; that it is absent or has ended is no error. Its children go on. */
   terminate(instanceId: string, reason: string): Promise<void>;
 
-  /** Removes the history of instances that were created before the instant and have ended. @returns how many. */
+  /** Removes the history of instances that were created before the instant and have ended; Durable does not go by their end. @returns how many. */
   purge(createdBefore: Date): Promise<number>;
 }
