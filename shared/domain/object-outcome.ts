@@ -39,7 +39,7 @@ export function outcomeOf(
   return {
     ...base,
     version: entry.version,
-    state: stateOf(entry),
+    state: endOf(entry),
     code: entry.errorCode,
     message: entry.errorMessage,
     sourceId: entry.sourceId,
@@ -62,7 +62,8 @@ const STATES = {
   undone: 'notStarted',
 } as const satisfies Record<LedgerState, ObjectState>;
 
-function stateOf({ state, errorCode }: LedgerEntry): ObjectState {
+/** How an object ended of which the ledger says this. */
+export function endOf({ state, errorCode }: Pick<LedgerEntry, 'state' | 'errorCode'>): ObjectState {
   if (state !== 'ingested' && state !== 'failed') return STATES[state];
   if (errorCode === 'objectChanged' || errorCode === 'objectReplaced') return 'changed';
   return errorCode === 'objectGone' || errorCode === 'goneUnreported' ? 'gone' : STATES[state];

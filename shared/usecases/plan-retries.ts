@@ -33,10 +33,9 @@ export async function planRetries(
   loader: Loader,
   { snapshot, row, items, control, isForGood }: RetrySituation,
 ): Promise<Retries | null> {
-  const { retry, concurrency } = snapshot.definition;
+  const { concurrency } = snapshot.definition;
   const { runId } = snapshot.request;
-  if (retryNumber(row.shard) + 1 >= retry.attempts) return null;
-  const wanted = items.flatMap((item) => postedAgain(item, runId, row.shard) ?? []);
+  const wanted = items.flatMap((item) => postedAgain(item, snapshot, row.shard) ?? []);
   if (wanted.length === 0) return null;
   const standing = await standingRetries(loader, snapshot, row, items);
   if (standing !== null || isForGood || control.stop !== null) return standing;
@@ -81,8 +80,13 @@ function retriesOf(
   };
 }
 
-/** The object as it is posted once more, or `null`. */
-function postedAgain({ object, stored }: ShardItem, runId: string, shard: string): PlannedObject | null {
+/** The object as it is posted once more when its shard is closed, unless the run is stopped by then; or `null`. */
+export function postedAgain(
+  { object, stored }: ShardItem,
+  { definition: { retry }, request: { runId } }: RunSnapshot,
+  shard: string,
+): PlannedObject | null {
+  if (retryNumber(shard) + 1 >= retry.attempts) return null;
   if (stored === null || stored.value.runId !== runId || !isRetriable(stored.value)) return null;
   // A key that is replaced again and again is for the next run.
   if (stored.value.errorCode === 'objectReplaced' && retryNumber(shard) > 0) return null;

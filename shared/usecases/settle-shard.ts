@@ -1,8 +1,8 @@
 import type { SettleShardInput, SettleShardOutput } from '../contracts/durable.ts';
 import type { LedgerEntry } from '../domain/ledger-entry.ts';
-import type { ShardItem } from '../domain/object-outcome.ts';
+import { endOf, type ShardItem } from '../domain/object-outcome.ts';
 import { isCutShort, type ShardRow, type Stored } from '../domain/run-record.ts';
-import { addDigests, EMPTY_DIGEST } from '../domain/run-summary.ts';
+import { addDigests, EMPTY_DIGEST, type OutcomeDigest } from '../domain/run-summary.ts';
 import { nextLookAt } from '../domain/settle-timing.ts';
 import { ERROR_KINDS, LoaderError, toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
@@ -12,6 +12,7 @@ import { closeShard, stopOnError } from './close-shard.ts';
 import type { Loader } from './loader.ts';
 import { withParquetRows } from './parquet-rows.ts';
 import { change, decideAsPart } from './part-commit.ts';
+import { postedAgain } from './plan-retries.ts';
 import { withPresentVersions } from './rewritten-keys.ts';
 import { ledgerOf, type RunSnapshot, readFacts, readManifest, readSnapshot } from './run-documents.ts';
 import { digestOfRun, sampled } from './run-totals.ts';
@@ -232,7 +233,7 @@ async function lookAgain(
   const done = items.filter(
     ({ stored }) => stored !== null && stored.value.runId === runId && !isOpen(stored, runId),
   );
-  const failedHere = done.filter(({ stored }) => stored!.value.state === 'failed').length;
+  const ended = endsOf(done.filter((item) => postedAgain(item, snapshot, shard) === null));
   await decideAsPart(loader, { runId, epoch, part: `settler-${settler}` }, ({ view, me }) => {
     const stored = view.shards.find(({ value }) => value.shard === shard);
     if (stored === undefined || stored.value.state !== 'posted') return { answer: null, me: {} };
@@ -255,10 +256,7 @@ async function lookAgain(
       settledObjects: done.length,
       settledBytes: done.reduce((sum, { object }) => sum + object.sizeBytes, 0),
     });
-    const seen = addDigests(digestOfRun(view), {
-      ...EMPTY_DIGEST,
-      objects: { ...EMPTY_DIGEST.objects, ingested: done.length - failedHere, failed: failedHere },
-    });
+    const seen = addDigests(digestOfRun(view), ended);
     const progress = sampled(me.progress, view, now, loader.timeScale);
     return {
       answer: null,
@@ -266,6 +264,13 @@ async function lookAgain(
       writes: [next, ...stopOnError(loader, view.control, snapshot, seen)],
     };
   });
+}
+
+/** How many of these have ended how, as their shard will say when it is closed. */
+function endsOf(items: readonly ShardItem[]): OutcomeDigest {
+  const objects = { ...EMPTY_DIGEST.objects };
+  for (const { stored } of items) objects[endOf(stored!.value)] += 1;
+  return { ...EMPTY_DIGEST, objects };
 }
 
 /** A pass that could not be made is tried again later, and the shard stays where it is. */

@@ -1,4 +1,4 @@
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 
 import { LoaderError } from '../../../shared/errors/loader-error.ts';
 import { cancelRun } from '../../../shared/usecases/cancel-run.ts';
@@ -147,6 +147,62 @@ test('an object that ADX rejects for good is posted once behind the fence, also 
     test_.clock.advance(MINUTE);
   }
   expect({ runs, messages: test_.ingestion.messages.length }).toEqual({ runs: 1, messages: 2 });
+});
+
+describe('onError stop, looked at while neighbours are open,', () => {
+  /** The neighbours are reported from the third look on. */
+  const settleLater = () => {
+    if (test_.ingestion.callCounts.readStatuses > 2) test_.ingestion.settleAll();
+  };
+
+  beforeEach(async () => {
+    putObjects(test_, 100);
+    await putLoad(test_.loader, 'flights', definitionOf({ onError: { policy: 'stop' } }));
+  });
+
+  test('does not count what is posted once more', async () => {
+    let isFirst = true;
+    test_.ingestion.endPosts(({ url }) => {
+      if (!isFirst || !url.includes('007')) return 'accepted';
+      isFirst = false;
+      return 'refused';
+    });
+    const summary = await runLoad(test_, orchestrations, { whenIdle: settleLater });
+    expect(summary).toMatchObject({ state: 'completed', stopReason: null, objects: { ingested: 100 } });
+  });
+
+  test('does not count an object that was deleted before it was loaded', async () => {
+    const summary = await runLoad(test_, orchestrations, {
+      whenIdle: () => {
+        const deleted = test_.ingestion.messages.find(({ url }) => url.includes('007'));
+        if (deleted === undefined) return;
+        test_.source.remove('in/007');
+        test_.ingestion.setStatus(deleted.sourceId, {
+          status: 'Failed',
+          errorCode: 'Download_SourceNotFound',
+          failureStatus: 'Permanent',
+        });
+        settleLater();
+      },
+    });
+    expect(summary).toMatchObject({ state: 'completed', objects: { ingested: 99, gone: 1 } });
+  });
+
+  test('counts what has failed for good', async () => {
+    const summary = await runLoad(test_, orchestrations, {
+      whenIdle: () => {
+        const [broken] = test_.ingestion.messages;
+        if (broken === undefined) return;
+        test_.ingestion.setStatus(broken.sourceId, {
+          status: 'Failed',
+          errorCode: 'Stream_WrongNumberOfFields',
+          failureStatus: 'Permanent',
+        });
+        settleLater();
+      },
+    });
+    expect(summary).toMatchObject({ state: 'stopped', objects: { ingested: 99, failed: 1 } });
+  });
 });
 
 test('an object whose fate is never reported is not posted again without end', async () => {
