@@ -279,7 +279,7 @@ export function finalState({
   rowsAgree,
   unreadable,
 }: FinalStateInput): FinalRunState {
-  const { failed, changed, unknown } = digest.objects;
+  const { failed, changed, unknown, deferred } = digest.objects;
   if (givenUp) return 'failed';
   const isAnyBegun = OBJECT_STATES.some((state) => state !== 'notStarted' && digest.objects[state] > 0);
   if (planFailed && !isAnyBegun) return 'failed';
@@ -287,6 +287,7 @@ export function finalState({
   const isUnclear = DISCREPANCIES.some((code) => digest.failures[code] !== undefined);
   if (rowsAgree === false || changed > 0 || isUnclear || digest.repostedUnproven.length > 0)
     return 'completedWithDiscrepancy';
-  if (planFailed || failed > 0 || unknown > 0 || unreadable > 0) return 'completedWithFailures';
+  const isAnyMissing = failed > 0 || unknown > 0 || deferred > 0 || unreadable > 0;
+  if (planFailed || isAnyMissing) return 'completedWithFailures';
   return 'completed';
 }

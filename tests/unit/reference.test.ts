@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { errorCodesTable, logEventsTable, REFERENCE_FILE, sectionOf } from '../../scripts/make-docs.ts';
 import { readSettings } from '../../shared/config/settings.ts';
-import { OBJECT_STATES } from '../../shared/domain/run-summary.ts';
+import { OBJECT_STATES, RUN_STATES } from '../../shared/domain/run-summary.ts';
 import { SKIP_REASONS } from '../../shared/domain/selection.ts';
 import { EVENT_KINDS } from '../../shared/observability/events.ts';
 
@@ -113,8 +113,9 @@ describe('the table of app settings', () => {
   });
 });
 
-test('the reference explains every reason to skip an object, and every state', () => {
-  for (const name of [...SKIP_REASONS, ...OBJECT_STATES, 'pending']) {
+test('the reference explains every reason to skip an object, and every state of objects and runs', () => {
+  const finalStates = RUN_STATES.slice(RUN_STATES.indexOf('completed'));
+  for (const name of [...SKIP_REASONS, ...OBJECT_STATES, ...finalStates, 'pending']) {
     expect(reference).toMatch(new RegExp(`^\\| [^|]*\`${name}\`[^|]* \\| \\S`, 'm'));
   }
 });

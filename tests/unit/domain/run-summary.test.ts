@@ -179,6 +179,7 @@ describe('finalState', () => {
     ['rows agree', { digest: digestWith({ ingested: 3 }), rowsAgree: true }, 'completed'],
     ['one failed', { digest: digestWith({ ingested: 3, failed: 1 }) }, 'completedWithFailures'],
     ['one unknown', { digest: digestWith({ ingested: 3, unknown: 1 }) }, 'completedWithFailures'],
+    ['one deferred', { digest: digestWith({ ingested: 3, deferred: 1 }) }, 'completedWithFailures'],
     [
       'rows disagree',
       { digest: digestWith({ ingested: 3, failed: 1 }), rowsAgree: false },
@@ -212,11 +213,6 @@ describe('finalState', () => {
       { stop: 'cancel', digest: digestWith({ ingested: 1, failed: 1, notStarted: 3 }) },
       'cancelled',
     ],
-    [
-      'cancelled with a discrepancy',
-      { stop: 'cancel', digest: digestWith({ ingested: 1 }), rowsAgree: false },
-      'cancelled',
-    ],
     ['stopped', { stop: 'onError', digest: digestWith({ failed: 1, notStarted: 3 }) }, 'stopped'],
     [
       'stopped by its deadline',
@@ -228,4 +224,17 @@ describe('finalState', () => {
   ])('%s', (_, input, expected) => {
     expect(finalState({ ...NOTHING, ...input })).toBe(expected);
   });
+
+  test.each<[Partial<FinalStateInput>, ReturnType<typeof finalState>]>([
+    [{ stop: 'cancel' }, 'cancelled'],
+    [{ stop: 'onError' }, 'stopped'],
+    [{ stop: 'deadline' }, 'stopped'],
+    [{ givenUp: true }, 'failed'],
+  ])(
+    'a run that did not come to its end keeps that as its state, whatever its rows: %j',
+    (input, expected) => {
+      const digest = digestWith({ ingested: 1, changed: 1 }, ['a']);
+      expect(finalState({ ...NOTHING, ...input, digest, rowsAgree: false })).toBe(expected);
+    },
+  );
 });

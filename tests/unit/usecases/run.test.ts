@@ -120,6 +120,7 @@ describe('a run', () => {
 
     const second = await run({ whenIdle: () => undefined });
     expect(second).toMatchObject({
+      state: 'completedWithFailures',
       objects: { ingested: 0, deferred: 5 },
       plan: { skipped: { unsettled: 5 } },
     });
