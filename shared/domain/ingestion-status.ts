@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../errors/loader-error.ts';
+import { CLOCK_DIFFERENCE_MS } from './clock-difference.ts';
 
 /** What ADX wrote into the status entity of a message. */
 export interface IngestionStatus {
@@ -63,8 +64,9 @@ const CODES: ReadonlyMap<string, ErrorCode> = new Map(
 /**
  * The one table from ADX's answers to outcomes.
  *
- * @param urlExpiresAt - end of the presigned URL's life, `null` for none: `Download_Forbidden` after it means an expired URL, before
- *   it that ADX may not read the object.
+ * @param urlExpiresAt - end of the presigned URL's life, `null` for none: `Download_Forbidden` from then on means an expired URL,
+ *   before that ADX may not read the object. As the clocks of S3 and ADX may differ, a little before counts as from then on:
+ *   the object is then posted once more, while a refusal would be for good.
  */
 export function settleStatus(status: IngestionStatus | null, urlExpiresAt: Date | null): SettledAs {
   if (status === null) return { settled: 'no' };
@@ -93,7 +95,7 @@ function settleFailure(status: IngestionStatus, urlExpiresAt: Date | null): Sett
   const message = saidBy(status);
   if (said === 'Download_Forbidden') {
     const failedAt = status.updatedAt === null ? Number.NaN : Date.parse(status.updatedAt);
-    const expired = urlExpiresAt !== null && failedAt >= urlExpiresAt.getTime();
+    const expired = urlExpiresAt !== null && failedAt >= urlExpiresAt.getTime() - CLOCK_DIFFERENCE_MS;
     return {
       settled: 'failed',
       code: expired ? 'urlExpired' : 'objectAccessDenied',

@@ -1,11 +1,9 @@
+import { CLOCK_DIFFERENCE_MS } from './clock-difference.ts';
 import type { LedgerEntry } from './ledger-entry.ts';
 import type { S3Object } from './s3-object.ts';
 
 /** S3 gives times in whole seconds. */
 const S3_RESOLUTION_MS = 1000;
-
-/** By how much the clocks of S3 and Azure may differ; both are kept within a second or so. */
-const CLOCK_DIFFERENCE_MS = 10_000;
 
 /**
  * Which version's rows ADX has of an object that it reported as ingested, given what stands under the key now. A

@@ -50,9 +50,8 @@ describe("the table of ADX's answers", () => {
     }
     const [, name = 'SomethingElse'] = /^`(\w+)`/.exec(status) ?? [];
     const errorCode = code === '' || code === 'none' ? null : code === 'any other' ? 'Something_Else' : code;
-    const updatedAt = status.includes('from the URL')
-      ? urlExpiresAt.toISOString()
-      : new Date(urlExpiresAt.getTime() - 1).toISOString();
+    const isExpired = status.includes('from 10 s before');
+    const updatedAt = new Date(urlExpiresAt.getTime() - (isExpired ? 10_000 : 10_001)).toISOString();
     expect(answer({ status: name, errorCode, updatedAt, failureStatus: 'Permanent' })).toBe(means);
     // What the page says of failure statuses beside the table.
     if (name !== 'Failed') return;

@@ -66,9 +66,11 @@ describe('settleStatus', () => {
     );
   });
 
-  test('a refused download is an expired URL from its expiry on, and a refusal before', () => {
+  test('a refused download is an expired URL from its expiry on, as clocks may differ, and a refusal before', () => {
     const forbidden = (updatedAt: string | null) => said({ errorCode: 'Download_Forbidden', updatedAt });
-    expect(forbidden('2026-03-01T05:59:59.999Z')).toBe('objectAccessDenied');
+    expect(forbidden('2026-03-01T05:59:49.999Z')).toBe('objectAccessDenied');
+    expect(forbidden('2026-03-01T05:59:50.000Z')).toBe('urlExpired');
+    expect(forbidden('2026-03-01T05:59:59.000Z')).toBe('urlExpired');
     expect(forbidden('2026-03-01T06:00:00.000Z')).toBe('urlExpired');
     expect(forbidden(null)).toBe('objectAccessDenied');
   });
