@@ -20,11 +20,12 @@ export type PlanDecision =
   | { readonly plan: 'skip'; readonly reason: SkipReason };
 
 /**
- * How objects failed with which nothing is wrong: no queue took them, ADX came too late to read them, or they were not
- * there. The next run that finds them tries them again.
+ * How objects failed with which nothing is wrong: no queue took them, ADX had no capacity or came too late to read them, or
+ * they were not there. The next run that finds them tries them again.
  */
 const TRIED_AGAIN: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'queueRefused',
+  'ingestionThrottled',
   'urlExpired',
   'objectGone',
   'goneUnreported',

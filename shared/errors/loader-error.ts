@@ -302,7 +302,7 @@ export const ERROR_KINDS = {
     false,
     503,
     'Azure Data Explorer had no capacity to ingest the object',
-    'Nothing to do: the run goes slower and posts it once more. Look at the ingestion capacity of the cluster if it goes on.',
+    'Nothing to do: the run goes slower and posts it once more, and then the next run does. Look at the ingestion capacity of the cluster if it goes on.',
   ),
   queueRefused: system(
     false,

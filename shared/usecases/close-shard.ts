@@ -133,11 +133,16 @@ async function accountFor(
 }
 
 /** How objects ended that the run has not loaded although nothing is wrong with them. */
-const NOT_BEGUN: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['notPosted', 'queueRefused', 'urlExpired']);
+const NOT_LOADED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'notPosted',
+  'queueRefused',
+  'ingestionThrottled',
+  'urlExpired',
+]);
 
 /**
  * Puts keys back before the load's next events run, which finds out what they need:
- * - announced objects that this run did not begin, for their events are used up;
+ * - announced objects that this run did not begin, or could not have loaded, for their events are used up;
  * - objects that were open when an event for them came, now that their fate is known: there may be a newer version.
  */
 async function lookAtKeysAgain(
@@ -154,13 +159,13 @@ async function lookAtKeysAgain(
         object.reason === 'recheck' && stored !== null && !isUnsettled(stored.value.state),
     )
     .map(({ object }) => object.key);
-  const notBegun =
+  const notLoaded =
     request.trigger !== 'events'
       ? []
       : outcomes
-          .filter(({ state, code }) => state === 'notStarted' || (code !== null && NOT_BEGUN.has(code)))
+          .filter(({ state, code }) => state === 'notStarted' || (code !== null && NOT_LOADED.has(code)))
           .map(({ key }) => key);
-  const keys = [...settledNow, ...notBegun];
+  const keys = [...settledNow, ...notLoaded];
   if (keys.length > 0) await loader.loads.addPending(pendingListOf(snapshot), keys);
 }
 

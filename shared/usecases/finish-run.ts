@@ -183,6 +183,7 @@ function needsPause({ state, objects, failures, plan }: RunSummary): boolean {
     objects.notStarted > 0 ||
     failures.notPosted !== undefined ||
     failures.queueRefused !== undefined ||
+    failures.ingestionThrottled !== undefined ||
     plan.skipped.unreadable !== undefined
   );
 }

@@ -45,6 +45,27 @@ test('an announced object that every queue refused is loaded by a later run', as
   expect(loadedKeys()).toEqual(['in/1']);
 }, 20_000);
 
+test('an announced object that ADX had no capacity for is loaded by a later run, ten minutes apart', async () => {
+  await putLoad(test_.loader, 'flights', definitionOf({ events: true, retry: { attempts: 1 } }));
+  test_.source.put({ key: 'in/1' });
+  await announce('in/1');
+  const throttle = () =>
+    void test_.ingestion.settleAll({
+      status: 'Failed',
+      errorCode: 'General_ThrottledIngestion',
+      failureStatus: 'Exhausted',
+    });
+  const first = await driveRun(test_, orchestrations, (await tickOnce())!, { whenIdle: throttle });
+  expect(first.failures).toHaveProperty('ingestionThrottled');
+  const endedAt = test_.clock.now().getTime();
+  await tickHours(test_, orchestrations, 1);
+  const [, second] = test_.ingestion.attempts;
+  expect(second?.arrived).toBe(true);
+  const { runs } = await test_.loader.runs.listRuns({ load: 'flights', limit: 1 });
+  expect(Date.parse(runs[0]!.createdAt) - endedAt).toBeGreaterThanOrEqual(9 * MINUTE);
+  expect(runs[0]!.finalState).toBe('completed');
+});
+
 test('announced objects that a given-up run never began are loaded by a later run', async () => {
   await putLoad(test_.loader, 'flights', definitionOf({ events: true }));
   test_.source.put({ key: 'in/1' });

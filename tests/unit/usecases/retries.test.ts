@@ -94,6 +94,20 @@ describe('a run posts once more', () => {
     expect(pauses[1]!).toBeGreaterThanOrEqual(20_000);
   });
 
+  test('what ADX had no capacity for; when that lasts, the next run does', async () => {
+    await putLoad(test_.loader, 'flights', definitionOf({ retry: { attempts: 2, firstDelaySeconds: 10 } }));
+    putObjects(test_, 5);
+    const throttled = 'General_ThrottledIngestion';
+    const first = await runLoad(test_, orchestrations, { whenIdle: answering('003', throttled, throttled) });
+    expect(first).toMatchObject({ objects: { ingested: 4, failed: 1 } });
+    expect(first.failures).toHaveProperty('ingestionThrottled');
+    expect(await runLoad(test_, orchestrations)).toMatchObject({
+      state: 'completed',
+      objects: { ingested: 1 },
+    });
+    expect(attemptsAt('003')).toHaveLength(3);
+  });
+
   test('never what is wrong with the object', async () => {
     await putLoad(test_.loader, 'flights', definitionOf());
     putObjects(test_, 3);
