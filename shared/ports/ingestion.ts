@@ -24,13 +24,15 @@ export type RowsRequest = Omit<IngestionRequest, 'url' | 'rawSizeBytes'> & { rea
 /**
  * How a post ended.
  * - `accepted`: the message is in ADX's queue.
- * - `refused`: it is certainly not; every queue said so. `throttled`: one of them because it was asked too often.
+ * - `refused`: it is certainly not; every queue said so.
  * - `ambiguous`: it may be in (timeout, reset, an answer that is not the queue's own).
+ *
+ * `throttled`: something on the way there was asked too often, a queue before the one that accepted it among them.
  */
-export type PostResult =
+export type PostResult = (
   | { readonly result: 'accepted' }
-  | { readonly result: 'refused'; readonly message: string; readonly throttled?: boolean }
-  | { readonly result: 'ambiguous'; readonly message: string };
+  | { readonly result: 'refused' | 'ambiguous'; readonly message: string }
+) & { readonly throttled?: boolean };
 
 /** What the loader knows of a table before it loads into it. */
 export interface TableFacts {
@@ -55,7 +57,7 @@ export interface TagQuestion {
 /**
  * Queued ingestion into one ADX cluster, and what is needed to follow it.
  *
- * Methods throw a `LoaderError`: `clusterUnavailable` (transient), `clusterAccessDenied`, `databaseNotFound`,
+ * Methods throw a `LoaderError`: `clusterUnavailable`, `clusterThrottled` (transient), `clusterAccessDenied`, `databaseNotFound`,
  * `tableNotFound`, `mappingNotFound` (permanent).
  */
 export interface Ingestion extends Connection {

@@ -36,6 +36,9 @@ type Cursor =
 export interface FindTask {
   readonly snapshot: RunSnapshot;
   readonly facts: RunFacts;
+  readonly epoch: number;
+  /** Of the load's concurrency that the run may use now. */
+  readonly share: number;
   readonly page: number;
   readonly cursor: string | null;
   /** What the pages before this one have taken. */
@@ -221,16 +224,16 @@ function earlier(a: string | null, b: string | null): string | null {
 /** Of an old list, objects that the ledger knows in another version are taken as they are now. */
 async function lookAtDated(
   loader: Loader,
-  { snapshot, beat }: FindTask,
+  task: FindTask,
   batch: KeyBatch,
   entries: ReadonlyMap<string, KnownObject>,
 ): Promise<KeyBatch> {
-  if (batch.isDated !== true || snapshot.definition.source.writtenOnce) return batch;
+  if (batch.isDated !== true || task.snapshot.definition.source.writtenOnce) return batch;
   const isDoubtful = ({ key, version }: S3Object) => {
     const entry = entries.get(key);
     return entry !== undefined && !isUnsettled(entry.state) && entry.version !== version;
   };
-  return asTheyAreNow(loader, snapshot, batch, isDoubtful, beat);
+  return asTheyAreNow(loader, task, batch, isDoubtful);
 }
 
 /** Each stretch of the bucket for itself: what the ledger holds between two stretches is no business of the page. */

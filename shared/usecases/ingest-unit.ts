@@ -14,7 +14,7 @@ import type { Loader } from './loader.ts';
 import { change } from './part-commit.ts';
 import { settleRechecked, type ToPost, type UnitWork, withoutRewritten } from './recheck.ts';
 import { ledgerOf, policyOf, readSnapshot, readUnit } from './run-documents.ts';
-import { isThrottled, slowDown } from './slow-down.ts';
+import { slowDown, slowDownBy } from './slow-down.ts';
 
 /** How old the knowledge of epoch and control may be when a group of objects is begun. */
 const CONTROL_AGE_MS = 1000;
@@ -50,7 +50,7 @@ export async function ingestUnit(loader: Loader, input: IngestUnitInput): Promis
     return isThrough ? { ok: true } : { ok: false, code: CUT_SHORT };
   } catch (thrown) {
     const error = toLoaderError(thrown);
-    if (isThrottled(error.code)) await slowDown(loader, input);
+    await slowDownBy(loader, input, [error]);
     events.unitFailed(loader.logger, { runId, epoch, shard, unit, error });
     return { ok: false, code: error.code };
   }
@@ -176,8 +176,7 @@ async function postGroup(loader: Loader, work: UnitWork, group: readonly ToPost[
   const results = await allOf(mine, mine.length, ({ attempt }) => post(work, attempt));
 
   tellAmbiguous(loader, work, mine, results);
-  if (results.some((result) => result.result === 'refused' && result.throttled === true))
-    await slowDown(loader, work.input);
+  if (results.some(({ throttled }) => throttled === true)) await slowDown(loader, work.input);
   const now = loader.now().toISOString();
   await loader.ledger.write(
     work.ledger,

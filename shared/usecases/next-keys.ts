@@ -1,3 +1,4 @@
+import { atShare } from '../domain/pace.ts';
 import type { RerunOptions } from '../domain/run-record.ts';
 import { OBJECT_STATES } from '../domain/run-summary.ts';
 import type { S3Object } from '../domain/s3-object.ts';
@@ -9,6 +10,7 @@ import type { FindTask } from './find-objects.ts';
 import type { Loader } from './loader.ts';
 import { listObjects } from './read-run.ts';
 import { type InventoryFacts, pendingListOf, type RunSnapshot, readSnapshot } from './run-documents.ts';
+import { slowDownBy } from './slow-down.ts';
 import { byBytes, readStretches, type Stretch, splitStretches, writeStretches } from './stretches.ts';
 
 /**
@@ -54,9 +56,9 @@ export async function nextKeys(loader: Loader, task: FindTask, after: string | n
   const { definition, request } = snapshot;
   const source = await loader.source(definition.source);
   const { rerun } = request.options;
-  if (rerun !== undefined) return ofEarlierRun(loader, source, { snapshot, rerun, after });
+  if (rerun !== undefined) return ofEarlierRun(loader, source, task, { rerun, after });
   if (request.trigger === 'events') return announced(loader, source, task, after);
-  if (definition.source.files !== null) return named(source, snapshot, definition.source.files, after);
+  if (definition.source.files !== null) return named(loader, source, task, after);
   if (facts.inventory != null) return inventoried(loader, snapshot, facts.inventory, after);
   return listed(loader, source, task, after);
 }
@@ -65,10 +67,10 @@ export async function nextKeys(loader: Loader, task: FindTask, after: string | n
 async function listed(
   loader: Loader,
   source: Source,
-  { snapshot, page }: FindTask,
+  { snapshot, page, share }: FindTask,
   position: string | null,
 ): Promise<KeyBatch> {
-  const { listers } = snapshot.definition.source;
+  const listers = atShare(snapshot.definition.source.listers, share);
   const prefix = snapshot.request.options.prefix ?? snapshot.definition.source.prefix;
   const most = page === 0 ? Math.ceil(FIRST_PAGE_KEYS / listers) : PAGE_KEYS;
   const until = loader.now().getTime() + LISTING_MS;
@@ -136,16 +138,18 @@ async function inventoried(
 
 /** Objects whose keys the definition names, as they are now. */
 async function named(
+  loader: Loader,
   source: Source,
-  snapshot: RunSnapshot,
-  files: readonly string[],
+  task: FindTask,
   after: string | null,
 ): Promise<KeyBatch> {
+  const files = task.snapshot.definition.source.files ?? [];
   const rest = [...new Set(files)].sort(byBytes).filter((key) => after === null || byBytes(key, after) > 0);
   const batch = rest.slice(0, PENDING_KEYS);
   const heads = await headAll(
+    loader,
     source,
-    snapshot,
+    task,
     batch.map((key) => ({ key })),
   );
   throwPassing(heads);
@@ -168,11 +172,14 @@ function throwPassing(heads: readonly Head[]): void {
 async function announced(
   loader: Loader,
   source: Source,
-  { snapshot }: FindTask,
+  task: FindTask,
   afterKey: string | null,
 ): Promise<KeyBatch> {
-  const pending = await loader.loads.readPending(pendingListOf(snapshot), { afterKey, limit: PENDING_KEYS });
-  const heads = await headAll(source, snapshot, pending);
+  const pending = await loader.loads.readPending(pendingListOf(task.snapshot), {
+    afterKey,
+    limit: PENDING_KEYS,
+  });
+  const heads = await headAll(loader, source, task, pending);
   return {
     ...countHeads(heads),
     position: pending.at(-1)?.key ?? afterKey,
@@ -190,20 +197,17 @@ async function announced(
 async function ofEarlierRun(
   loader: Loader,
   source: Source,
-  {
-    snapshot,
-    rerun,
-    after,
-  }: { readonly snapshot: RunSnapshot; readonly rerun: RerunOptions; readonly after: string | null },
+  task: FindTask,
+  { rerun, after }: { readonly rerun: RerunOptions; readonly after: string | null },
 ): Promise<KeyBatch> {
-  await expectSameLedger(loader, rerun.runId, snapshot);
+  await expectSameLedger(loader, rerun.runId, task.snapshot);
   const { objects, next } = await listObjects(loader, rerun.runId, {
     state: rerun.objects === 'failed' ? 'failed' : NOT_INGESTED,
     limit: PENDING_KEYS,
     after,
     until: new Date(loader.now().getTime() + LISTING_MS),
   });
-  const heads = await headAll(source, snapshot, objects);
+  const heads = await headAll(loader, source, task, objects);
   throwPassing(heads);
   return { ...countHeads(heads), position: next, isLast: next === null, runs: null, pending: [] };
 }
@@ -234,23 +238,20 @@ type Head = S3Object | LoaderError | null;
 /**
  * Objects of a list that may be old, those that the ledger knows in another version looked at as they are now: the list
  * may name the version before the one that was loaded, which would be loaded again with every run.
- *
- * @param beat - called now and then, as there may be many.
  */
 export async function asTheyAreNow(
   loader: Loader,
-  snapshot: RunSnapshot,
+  task: FindTask,
   batch: KeyBatch,
   isDoubtful: (object: S3Object) => boolean,
-  beat: () => Promise<void>,
 ): Promise<KeyBatch> {
   const doubtful = batch.objects.filter(isDoubtful);
   if (doubtful.length === 0) return batch;
-  const source = await loader.source(snapshot.definition.source);
+  const source = await loader.source(task.snapshot.definition.source);
   const heads: Head[] = [];
   for (let at = 0; at < doubtful.length; at += HEADS_A_BEAT) {
-    if (at > 0) await beat();
-    heads.push(...(await headAll(source, snapshot, doubtful.slice(at, at + HEADS_A_BEAT))));
+    if (at > 0) await task.beat();
+    heads.push(...(await headAll(loader, source, task, doubtful.slice(at, at + HEADS_A_BEAT))));
     throwPassing(heads);
   }
   const looked = countHeads(heads);
@@ -265,17 +266,19 @@ export async function asTheyAreNow(
 
 /** Looks at each key. One that can't be looked at does not keep the others. */
 async function headAll(
+  loader: Loader,
   source: Source,
-  { definition }: RunSnapshot,
+  { snapshot: { definition, request }, epoch, share }: FindTask,
   wanted: readonly { readonly key: string }[],
 ): Promise<readonly Head[]> {
-  const heads = await allOf(wanted, HEADS_AT_ONCE, async ({ key }): Promise<Head> => {
+  const heads = await allOf(wanted, atShare(HEADS_AT_ONCE, share), async ({ key }): Promise<Head> => {
     try {
       return await source.head(key);
     } catch (thrown) {
       return toLoaderError(thrown);
     }
   });
+  await slowDownBy(loader, { runId: request.runId, epoch }, heads);
   // S3 says no more than 403, and it says that too when the credentials have ended meanwhile: then the listing fails, and
   // nothing is taken for what it is not.
   if (heads.some((head) => head instanceof LoaderError))

@@ -1,10 +1,12 @@
 import type { SettleShardInput } from '../contracts/durable.ts';
 import type { ShardItem } from '../domain/object-outcome.ts';
+import { atShare } from '../domain/pace.ts';
 import { type LoaderError, toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
 import { allOf } from './bounded.ts';
 import type { Loader } from './loader.ts';
-import type { RunSnapshot } from './run-documents.ts';
+import type { ClosingLook } from './rewritten-keys.ts';
+import { slowDownBy } from './slow-down.ts';
 
 const READ_AT_ONCE = 16;
 
@@ -17,13 +19,12 @@ const READ_AT_ONCE = 16;
 export async function withParquetRows(
   loader: Loader,
   { runId, epoch, shard }: SettleShardInput,
-  { definition, tag }: RunSnapshot,
-  { items, isLastLook }: { readonly items: readonly ShardItem[]; readonly isLastLook: boolean },
+  { snapshot: { definition, tag }, items, isLastLook, share }: ClosingLook,
 ): Promise<readonly ShardItem[]> {
   if (!definition.reconcile.parquetFooters) return items;
   const source = await loader.source(definition.source);
   const failures: LoaderError[] = [];
-  const counted = await allOf(items, READ_AT_ONCE, async (item): Promise<ShardItem> => {
+  const counted = await allOf(items, atShare(READ_AT_ONCE, share), async (item): Promise<ShardItem> => {
     const entry = item.stored?.value;
     if (entry?.state !== 'ingested' || entry.errorCode !== null || entry.tag !== tag) return item;
     try {
@@ -35,6 +36,7 @@ export async function withParquetRows(
   });
   const [first] = failures;
   if (first === undefined) return counted;
+  await slowDownBy(loader, { runId, epoch }, failures);
   const passing = failures.find(({ permanent }) => !permanent);
   if (passing !== undefined && !isLastLook) throw passing;
   events.footersNotRead(loader.logger, { runId, epoch, shard, error: first });

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import type { PlanPageInput, PlanPageOutput } from '../contracts/durable.ts';
+import { shareAt } from '../domain/pace.ts';
 import type { Taken } from '../domain/run-limits.ts';
 import { newShard, type PartRow, type RunView } from '../domain/run-record.ts';
 import { addPlanTotals } from '../domain/run-summary.ts';
@@ -27,7 +28,7 @@ import {
   writePage,
 } from './run-documents.ts';
 import { planOfRun } from './run-totals.ts';
-import { isThrottled, slowDown } from './slow-down.ts';
+import { slowDownBy } from './slow-down.ts';
 
 /** Attempts at one page before planning ends with the error; pauses 5, 10, 20, 40 s. */
 const PAGE_ATTEMPTS = 5;
@@ -47,6 +48,7 @@ type Position =
       readonly cursor: string | null;
       readonly inserted: number;
       readonly taken: Taken;
+      readonly share: number;
     }
   | { readonly kind: 'answer'; readonly answer: PlanPageOutput };
 
@@ -68,11 +70,11 @@ export async function planPage(loader: Loader, input: PlanPageInput): Promise<Pl
     const planned =
       (await readPage(loader, runId, page)) ??
       (await makePage(loader, {
+        ...position,
         snapshot,
         facts,
+        epoch,
         page,
-        cursor: position.cursor,
-        taken: position.taken,
         beat: () => beat(loader, { runId, epoch }),
       }));
     const { answer, isIn } = await handOver(loader, input, planned, position.inserted);
@@ -82,7 +84,7 @@ export async function planPage(loader: Loader, input: PlanPageInput): Promise<Pl
     return answer;
   } catch (thrown) {
     const error = toLoaderError(thrown);
-    if (isThrottled(error.code)) await slowDown(loader, input);
+    await slowDownBy(loader, input, [error]);
     events.planningFailed(loader.logger, { runId, epoch, page, attempt, error });
     if (!error.permanent && attempt + 1 < PAGE_ATTEMPTS) {
       return { kind: 'retry', waitMs: pauseMs(loader, RETRY_PAUSE_MS * 2 ** attempt), code: error.code };
@@ -121,6 +123,7 @@ async function takePosition(
           cursor: me.cursor,
           inserted: Number(me.holds ?? 0),
           taken: { objects, bytes },
+          share: shareAt(view.control.value.pace, loader.now(), loader.timeScale),
         },
         me: etag === null || me.holds === null ? {} : null,
       };

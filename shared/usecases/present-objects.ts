@@ -1,3 +1,4 @@
+import { atShare } from '../domain/pace.ts';
 import type { S3Object } from '../domain/s3-object.ts';
 import type { Source } from '../ports/source.ts';
 import { allOf } from './bounded.ts';
@@ -15,11 +16,13 @@ const SINGLES = 64;
  * bucket, they are listed (a request per 1,000 keys), elsewhere each is asked for.
  *
  * @param prefix - with which all keys begin; a policy may allow no other listing.
+ * @param share - of the requests that are made at the same time. Default all of them.
  */
 export async function presentObjects(
   source: Source,
   prefix: string,
   keys: readonly string[],
+  share = 1,
 ): Promise<ReadonlyMap<string, S3Object>> {
   const wanted = sortByBytes(keys);
   const found = new Map<string, S3Object>();
@@ -27,7 +30,7 @@ export async function presentObjects(
     for (const object of objects) if (object !== null) found.set(object.key, object);
   };
   const lookAtEach = async (from: number, to: number) =>
-    keep(await allOf(wanted.slice(from, to), HEADS_AT_ONCE, (key) => source.head(key)));
+    keep(await allOf(wanted.slice(from, to), atShare(HEADS_AT_ONCE, share), (key) => source.head(key)));
 
   let at = 0;
   while (at < wanted.length) {

@@ -3,7 +3,7 @@ import type { IngestionStatus } from '../domain/ingestion-status.ts';
 import { isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
 import type { Stored } from '../domain/run-record.ts';
 import type { PlannedObject } from '../domain/shard-layout.ts';
-import { ERROR_KINDS } from '../errors/loader-error.ts';
+import { ERROR_KINDS, type LoaderError, toLoaderError } from '../errors/loader-error.ts';
 import type { Ingestion } from '../ports/ingestion.ts';
 import type { LedgerName } from '../ports/ledger.ts';
 import type { Source } from '../ports/source.ts';
@@ -11,6 +11,7 @@ import { allOf } from './bounded.ts';
 import type { Loader } from './loader.ts';
 import type { RunSnapshot } from './run-documents.ts';
 import { settleEntry } from './settle-entry.ts';
+import { slowDownBy } from './slow-down.ts';
 
 /** What the work on a unit needs from all sides. */
 export interface UnitWork {
@@ -34,20 +35,24 @@ export interface ToPost {
  */
 export async function withoutRewritten(
   loader: Loader,
-  { source, ledger, input: { runId, epoch } }: UnitWork,
+  { source, ledger, input }: UnitWork,
   round: readonly ToPost[],
 ): Promise<readonly ToPost[]> {
+  const { runId, epoch } = input;
+  const failures: LoaderError[] = [];
   const codes = await allOf(round, round.length, async ({ object, unproven }) => {
     if (!unproven) return null;
     try {
       const now = await source.head(object.key);
       if (now === null) return 'goneUnreported';
       return now.version === object.version ? null : 'objectChanged';
-    } catch {
+    } catch (thrown) {
       // It stays open, and must not keep the others.
+      failures.push(toLoaderError(thrown));
       return 'unreadable';
     }
   });
+  await slowDownBy(loader, input, failures);
   const settledAt = loader.now().toISOString();
   await loader.ledger.write(
     ledger,

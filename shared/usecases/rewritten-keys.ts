@@ -9,6 +9,17 @@ import { events } from '../observability/events.ts';
 import type { Loader } from './loader.ts';
 import { presentObjects } from './present-objects.ts';
 import { ledgerOf, type RunSnapshot } from './run-documents.ts';
+import { slowDownBy } from './slow-down.ts';
+
+/** What is looked at in the bucket before a shard is closed. */
+export interface ClosingLook {
+  readonly snapshot: RunSnapshot;
+  readonly items: readonly ShardItem[];
+  /** What can't be seen now is not waited for. */
+  readonly isLastLook: boolean;
+  /** Of the requests that are made at the same time. */
+  readonly share: number;
+}
 
 /**
  * Looks once more at the keys of a shard that has come to its end, where it matters what they hold now:
@@ -19,15 +30,7 @@ import { ledgerOf, type RunSnapshot } from './run-documents.ts';
 export async function withPresentVersions(
   loader: Loader,
   { runId, epoch, shard }: SettleShardInput,
-  {
-    snapshot,
-    items,
-    isLastLook,
-  }: {
-    readonly snapshot: RunSnapshot;
-    readonly items: readonly ShardItem[];
-    readonly isLastLook: boolean;
-  },
+  { snapshot, items, isLastLook, share }: ClosingLook,
 ): Promise<readonly ShardItem[]> {
   const inQuestion = items.flatMap(({ stored }) =>
     stored !== null && isInQuestion(stored.value, snapshot) ? [stored] : [],
@@ -40,6 +43,7 @@ export async function withPresentVersions(
       source,
       prefix,
       inQuestion.map(({ value }) => value.key),
+      share,
     );
     return await write(loader, snapshot, items, inQuestion, (entry) =>
       correctedEntry(entry, present.get(entry.key) ?? null),
@@ -48,6 +52,7 @@ export async function withPresentVersions(
     const error = toLoaderError(thrown);
     // Credentials may be renewed. What has been loaded is accounted for in the end, also when nobody may look any more.
     if (!isLastLook) throw error;
+    await slowDownBy(loader, { runId, epoch }, [error]);
     events.keysNotLookedAtAgain(loader.logger, { runId, epoch, shard, error });
     return await write(loader, snapshot, items, inQuestion, asUnproven);
   }

@@ -1,6 +1,7 @@
 import type { SettleShardInput, SettleShardOutput } from '../contracts/durable.ts';
 import type { LedgerEntry } from '../domain/ledger-entry.ts';
 import { endOf, type ShardItem } from '../domain/object-outcome.ts';
+import { shareAt } from '../domain/pace.ts';
 import { isCutShort, type ShardRow, type Stored } from '../domain/run-record.ts';
 import { addDigests, EMPTY_DIGEST, type OutcomeDigest } from '../domain/run-summary.ts';
 import { nextLookAt } from '../domain/settle-timing.ts';
@@ -17,7 +18,7 @@ import { withPresentVersions } from './rewritten-keys.ts';
 import { ledgerOf, type RunSnapshot, readFacts, readManifest, readSnapshot } from './run-documents.ts';
 import { digestOfRun, sampled } from './run-totals.ts';
 import { settleEntry } from './settle-entry.ts';
-import { isThrottled, slowDown } from './slow-down.ts';
+import { isThrottled, slowDown, slowDownBy } from './slow-down.ts';
 
 /** ADX's default batching window, for a run whose planner could not tell it. */
 const DEFAULT_BATCHING_WINDOW_MS = 5 * 60_000;
@@ -53,7 +54,7 @@ export async function settleShard(
     return await passOver(loader, input, options);
   } catch (thrown) {
     const error = toLoaderError(thrown);
-    if (isThrottled(error.code)) await slowDown(loader, input);
+    await slowDownBy(loader, input, [error]);
     events.settlingFailed(loader.logger, { runId, epoch, shard, error });
     await lookLater(loader, input);
     return { ok: false, code: error.code };
@@ -101,8 +102,10 @@ async function passOver(
     return { ok: true, settled: false };
   }
   const mayLeave = isLastLook || row.looks >= LOOKS_AT_KEYS;
-  const looked = await withPresentVersions(loader, input, { snapshot, items: settled, isLastLook: mayLeave });
-  const counted = await withParquetRows(loader, input, snapshot, { items: looked, isLastLook: mayLeave });
+  const share = shareAt(view.control.value.pace, loader.now(), loader.timeScale);
+  const look = { snapshot, share, isLastLook: mayLeave };
+  const looked = await withPresentVersions(loader, input, { ...look, items: settled });
+  const counted = await withParquetRows(loader, input, { ...look, items: looked });
   await closeShard(loader, input, { ...closing, items: counted });
   return { ok: true, settled: true };
 }
@@ -201,7 +204,9 @@ async function readReports(
     return new Map([...sample, ...rest]);
   } catch (thrown) {
     if (!isGivenUp) throw thrown;
-    events.settlingFailed(loader.logger, { runId, epoch, shard, error: toLoaderError(thrown) });
+    const error = toLoaderError(thrown);
+    await slowDownBy(loader, { runId, epoch }, [error]);
+    events.settlingFailed(loader.logger, { runId, epoch, shard, error });
     return NO_REPORTS;
   }
 }

@@ -1,6 +1,6 @@
 import type { RunRef } from '../contracts/durable.ts';
 import { lowered } from '../domain/pace.ts';
-import type { ErrorCode } from '../errors/loader-error.ts';
+import { type ErrorCode, LoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
 import type { Loader } from './loader.ts';
 import { change } from './part-commit.ts';
@@ -14,6 +14,16 @@ const THROTTLED: ReadonlySet<string> = new Set<ErrorCode>([
 
 export function isThrottled(code: string | null): boolean {
   return code !== null && THROTTLED.has(code);
+}
+
+/** Slows the run down when one of these is an error that says that requests come too fast. */
+export async function slowDownBy(
+  loader: Loader,
+  ref: Pick<RunRef, 'runId' | 'epoch'>,
+  answers: readonly unknown[],
+): Promise<void> {
+  if (answers.some((answer) => answer instanceof LoaderError && isThrottled(answer.code)))
+    await slowDown(loader, ref);
 }
 
 /**

@@ -120,7 +120,7 @@ export function createKustoIngestion(options: KustoIngestionOptions): Ingestion 
     }
     if (inserted.result === 'failed') {
       if (inserted.denied) resources.invalidate();
-      return { result: 'refused', message: inserted.message };
+      return { result: 'refused', message: inserted.message, throttled: inserted.throttled };
     }
     const posted = await poster.post(held.queueUrls, text);
     // Refused by all queues, perhaps because their keys were changed: ask for new ones before the next post.

@@ -53,13 +53,13 @@ export function createQueuePoster(options: QueuePosterOptions = {}): QueuePoster
         try {
           const client = await clientOf(url);
           await client.sendMessage(text, { abortSignal: AbortSignal.timeout(timeoutMs) });
-          return { result: 'accepted' };
+          return { result: 'accepted', ...(throttled && { throttled }) };
         } catch (error) {
           const { result, message, isThrottled } = classifyPostError(error);
           const told = redact(`Queue ${url.split('?')[0]}: ${message}`);
-          if (result === 'ambiguous') return { result, message: told };
-          refusals.push(told);
           throttled ||= isThrottled;
+          if (result === 'ambiguous') return { result, message: told, throttled };
+          refusals.push(told);
         }
       }
       const message = refusals.length === 0 ? 'The cluster offers no queue.' : refusals.join(' ');

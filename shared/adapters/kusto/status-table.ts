@@ -11,11 +11,16 @@ const INSERT_TIMEOUT_MS = 30_000;
 /**
  * - `inserted`: the entity is there, and this call wrote it.
  * - `exists`: another call wrote it before.
- * - `failed`: it may be there or not; `denied` when the SAS was refused.
+ * - `failed`: it may be there or not; `denied` when the SAS was refused, `throttled` when the table is asked too often.
  */
 export type InsertResult =
   | { readonly result: 'inserted' | 'exists' }
-  | { readonly result: 'failed'; readonly denied: boolean; readonly message: string };
+  | {
+      readonly result: 'failed';
+      readonly denied: boolean;
+      readonly throttled: boolean;
+      readonly message: string;
+    };
 
 /** The entities into which ADX writes what became of a message, keyed by source id. */
 export interface StatusTable {
@@ -24,7 +29,7 @@ export interface StatusTable {
   /**
    * Point reads, 32 at a time; an id is looked for in every table until it is found.
    *
-   * @throws {LoaderError} `clusterUnavailable`, after the SDK's retries.
+   * @throws {LoaderError} `clusterThrottled`, `clusterUnavailable`, after the SDK's retries.
    */
   read(
     tableUrls: readonly string[],
@@ -69,7 +74,7 @@ export function createStatusTable(connections: FreshConnections = createFreshCon
         if (statusCode === 409) return { result: 'exists' };
         const said = statusCode === undefined ? (code ?? 'no answer') : `HTTP ${statusCode}`;
         const message = `The status entity could not be written to ${tableUrl.split('?')[0]}: ${said}.`;
-        return { result: 'failed', denied: statusCode === 403, message };
+        return { result: 'failed', denied: statusCode === 403, throttled: isBusy(statusCode), message };
       }
     },
 
@@ -149,12 +154,18 @@ async function readOne(tables: readonly Clients[], id: string): Promise<Ingestio
       const { statusCode, code } = error as { statusCode?: number; code?: string };
       if (statusCode === 404) continue;
       const said = statusCode === undefined ? (code ?? 'no answer') : `HTTP ${statusCode}`;
-      throw new LoaderError('clusterUnavailable', `The status table could not be read: ${said}.`, {
+      const kind = isBusy(statusCode) ? 'clusterThrottled' : 'clusterUnavailable';
+      throw new LoaderError(kind, `The status table could not be read: ${said}.`, {
         facts: statusCode === undefined ? {} : { statusCode },
       });
     }
   }
   return null;
+}
+
+/** Azure's tables say 503 (`ServerBusy`) when they are asked too often. */
+function isBusy(statusCode: number | undefined): boolean {
+  return statusCode === 429 || statusCode === 503;
 }
 
 function toStatus(entity: Readonly<Record<string, unknown>>): IngestionStatus {

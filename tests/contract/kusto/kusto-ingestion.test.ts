@@ -270,6 +270,37 @@ describe('the Kusto adapter on the wire', () => {
     expect(await readMessages()).toHaveLength(6);
   });
 
+  test('a queue that is asked too often is told of, also when another one takes the message', async () => {
+    const refusing = await fakeQueue(answering(503, 'ServerBusy'));
+    cluster.offer({ queueUrls: [refusing, cluster.queueUrls[0] ?? ''] });
+    const lastFirst = createKustoIngestion({
+      cluster: cluster.url,
+      credential: async () => null,
+      random: () => 0,
+    });
+    expect(await lastFirst.post(makeRequest())).toEqual({ result: 'accepted' });
+    cluster.offer({ queueUrls: [cluster.queueUrls[0] ?? '', refusing] });
+    const other = createKustoIngestion({
+      cluster: cluster.url,
+      credential: async () => null,
+      random: () => 0,
+    });
+    expect(await other.post(makeRequest())).toEqual({ result: 'accepted', throttled: true });
+  });
+
+  test.each([429, 503])('a status table that answers %i is asked too often', async (status) => {
+    const table = await fakeQueue((_request, response) => {
+      response.writeHead(status, { 'content-type': 'application/json', 'retry-after-ms': '1' });
+      response.end(JSON.stringify({ 'odata.error': { code: 'ServerBusy', message: { value: 'busy' } } }));
+    });
+    cluster.offer({ tableUrls: [table] });
+    const ingestion = connect(cluster);
+    const request = makeRequest();
+    expect(await ingestion.post(request)).toMatchObject({ result: 'refused', throttled: true });
+    expect(await readMessages()).toEqual([]);
+    expect(await codeOf(ingestion.readStatuses([request.sourceId]))).toBe('clusterThrottled');
+  });
+
   test('no queue that can be reached is a refusal', async () => {
     cluster.offer({ queueUrls: ['http://127.0.0.1:1/account/queue?sig=secretsas'] });
     const result = await connect(cluster).post(makeRequest());

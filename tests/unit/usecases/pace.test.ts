@@ -9,7 +9,7 @@ import { startRun } from '../../../shared/usecases/start-run.ts';
 import { takeShard } from '../../../shared/usecases/take-shard.ts';
 import { tick } from '../../../shared/usecases/tick.ts';
 import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
-import { driveRun, putObjects, runLoad } from '../../fakes/run-load.ts';
+import { announceKeys, driveRun, putObjects, runLoad, tickLoads } from '../../fakes/run-load.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
 
 let test_: TestLoader;
@@ -19,6 +19,8 @@ beforeEach(() => {
   test_ = createTestLoader();
   orchestrations = createMemoryOrchestrations();
 });
+
+const latestRun = async () => (await test_.loader.runs.listRuns({ load: 'flights', limit: 1 })).runs[0]!;
 
 describe('a run that is throttled goes slower', () => {
   test('when queues are asked too often, and posts what they refused once more', async () => {
@@ -95,6 +97,79 @@ describe('a run that is throttled goes slower', () => {
     expect((await runs.readControl(runId))!.control.value.pace).toBeNull();
     await slowDown(test_.loader, { runId, epoch: 2 });
     expect((await runs.readControl(runId))!.control.value.pace).toMatchObject({ slowdowns: 1 });
+  });
+
+  const SLOW_DOWN = new LoaderError('sourceThrottled', 'slow down');
+
+  test('when S3 does not show an announced object', async () => {
+    await putLoad(test_.loader, 'flights', definitionOf({ events: true }));
+    putObjects(test_, 2);
+    await announceKeys(test_, ['in/000', 'in/001']);
+    test_.source.failNext('head', SLOW_DOWN);
+    const summary = await driveRun(test_, orchestrations, (await tickLoads(test_, orchestrations))!);
+    expect(summary).toMatchObject({ objects: { ingested: 1 }, throttling: { slowdowns: 1 } });
+  });
+
+  test('when S3 does not show whether a key was rewritten before its second message', async () => {
+    await putLoad(test_.loader, 'flights', definitionOf());
+    putObjects(test_, 1);
+    await runLoad(test_, orchestrations, { whenIdle: () => undefined });
+    test_.clock.advance(8 * 3_600_000);
+    test_.source.failNext('head', SLOW_DOWN);
+    const summary = await runLoad(test_, orchestrations, { whenIdle: () => undefined });
+    expect(summary).toMatchObject({ objects: { unknown: 1 }, throttling: { slowdowns: 1 } });
+  });
+
+  test.each([
+    ['S3', () => test_.source.failNext('head', SLOW_DOWN, 1000), 'ingested'],
+    [
+      'ADX',
+      () => test_.ingestion.failNext('readStatuses', new LoaderError('clusterThrottled', 'busy'), 1000),
+      'unknown',
+    ],
+  ] as const)('when %s answers nothing else up to the last look', async (_, fail, state) => {
+    await putLoad(test_.loader, 'flights', definitionOf());
+    putObjects(test_, 1);
+    fail();
+    const summary = await runLoad(test_, orchestrations, { mostIdle: 1000 });
+    expect(summary.objects[state]).toBe(1);
+    // One for each look, the last one among them.
+    const failed = test_.logged.filter((line) => /settlingFailed|keysNotLookedAtAgain/.test(line)).length;
+    expect(failed).toBeGreaterThan(2);
+    expect(summary.throttling?.slowdowns).toBe(failed);
+  });
+
+  test('and lists and looks at fewer keys at the same time', async () => {
+    const listers = { bucket: 'memory-bucket', prefix: 'in/', listers: 8 };
+    await putLoad(test_.loader, 'flights', definitionOf({ source: listers }));
+    for (let folder = 0; folder < 16; folder += 1)
+      for (let index = 0; index < 5; index += 1) test_.source.put({ key: `in/${folder}/${index}` });
+    let underWay = 0;
+    let most = 0;
+    const { listPage } = test_.source;
+    test_.loader.source = async () => ({
+      ...test_.source,
+      listPage: async (input) => {
+        underWay += 1;
+        most = Math.max(most, underWay);
+        await new Promise((resolve) => setImmediate(resolve));
+        underWay -= 1;
+        return listPage(input);
+      },
+    });
+    const planFirst = async () => {
+      most = 0;
+      test_.clock.advance(1000);
+      const { runId } = await startRun(test_.loader, orchestrations, { load: 'flights', trigger: 'manual' });
+      return { v: 1, runId, epoch: 1, page: 0, attempt: 0 } as const;
+    };
+    await planPage(test_.loader, await planFirst());
+    expect(most).toBe(8);
+    await test_.loader.loads.releaseLock('flights', (await latestRun()).runId);
+    const slow = await planFirst();
+    await slowDown(test_.loader, slow);
+    await planPage(test_.loader, slow);
+    expect(most).toBe(4);
   });
 
   test('and says nothing of it when it was not', async () => {
