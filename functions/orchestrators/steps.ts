@@ -14,6 +14,9 @@ export type Orchestration<Output = unknown> = Generator<df.Task, Output, unknown
 /**
  * Attempts at an activity that the host itself could not carry out, such as at a restart, or whose storage is away: eight
  * in four minutes, 5 s apart and then twice as far each time. A part that gives up costs its run ten silent minutes.
+ *
+ * Not by chance, for an orchestrator must decide the same when it is replayed. What wakes at once waits in the queue of
+ * activities, of which a host carries ten out at a time.
  */
 function hostRetries(): df.RetryOptions {
   const options = new df.RetryOptions(5000, 8);

@@ -1,4 +1,5 @@
 import { ERROR_KINDS } from '../errors/loader-error.ts';
+import { aroundMs } from './jitter.ts';
 import type { LedgerEntry } from './ledger-entry.ts';
 
 /**
@@ -22,15 +23,15 @@ const GROWTH = 4;
 const LONGEST_DELAY_MS = 15 * 60_000;
 
 /**
- * Pause before a retry shard is worked through, in milliseconds: it grows with the number of the retry, and lies between
- * half and one and a half of that, so that the shards of many runs don't come back all at once.
+ * Pause before a retry shard is worked through, in milliseconds: it lies around a mean that grows with the number of the
+ * retry.
  *
  * @param firstDelayMs - mean of the pause before the second attempt.
  * @param random - 0 inclusive to 1 exclusive.
  */
 export function retryDelayMs(retryShard: string, firstDelayMs: number, random: number): number {
   const mean = Math.min(firstDelayMs * GROWTH ** (retryNumber(retryShard) - 1), LONGEST_DELAY_MS);
-  return Math.round(mean * (0.5 + random));
+  return aroundMs(mean, random);
 }
 
 /**

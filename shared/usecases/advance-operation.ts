@@ -4,7 +4,7 @@ import { ERROR_KINDS, LoaderError, toLoaderError } from '../errors/loader-error.
 import { events } from '../observability/events.ts';
 import type { Loader } from './loader.ts';
 import { findOperation, saveOperation } from './operation-documents.ts';
-import { pauseMs } from './part-commit.ts';
+import { pauseMs, retryPauseMs } from './part-commit.ts';
 import { takeResetStep } from './reset-steps.ts';
 import { takeUndoStep } from './undo-steps.ts';
 
@@ -56,9 +56,9 @@ export async function advanceOperation(
       events.operationEnded(loader.logger, { operationId, kind, state, objects });
       continue;
     }
-    const waitMs = next.isPutOff ? RETRY_PAUSE_MS : NEXT_PAUSE_MS;
+    const waitMs = next.isPutOff ? retryPauseMs(loader, RETRY_PAUSE_MS) : pauseMs(loader, NEXT_PAUSE_MS);
     if (next.isPutOff || loader.now().getTime() >= until)
-      return { answer: { kind: 'wait', waitMs: pauseMs(loader, waitMs) }, freed: null };
+      return { answer: { kind: 'wait', waitMs }, freed: null };
   }
 }
 

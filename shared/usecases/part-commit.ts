@@ -1,3 +1,4 @@
+import { aroundMs } from '../domain/jitter.ts';
 import { type PartProgress, type PartRow, partOf, type RunView, type Stored } from '../domain/run-record.ts';
 import { EMPTY_DIGEST, EMPTY_PLAN } from '../domain/run-summary.ts';
 import { LoaderError } from '../errors/loader-error.ts';
@@ -80,6 +81,11 @@ export function change<Row extends RunWrite['value']>(stored: Stored<Row>, chang
 
 /** Pause of a part of a suspended run: how long after it was resumed it goes on at the latest. */
 export const SUSPENDED_PAUSE_MS = 10_000;
+
+/** A pause before something is tried again that others may have failed at, too; by chance, so only for activities. */
+export function retryPauseMs(loader: Loader, meanMs: number): number {
+  return pauseMs(loader, aroundMs(meanMs, loader.random()));
+}
 
 /** A short pause of an idle part, divided by the time scale of tests. */
 export function pauseMs(loader: Loader, ms: number): number {

@@ -13,7 +13,7 @@ import { bucketShare } from './fair-share.ts';
 import { type FindTask, type FoundPage, findObjects } from './find-objects.ts';
 import type { Loader } from './loader.ts';
 import { locateInventory } from './locate-inventory.ts';
-import { decideAsPart, pauseMs, SUSPENDED_PAUSE_MS } from './part-commit.ts';
+import { decideAsPart, pauseMs, retryPauseMs, SUSPENDED_PAUSE_MS } from './part-commit.ts';
 import {
   type PlannedShard,
   type PlanPage,
@@ -30,7 +30,7 @@ import {
 import { planOfRun } from './run-totals.ts';
 import { slowDownBy } from './slow-down.ts';
 
-/** Attempts at one page before planning ends with the error; pauses 5, 10, 20, 40 s. */
+/** Attempts at one page before planning ends with the error; pauses around 5, 10, 20, 40 s. */
 const PAGE_ATTEMPTS = 5;
 const RETRY_PAUSE_MS = 5000;
 /** Pause while the planned shards are far ahead of the lanes. */
@@ -87,7 +87,7 @@ export async function planPage(loader: Loader, input: PlanPageInput): Promise<Pl
     await slowDownBy(loader, input, [error]);
     events.planningFailed(loader.logger, { runId, epoch, page, attempt, error });
     if (!error.permanent && attempt + 1 < PAGE_ATTEMPTS) {
-      return { kind: 'retry', waitMs: pauseMs(loader, RETRY_PAUSE_MS * 2 ** attempt), code: error.code };
+      return { kind: 'retry', waitMs: retryPauseMs(loader, RETRY_PAUSE_MS * 2 ** attempt), code: error.code };
     }
     return endPlanning(loader, input, { code: error.code, message: error.message });
   }

@@ -1,4 +1,5 @@
 import type { SettleShardInput, SettleShardOutput } from '../contracts/durable.ts';
+import { aroundMs } from '../domain/jitter.ts';
 import type { LedgerEntry } from '../domain/ledger-entry.ts';
 import { endOf, type ShardItem } from '../domain/object-outcome.ts';
 import { shareAt } from '../domain/pace.ts';
@@ -283,7 +284,9 @@ async function lookLater(loader: Loader, { runId, epoch, settler, shard }: Settl
   try {
     await decideAsPart(loader, { runId, epoch, part: `settler-${settler}` }, ({ view }) => {
       const stored = view.shards.find(({ value }) => value.shard === shard && value.state === 'posted');
-      const lookAt = new Date(loader.now().getTime() + loader.timing.firstLookMs).toISOString();
+      // All shards of a run, and all runs, meet the same cluster.
+      const pauseMs = aroundMs(loader.timing.firstLookMs, loader.random());
+      const lookAt = new Date(loader.now().getTime() + pauseMs).toISOString();
       const looks = (stored?.value.looks ?? 0) + 1;
       return {
         answer: null,

@@ -9,7 +9,7 @@ import {
 } from '../domain/run-record.ts';
 import { ERROR_KINDS, type ErrorCode } from '../errors/loader-error.ts';
 import type { Loader } from './loader.ts';
-import { pauseMs } from './part-commit.ts';
+import { retryPauseMs } from './part-commit.ts';
 
 /** Before the second attempt at a shard; it doubles. */
 const RETRY_PAUSE_MS = 5000;
@@ -80,7 +80,7 @@ function finishTurn(
     attempt < SHARD_ATTEMPTS &&
     view.control.value.stop === null;
   const lookMs = isTriedAgain
-    ? pauseMs(loader, RETRY_PAUSE_MS * 2 ** (attempt - 1))
+    ? retryPauseMs(loader, RETRY_PAUSE_MS * 2 ** (attempt - 1))
     : loader.timing.firstLookMs;
   const lookAt = new Date(now.getTime() + lookMs).toISOString();
   const after: ShardRow = isTriedAgain

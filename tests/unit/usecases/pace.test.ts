@@ -1,14 +1,19 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 
 import { LoaderError } from '../../../shared/errors/loader-error.ts';
+import { advanceOperation } from '../../../shared/usecases/advance-operation.ts';
+import { ingestUnit } from '../../../shared/usecases/ingest-unit.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
 import { planPage } from '../../../shared/usecases/plan-page.ts';
 import { readRunStatus } from '../../../shared/usecases/read-run.ts';
+import { settleShard } from '../../../shared/usecases/settle-shard.ts';
 import { slowDown } from '../../../shared/usecases/slow-down.ts';
 import { startRun } from '../../../shared/usecases/start-run.ts';
 import { takeShard } from '../../../shared/usecases/take-shard.ts';
 import { tick } from '../../../shared/usecases/tick.ts';
+import { startUndo } from '../../../shared/usecases/undo-run.ts';
 import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
+import { takeFirstShard } from '../../fakes/run-by-hand.ts';
 import { announceKeys, driveRun, putObjects, runLoad, tickLoads } from '../../fakes/run-load.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
 
@@ -176,6 +181,63 @@ describe('a run that is throttled goes slower', () => {
     await putLoad(test_.loader, 'flights', definitionOf());
     putObjects(test_, 10);
     expect((await runLoad(test_, orchestrations)).throttling).toBeNull();
+  });
+});
+
+describe('what was away is not asked by all at once: by chance, a pause is half or one and a half of its mean,', () => {
+  const AWAY = new LoaderError('sourceUnavailable', 'away');
+  const pauses = [
+    [0, 0.5],
+    [0.999, 1.499],
+  ] as const;
+
+  const startOne = async (random: number) => {
+    Object.assign(test_.loader, { random: () => random });
+    await putLoad(test_.loader, 'flights', definitionOf());
+    putObjects(test_, 1);
+    const { runId } = await startRun(test_.loader, orchestrations, { load: 'flights', trigger: 'manual' });
+    return { v: 1, runId, epoch: 1 } as const;
+  };
+  const waitOfShard = async (runId: string) => {
+    const [row] = (await test_.loader.runs.readRun(runId))!.shards;
+    return Date.parse(row!.value.lookAt!) - test_.clock.now().getTime();
+  };
+
+  test.each(pauses)('of a plan page: %d', async (random, factor) => {
+    const ref = await startOne(random);
+    test_.source.failNext('listPage', AWAY);
+    expect(await planPage(test_.loader, { ...ref, page: 0, attempt: 1 })).toMatchObject({
+      kind: 'retry',
+      waitMs: Math.round(10_000 * factor),
+    });
+  });
+
+  test.each(pauses)('of a shard, and of a look at its reports: %d', async (random, factor) => {
+    const ref = await startOne(random);
+    const { shard } = await takeFirstShard(test_, ref);
+    const failed = { shard, ok: false, code: 'clusterUnavailable' };
+    await takeShard(test_.loader, { ...ref, lane: 0, turn: 1, finished: failed });
+    expect(await waitOfShard(ref.runId)).toBe(Math.round(5000 * factor));
+    test_.clock.advance(10_000);
+    await takeShard(test_.loader, { ...ref, lane: 0, turn: 2, finished: null });
+    await ingestUnit(test_.loader, { ...ref, shard, unit: 0 });
+    await takeShard(test_.loader, { ...ref, lane: 0, turn: 3, finished: { shard, ok: true, code: null } });
+    test_.clock.advance(60_000);
+    test_.ingestion.failNext('readStatuses', new LoaderError('clusterUnavailable', 'away'));
+    await settleShard(test_.loader, { ...ref, settler: 0, shard });
+    expect(await waitOfShard(ref.runId)).toBe(Math.round(test_.loader.timing.firstLookMs * factor));
+  });
+
+  test.each(pauses)('of a step of an operation: %d', async (random, factor) => {
+    await putLoad(test_.loader, 'flights', definitionOf());
+    putObjects(test_, 1);
+    const { runId } = await runLoad(test_, orchestrations);
+    Object.assign(test_.loader, { random: () => random });
+    await startUndo(test_.loader, orchestrations, runId);
+    const input = [...orchestrations.operations.values()].at(-1)!;
+    test_.ingestion.failNext('listDependents', new LoaderError('clusterUnavailable', 'away'));
+    const { answer } = await advanceOperation(test_.loader, input);
+    expect(answer).toEqual({ kind: 'wait', waitMs: Math.round(15_000 * factor) });
   });
 });
 
