@@ -15,6 +15,7 @@ import type { Logger } from '../shared/ports/logger.ts';
 import type { Recorder } from '../shared/ports/recorder.ts';
 import type { Source } from '../shared/ports/source.ts';
 import type { Loader } from '../shared/usecases/loader.ts';
+import { loggerOf } from './logger.ts';
 import { openCredentials } from './s3-credentials.ts';
 
 /**
@@ -193,11 +194,4 @@ async function tellOverlaps(loader: Loader, load: string): Promise<void> {
   ]);
   for (const { message } of await warnOfOverlaps(loader, (await getLoad(loader, load)).definition))
     events.loadsOverlap(loader.logger, { load, message });
-}
-
-function loggerOf(context: InvocationContext): Logger {
-  const write = { debug: context.debug, info: context.info, warn: context.warn, error: context.error };
-  return {
-    log: (level, message, fields) => write[level].call(context, `${message} ${JSON.stringify(fields)}`),
-  };
 }

@@ -2,6 +2,7 @@ import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/fu
 
 import { ERROR_KINDS, LoaderError, toLoaderError } from '../../shared/errors/loader-error.ts';
 import type { Loader } from '../../shared/usecases/loader.ts';
+import { loggerOf } from '../logger.ts';
 import { loaderFor } from '../runtime.ts';
 import { checkCaller, type Role } from './caller.ts';
 import { checkRequestRate } from './request-rate.ts';
@@ -29,7 +30,7 @@ export function answering(
       checkParameters(request.params);
       return await handler(await loaderFor(context), request, context);
     } catch (thrown) {
-      return problem(toLoaderError(thrown), context);
+      return await problem(toLoaderError(thrown), context);
     }
   };
 }
@@ -46,9 +47,12 @@ function checkParameters(parameters: Readonly<Record<string, string>>): void {
 }
 
 /** An error as `application/problem+json`: the code, what to do, and the fields that are wrong. */
-function problem(error: LoaderError, context: InvocationContext): HttpResponseInit {
+async function problem(error: LoaderError, context: InvocationContext): Promise<HttpResponseInit> {
   const { httpStatus, title, remedy, owner } = ERROR_KINDS[error.code];
-  if (owner === 'system') context.error(`${error.code}: ${error.message}`);
+  if (owner === 'system') {
+    const { events } = await import('../../shared/observability/events.ts');
+    events.requestFailed(loggerOf(context), { function: context.functionName, error });
+  }
   return {
     status: httpStatus,
     headers: {

@@ -31,6 +31,7 @@ interface FieldTypes {
   readonly runs: number;
   readonly histories: number;
   readonly reason: string;
+  readonly function: string;
   readonly recorder: string;
   readonly message: string;
   readonly code: string;
@@ -64,7 +65,7 @@ const IN_RUN = ['runId', 'epoch'] as const;
 const IN_SHARD = [...IN_RUN, 'shard'] as const;
 
 /**
- * Every log line of the loader: one named event each, with its fields. Numbers: 1xx runs, 2xx parts of a run, 3xx operations, 4xx loads and S3 events, 5xx upkeep.
+ * Every log line of the loader: one named event each, with its fields. Numbers: 1xx runs, 2xx parts of a run, 3xx operations, 4xx loads and S3 events, 5xx upkeep, 6xx requests.
  */
 export const EVENT_KINDS = {
   runStarted: kind(100, 'info', 'run started', 'A run has begun.', ['runId', 'trigger']),
@@ -245,6 +246,13 @@ export const EVENT_KINDS = {
     'old runs or histories could not be removed',
     'The next clean-up tries again.',
     ['error'],
+  ),
+  requestFailed: kind(
+    600,
+    'error',
+    'request failed',
+    'A caller was answered with an error that is not its own: a service behind the app does not answer, or the loader has an error.',
+    ['function', 'error'],
   ),
 } as const;
 
