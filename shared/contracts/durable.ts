@@ -141,15 +141,25 @@ const REPOSTED_NAMED = 3;
 
 /**
  * What the orchestration of a run returns: its summary. Where long keys and messages make that too large, it is without
- * examples and slowest objects, and names fewer reposted ones; the whole of it stands in blob storage.
+ * examples, slowest objects and objects whose rows differ, and names fewer reposted ones, or none; the whole of it stands in
+ * blob storage.
  */
 export function runOutput(summary: RunSummary): RunSummary {
-  if (Buffer.byteLength(JSON.stringify(summary)) <= MOST_OUTPUT_BYTES) return summary;
+  if (isSmall(summary)) return summary;
   const counts = Object.entries(summary.failures).map(([code, { count }]) => [code, { count, examples: [] }]);
-  return {
+  const { byObject } = summary.rows;
+  const rows =
+    byObject == null ? summary.rows : { ...summary.rows, byObject: { ...byObject, differences: [] } };
+  const cut: RunSummary = {
     ...summary,
+    rows,
     failures: Object.fromEntries(counts) as RunSummary['failures'],
     slowest: [],
     repostedUnproven: summary.repostedUnproven.slice(0, REPOSTED_NAMED),
   };
+  return isSmall(cut) ? cut : { ...cut, repostedUnproven: [] };
+}
+
+function isSmall(output: RunSummary): boolean {
+  return Buffer.byteLength(JSON.stringify(output)) <= MOST_OUTPUT_BYTES;
 }
