@@ -28,13 +28,19 @@ export function withSample(
   return ageMs * timeScale < SAMPLE_EVERY_MS ? samples : [...samples, sample].slice(-SAMPLES);
 }
 
-/** The rate from the oldest sample to now; `null` when there is nothing to tell it by. */
-export function rateOf(samples: readonly ProgressSample[], now: ProgressSample): Rate | null {
-  const oldest = samples.reduce<ProgressSample | null>(
-    (found, sample) => (found === null || sample.at < found.at ? sample : found),
-    null,
-  );
-  if (oldest === null) return null;
+/** Samples that are older count no more, but for the newest of them: parts of earlier epochs, and settlers without work, keep theirs. */
+const WINDOW_MS = SAMPLES * SAMPLE_EVERY_MS;
+
+/** The rate of the last five minutes, by samples of any order; `null` when there is nothing to tell it by. */
+export function rateOf(
+  samples: readonly ProgressSample[],
+  now: ProgressSample,
+  timeScale: number,
+): Rate | null {
+  const sorted = samples.toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at));
+  const from = Date.parse(now.at) - WINDOW_MS / timeScale;
+  const oldest = sorted.findLast(({ at }) => Date.parse(at) < from) ?? sorted[0];
+  if (oldest === undefined) return null;
   const seconds = (Date.parse(now.at) - Date.parse(oldest.at)) / 1000;
   if (!(seconds > 0)) return null;
   return {

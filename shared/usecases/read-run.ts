@@ -103,7 +103,7 @@ function progressOf({ now, timeScale }: Loader, view: RunView): RunProgress {
   const begun = { at: createdAt, objects: 0, bytes: 0 };
   const rate =
     finalState === null
-      ? rateOf(samples.length < 2 ? [begun] : samples, { at: now().toISOString(), ...done })
+      ? rateOf(samples.length < 2 ? [begun] : samples, { at: now().toISOString(), ...done }, timeScale)
       : null;
   return {
     listed: plan.listed,
