@@ -42,7 +42,12 @@ export async function askService<Value>(
   }
 }
 
-async function inTime<Value>(
+/**
+ * What the question is answered with.
+ *
+ * @throws {LoaderError} `noAnswer` when it takes longer than `timeoutMs`; whatever the question throws.
+ */
+export async function inTime<Value>(
   { noAnswer, timeoutMs }: { readonly noAnswer: ErrorCode; readonly timeoutMs: number },
   question: (signal: AbortSignal) => Promise<Value>,
 ): Promise<Value> {

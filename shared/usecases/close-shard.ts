@@ -15,7 +15,7 @@ import type { RunWrite } from '../ports/run-store.ts';
 import type { Loader } from './loader.ts';
 import { change, decideAsPart } from './part-commit.ts';
 import { planRetries, type Retries, retryShard, standingRetries } from './plan-retries.ts';
-import { record } from './record.ts';
+import { recordShard } from './record.ts';
 import { pendingListOf, type RunSnapshot, writeOutcomes } from './run-documents.ts';
 import { digestOfRun, sampled } from './run-totals.ts';
 
@@ -47,6 +47,8 @@ export async function closeShard(
           outcomes: null,
         }
       : await accountFor(loader, { ...closing, items });
+  // Before the commit, behind which nobody comes back to the shard: what stands of its outcomes is told again, if need be.
+  if (outcomes !== null) await recordShard(loader, snapshot, shard, outcomes);
   await decideAsPart(loader, { runId, epoch, part: `settler-${settler}` }, ({ view, me }) => {
     const stored = view.shards.find(({ value }) => value.shard === shard);
     if (stored === undefined) return { answer: null, me: {} };
@@ -75,11 +77,6 @@ export async function closeShard(
       ],
     };
   });
-  if (outcomes === null) return;
-  const { request, definition } = snapshot;
-  const { bucket } = definition.source;
-  const ended = { runId, load: request.load, bucket, shard, endedAt: loader.now(), outcomes };
-  await record(loader, runId, (recorder) => recorder.shardEnded(ended));
 }
 
 interface AccountedShard {

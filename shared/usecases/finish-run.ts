@@ -8,14 +8,15 @@ import {
   type RunProblem,
   type RunSummary,
 } from '../domain/run-summary.ts';
-import { ERROR_KINDS, toLoaderError } from '../errors/loader-error.ts';
+import { ERROR_KINDS, LoaderError, toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
 import { countRows, type LoadedRows } from './count-rows.ts';
 import { handBackAnnounced, handOnUnsettled } from './hand-on.ts';
 import type { Loader } from './loader.ts';
 import { change } from './part-commit.ts';
-import { record } from './record.ts';
-import { type RunSnapshot, readSnapshot, readSummary, writeSummary } from './run-documents.ts';
+import { leftOutcome } from './read-run.ts';
+import { record, recordShard } from './record.ts';
+import { type RunSnapshot, readManifest, readSnapshot, readSummary, writeSummary } from './run-documents.ts';
 import { digestOfRun, planOfRun } from './run-totals.ts';
 
 /**
@@ -44,11 +45,13 @@ export async function finishRun(
       ));
     await handOnUnsettled(loader, snapshot, view);
     await handBackAnnounced(loader, snapshot, view);
+    // Before the run has ended, for then nobody comes back to it. The summary stands, whoever tells it.
+    await recordLeftShards(loader, snapshot, view);
+    const { bucket } = snapshot.definition.source;
+    await record(loader, runId, (recorder) => recorder.runEnded(summary, { bucket }));
     if (!(await markEnded(loader, summary, epoch))) return null;
     const { ingested, failed } = summary.objects;
     events.runEnded(loader.logger, { runId, state: summary.state, ingested, failed });
-    const { bucket } = snapshot.definition.source;
-    await record(loader, runId, (recorder) => recorder.runEnded(summary, { bucket }));
   }
   await loader.loads.releaseLock(snapshot.request.load, runId);
   return readSummary(loader, runId);
@@ -123,6 +126,27 @@ function withLeftShards(digest: OutcomeDigest, view: RunView): OutcomeDigest {
       unknown: unknown + objectsOf(false),
     },
   };
+}
+
+/** There may be hundreds of them, and a recorder that is slow must not keep a run from its end. */
+const LEFT_SHARDS_MS = 60_000;
+
+/** The objects of these shards come to no other end than the one that the summary counts. */
+async function recordLeftShards(loader: Loader, snapshot: RunSnapshot, view: RunView): Promise<void> {
+  if (loader.recorders.length === 0) return;
+  const { runId } = snapshot.request;
+  const until = loader.now().getTime() + LEFT_SHARDS_MS / loader.timeScale;
+  for (const [index, { value }] of view.shards.entries()) {
+    if (loader.now().getTime() >= until) {
+      const error = new LoaderError('internal', `${view.shards.length - index} shards took too long to tell`);
+      for (const { name } of loader.recorders)
+        events.notRecorded(loader.logger, { runId, recorder: name, error });
+      return;
+    }
+    const objects = (await readManifest(loader, value.manifest)) ?? [];
+    const outcomes = objects.map((object) => leftOutcome(object, value));
+    if (outcomes.length > 0) await recordShard(loader, snapshot, value.shard, outcomes);
+  }
 }
 
 function problemOf(view: RunView, givenUp: boolean): RunProblem | null {

@@ -284,7 +284,7 @@ async function outcomesOf(loader: Loader, view: RunView, shard: ShardRow): Promi
  * An object of a shard that an ended run has left as it was. What the ledger says of it by now, a later run has written; the
  * summary counts it like this.
  */
-function leftOutcome({ key, version, sizeBytes }: PlannedObject, { state }: ShardRow): ListedOutcome {
+export function leftOutcome({ key, version, sizeBytes }: PlannedObject, { state }: ShardRow): ObjectOutcome {
   const none = { sourceId: null, attempts: 0, postedAt: null, settledAt: null, repostedUnproven: false };
   const isBegun = state !== 'planned';
   return {

@@ -1,16 +1,24 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 
 import { createHistoryTables } from '../../../shared/adapters/kusto/history-tables.ts';
 import { createOtlpRecorder } from '../../../shared/adapters/otlp/otlp-recorder.ts';
 import { readSettings } from '../../../shared/config/settings.ts';
+import type { ObjectOutcome } from '../../../shared/domain/run-summary.ts';
 import type { EndedShard, Recorder } from '../../../shared/ports/recorder.ts';
+import { cancelRun } from '../../../shared/usecases/cancel-run.ts';
+import { finishRun } from '../../../shared/usecases/finish-run.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
+import { listObjects } from '../../../shared/usecases/read-run.ts';
+import { record } from '../../../shared/usecases/record.ts';
+import { startRun } from '../../../shared/usecases/start-run.ts';
+import { crashAt } from '../../fakes/crashing-loader.ts';
 import { createMemoryIngestion } from '../../fakes/memory-ingestion.ts';
-import { createMemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
+import { createMemoryOrchestrations, drive } from '../../fakes/memory-orchestrations.ts';
+import { postShard, takeFirstShard } from '../../fakes/run-by-hand.ts';
 import { putObjects, runLoad } from '../../fakes/run-load.ts';
-import { createTestLoader, definitionOf } from '../../fakes/test-loader.ts';
+import { createTestLoader, definitionOf, type TestClock } from '../../fakes/test-loader.ts';
 
 async function runWith(...recorders: readonly Recorder[]) {
   const made = createTestLoader();
@@ -37,6 +45,95 @@ test('a recorder that fails is logged, and keeps neither another one nor the run
   expect(summary).toMatchObject({ state: 'completed', objects: { ingested: 7 } });
   expect(told).toEqual(['0000-000: 7', 'completed']);
   expect(logged.filter((line) => line.includes('notRecorded'))).toHaveLength(2);
+});
+
+/** A run that was cancelled with one shard posted, which nobody came to settle, and four that no lane has taken. */
+async function leaveShards(whenTold: (clock: TestClock) => void) {
+  const made = createTestLoader();
+  const orchestrations = createMemoryOrchestrations();
+  const outcomes: ObjectOutcome[] = [];
+  const told: string[] = [];
+  const telling: Recorder = {
+    name: 'telling',
+    shardEnded: async (ended) => {
+      told.push(ended.shard);
+      outcomes.push(...ended.outcomes);
+      whenTold(made.clock);
+    },
+    runEnded: async () => void told.push('run'),
+  };
+  const under = { ...made, loader: { ...made.loader, recorders: [telling] } };
+  const concurrency = { lanes: 1, maxInFlight: 2, objectsPerActivity: 2 };
+  await putLoad(under.loader, 'flights', definitionOf({ concurrency }));
+  putObjects(under, 10);
+  const { runId } = await startRun(under.loader, orchestrations, { load: 'flights', trigger: 'manual' });
+  const ref = { v: 1, runId, epoch: 1 } as const;
+  const { shard } = await takeFirstShard(under, ref);
+  await cancelRun(under.loader, runId);
+  await postShard(under, { ...ref, shard, unit: 0 });
+  return { under, ref, outcomes, told };
+}
+
+test.each(['before', 'after'] as const)(
+  'a host that dies %s a side effect has told, or tells again, every shard and the end of the run',
+  async (moment) => {
+    let crashes = 0;
+    for (let number = 0; ; number += 1) {
+      const made = createTestLoader();
+      const orchestrations = createMemoryOrchestrations();
+      const told = new Set<string>();
+      const telling: Recorder = {
+        name: 'telling',
+        shardEnded: async ({ shard, outcomes }) => void told.add(`${shard}: ${outcomes.length}`),
+        runEnded: async ({ state }) => void told.add(state),
+      };
+      await putLoad(made.loader, 'flights', definitionOf());
+      putObjects(made, 7);
+      const { runId } = await startRun(made.loader, orchestrations, { load: 'flights', trigger: 'manual' });
+      const host = crashAt({ ...made.loader, recorders: [telling] }, number, moment);
+      const input = orchestrations.started.get(`${runId}-e1`)!;
+      await drive(host.loader, made.clock, input, { host, whenIdle: () => void made.ingestion.settleAll() });
+      // An object whose message the host died at is unknown.
+      const { finalState } = (await made.loader.runs.readRun(runId))!.run.value;
+      expect([...told]).toEqual(['0000-000: 7', finalState]);
+      if (host.deaths() === 0) break;
+      crashes += 1;
+    }
+    expect(crashes).toBeGreaterThan(10);
+  },
+);
+
+test('a recorder that never answers keeps a run for a minute', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    const { loader, logged } = createTestLoader();
+    const silent: Recorder = { ...failing, name: 'silent', shardEnded: () => new Promise(() => undefined) };
+    const telling = record({ ...loader, recorders: [silent] }, 'run', (recorder) =>
+      recorder.shardEnded({} as EndedShard),
+    );
+    await vi.advanceTimersByTimeAsync(60_000);
+    await telling;
+    expect(logged.join()).toMatch(/notRecorded.*silent.*no answer within 60 s/);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test('objects that an ended run has left are told for a minute at the most, and the rest is missing with a word', async () => {
+  const { under, ref, told } = await leaveShards((clock) => clock.advance(30_000));
+  expect(await finishRun(under.loader, ref)).toMatchObject({ state: 'cancelled' });
+  expect(told).toEqual(['0000-000', '0000-001', 'run']);
+  expect(under.logged.filter((line) => line.includes('3 shards took too long to tell'))).toHaveLength(1);
+});
+
+test('objects that an ended run has left are told as its summary counts them', async () => {
+  const { under, ref, outcomes } = await leaveShards(() => undefined);
+  const summary = (await finishRun(under.loader, ref))!;
+  expect(summary.objects).toMatchObject({ unknown: 2, notStarted: 8 });
+  const counts = Object.groupBy(outcomes, ({ state }) => state);
+  expect([counts.unknown?.length, counts.notStarted?.length]).toEqual([2, 8]);
+  const list = await listObjects(under.loader, ref.runId, { state: null, limit: 100, after: null });
+  expect(outcomes).toEqual(list.objects);
 });
 
 test('what is told to the tables twice is posted once', async () => {
