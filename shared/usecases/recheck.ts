@@ -3,7 +3,7 @@ import type { IngestionStatus } from '../domain/ingestion-status.ts';
 import { isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
 import type { Stored } from '../domain/run-record.ts';
 import type { PlannedObject } from '../domain/shard-layout.ts';
-import { ERROR_KINDS, type LoaderError, toLoaderError } from '../errors/loader-error.ts';
+import { ERROR_KINDS, type ErrorCode, type LoaderError, toLoaderError } from '../errors/loader-error.ts';
 import type { Ingestion } from '../ports/ingestion.ts';
 import type { LedgerName } from '../ports/ledger.ts';
 import type { Source } from '../ports/source.ts';
@@ -31,7 +31,8 @@ export interface ToPost {
 
 /**
  * Hours lie between an open object's first message and its second. By then the key may hold another object, and its URL
- * would load that one under the old one's name: such an object has failed, and the new one is for the next run.
+ * would load that one under the old one's name: such an object has failed, and the new one is for the next run. Where ADX
+ * has ingested another version of the key, that one stays ingested, for its rows are in the table.
  */
 export async function withoutRewritten(
   loader: Loader,
@@ -59,21 +60,26 @@ export async function withoutRewritten(
     round.flatMap(({ before }, index) => {
       const errorCode = codes[index] ?? null;
       if (errorCode === null || errorCode === 'unreadable' || before === null) return [];
-      const errorMessage = ERROR_KINDS[errorCode].title;
-      const entry = {
-        ...before.value,
-        runId,
-        epoch,
-        state: 'failed',
-        settledAt,
-        errorCode,
-        errorMessage,
-        fateUnknown: true,
-      } as const;
-      return [{ entry, etag: before.etag }];
+      const entry = notPosted(before.value, errorCode, settledAt);
+      return [{ entry: { ...entry, runId, epoch }, etag: before.etag }];
     }),
   );
   return round.filter((_, index) => codes[index] === null);
+}
+
+function notPosted(
+  before: LedgerEntry,
+  why: 'goneUnreported' | 'objectChanged',
+  settledAt: string,
+): LedgerEntry {
+  const withCode = (errorCode: ErrorCode) => ({
+    ...before,
+    errorCode,
+    errorMessage: ERROR_KINDS[errorCode].title,
+  });
+  // ADX has reported on what it ingested: what is gone is the version that was to be loaded now.
+  if (before.state === 'ingested') return withCode(why === 'goneUnreported' ? 'objectGone' : why);
+  return { ...withCode(why), state: 'failed', settledAt, fateUnknown: true };
 }
 
 /** Objects that an earlier run left open: what ADX has reported meanwhile settles them without a post. */

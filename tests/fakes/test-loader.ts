@@ -3,6 +3,7 @@ import type { LoadDefinition } from '../../shared/contracts/load-definition.ts';
 import type { Timing } from '../../shared/domain/settle-timing.ts';
 import type { Source } from '../../shared/ports/source.ts';
 import type { Loader } from '../../shared/usecases/loader.ts';
+import { checkedLedger } from './checked-ledger.ts';
 import {
   createMemoryIngestion,
   type MemoryIngestion,
@@ -49,7 +50,7 @@ const TIMING: Timing = {
 /** Ids of runs are unique in the world, as they are in production: documents of runs are kept in memory by id. */
 let suffix = 0;
 
-/** A loader whose bucket, cluster, state and clock are in memory. */
+/** A loader whose bucket, cluster, state and clock are in memory; its ledger is held to the table of transitions. */
 export function createTestLoader(options: MemoryIngestionOptions = {}): TestLoader {
   const clock = createTestClock();
   const source = createMemorySource({ now: clock.now });
@@ -62,6 +63,7 @@ export function createTestLoader(options: MemoryIngestionOptions = {}): TestLoad
     timeScale: 1,
     takeoverAfterMs: 3 * 60_000,
     ...state,
+    ledger: checkedLedger(state.ledger),
     logger: {
       log: (level, message, fields) => void logged.push(`${level} ${message} ${JSON.stringify(fields)}`),
     },

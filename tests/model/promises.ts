@@ -1,8 +1,9 @@
-import { isUnsettled, LEDGER_TRANSITIONS, type LedgerEntry } from '../../shared/domain/ledger-entry.ts';
+import { isUnsettled, type LedgerEntry } from '../../shared/domain/ledger-entry.ts';
 import { OBJECT_STATES } from '../../shared/domain/run-summary.ts';
 import type { Loader } from '../../shared/usecases/loader.ts';
 import { listObjects } from '../../shared/usecases/read-run.ts';
 import { readSummary } from '../../shared/usecases/run-documents.ts';
+import { wrongTransition } from '../fakes/checked-ledger.ts';
 import { Violation } from './explore.ts';
 import type { Message, World } from './world.ts';
 
@@ -45,16 +46,12 @@ export async function checkMessages(world: World): Promise<void> {
 }
 
 function checkTransition(from: LedgerEntry | undefined, to: LedgerEntry | undefined): void {
-  if (from === undefined) {
-    if (to !== undefined && to.state !== 'intent') broken('An entry begins as intent', to);
+  if (to === undefined) {
+    if (from !== undefined) broken('No ledger entry is lost', from);
     return;
   }
-  if (to === undefined) return broken('No ledger entry is lost', from);
-  if (JSON.stringify(from) === JSON.stringify(to)) return;
-  if (!LEDGER_TRANSITIONS[from.state].includes(to.state)) broken('States change by the table', { from, to });
-  if (to.attemptSeq < from.attemptSeq) broken('attemptSeq never decreases', { from, to });
-  if (to.sourceId !== from.sourceId && to.attemptSeq === from.attemptSeq)
-    broken('Every message has an attempt of its own', { from, to });
+  const wrong = wrongTransition(from ?? null, to);
+  if (wrong !== null) broken(wrong, { from, to });
 }
 
 function checkLive(message: Message, live: readonly Message[], entry: LedgerEntry | undefined): void {
