@@ -1,3 +1,4 @@
+import type { Orchestrations } from '../../shared/ports/orchestrations.ts';
 import type { Loader } from '../../shared/usecases/loader.ts';
 import type { MortalHost } from './memory-orchestrations.ts';
 
@@ -6,6 +7,8 @@ export type CrashMoment = 'before' | 'after';
 
 export interface CrashingLoader extends MortalHost {
   readonly loader: Loader;
+  /** The orchestrations as the host starts them: that is a side effect, too. */
+  orchestrations<Port extends Orchestrations>(port: Port): Port;
 }
 
 /** What the code of a dying host sees; it can change nothing any more. */
@@ -25,6 +28,8 @@ const SIDE_EFFECTS = {
     'removePending',
     'writeSchedule',
   ],
+  ingestion: ['post', 'dropExtents'],
+  orchestrations: ['startRun', 'startOperation', 'terminate'],
 } as const;
 
 /**
@@ -58,13 +63,14 @@ export function crashAt(loader: Loader, number: number, moment: CrashMoment): Cr
     restart: () => {
       isDead = false;
     },
+    orchestrations: (port) => guard(port, SIDE_EFFECTS.orchestrations),
     loader: {
       ...loader,
       documents: guard(loader.documents, SIDE_EFFECTS.documents),
       ledger: guard(loader.ledger, SIDE_EFFECTS.ledger),
       runs: guard(loader.runs, SIDE_EFFECTS.runs),
       loads: guard(loader.loads, SIDE_EFFECTS.loads),
-      ingestion: async (cluster) => guard(await loader.ingestion(cluster), ['post', 'dropExtents']),
+      ingestion: async (cluster) => guard(await loader.ingestion(cluster), SIDE_EFFECTS.ingestion),
     },
   };
 }

@@ -26,7 +26,7 @@ async function tickAndRun(
 ): Promise<void> {
   for (let minute = 0; minute < 10; minute += 1) {
     clock.advance(MINUTE);
-    await surviving(host, () => tick(host.loader, orchestrations));
+    await surviving(host, () => tick(host.loader, host.orchestrations(orchestrations)));
     for (const [, input] of orchestrations.started) {
       const view = await host.loader.runs.readRun(input.runId);
       if (view === null || view.run.value.finalState !== null) continue;
@@ -80,7 +80,7 @@ describe.each<[CrashMoment, string, boolean]>([
       await putLoad(test_.loader, 'flights', definitionOf());
       const host = crashAt(test_.loader, number, moment);
       await surviving(host, () =>
-        startRun(host.loader, orchestrations, { load: 'flights', trigger: 'manual' }),
+        startRun(host.loader, host.orchestrations(orchestrations), { load: 'flights', trigger: 'manual' }),
       );
       // A start that never took the lock has not been made: its caller was told so.
       if ((await test_.loader.loads.readLock('flights')) === null)

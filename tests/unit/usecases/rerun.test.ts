@@ -363,12 +363,15 @@ describe.each<[CrashMoment, boolean]>([
       const host = crashAt(test_.loader, number, moment);
       const rerunOptions = { runId: first.runId, objects: 'notIngested', acceptDoubles: false } as const;
       const order = () =>
-        startRerun(host.loader, orchestrations, { rerun: rerunOptions, idempotencyKey: null });
+        startRerun(host.loader, host.orchestrations(orchestrations), {
+          rerun: rerunOptions,
+          idempotencyKey: null,
+        });
       await surviving(host, order);
       if ((await test_.loader.loads.readLock('flights')) === null) await order();
       for (let minute = 0; minute < 10; minute += 1) {
         test_.clock.advance(60_000);
-        await surviving(host, () => tick(host.loader, orchestrations));
+        await surviving(host, () => tick(host.loader, host.orchestrations(orchestrations)));
         for (const [, input] of orchestrations.started) {
           const view = await test_.loader.runs.readRun(input.runId);
           if (view === null || view.run.value.finalState !== null) continue;

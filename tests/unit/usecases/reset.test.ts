@@ -119,10 +119,13 @@ test.each(['before', 'after'] as const)(
       under.clock.advance(1000);
       const host = crashAt(under.loader, number, moment);
       await surviving(host, () =>
-        startReset(host.loader, under.orchestrations, { load: 'flights', prefix: 'in/00' }),
+        startReset(host.loader, host.orchestrations(under.orchestrations), {
+          load: 'flights',
+          prefix: 'in/00',
+        }),
       );
       under.clock.advance(60_000);
-      await surviving(host, () => tick(host.loader, under.orchestrations));
+      await surviving(host, () => tick(host.loader, host.orchestrations(under.orchestrations)));
       const hasBegun = (await under.loader.loads.readLock('flights')) !== null;
       if (hasBegun) {
         const options = { host, twice: true };

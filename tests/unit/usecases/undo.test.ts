@@ -750,14 +750,14 @@ describe.each<[CrashMoment, boolean]>([
       const first = await run();
       test_.clock.advance(1000);
       const host = crashAt(test_.loader, number, moment);
-      const order = () => startUndo(host.loader, orchestrations, first.runId);
+      const order = () => startUndo(host.loader, host.orchestrations(orchestrations), first.runId);
       await surviving(host, order);
       if ((await test_.loader.loads.readLock('flights')) === null) await order();
       for (let minute = 0; minute < 3; minute += 1) {
         if (orchestrations.operations.size > 0)
           await driveOperation(host.loader, test_.clock, orchestrations, { twice, host });
         test_.clock.advance(MINUTE);
-        await surviving(host, () => tick(host.loader, orchestrations));
+        await surviving(host, () => tick(host.loader, host.orchestrations(orchestrations)));
       }
       const operation = await driveOperation(host.loader, test_.clock, orchestrations, { twice, host });
       if (host.deaths() === 0) break;
