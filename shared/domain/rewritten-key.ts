@@ -9,7 +9,8 @@ const S3_RESOLUTION_MS = 1000;
  * Which version's rows ADX has of an object that it reported as ingested, given what stands under the key now. A
  * presigned URL of an unversioned bucket gives whatever the key holds when ADX reads it, between post and report.
  *
- * - `loaded`: those of the version that the loader meant.
+ * - `loaded`: those of the version that the loader meant; not certain where the key was changed more than once, for only the
+ *   last change is seen.
  * - `present`: those of the version that is there now; it was written before the message was posted.
  * - `either`: nobody can tell.
  */

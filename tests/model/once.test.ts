@@ -3,6 +3,7 @@ import { expectNoViolation, withoutPauses } from './expect-no-violation.ts';
 import { explore } from './explore.ts';
 import {
   ALL_POSTS,
+  type KeyChange,
   planBesideEvent,
   recheckBesideReport,
   rewrittenInFlight,
@@ -37,6 +38,19 @@ describe('two executions of one activity at the same time', () => {
   test(
     'a key that is overwritten at any time while its message is in flight',
     () => expectNoViolation(rewrittenInFlight({ posts: ALL_POSTS }), 100),
+    TIMEOUT_MS,
+  );
+
+  test.each<[string, KeyChange]>([
+    ['overwritten once more', 'put'],
+    ['deleted', 'remove'],
+  ])(
+    'a key that is overwritten at any time, and %s at any time after that, until the next run has ended',
+    (_, last) =>
+      expectNoViolation(
+        rewrittenInFlight({ posts: ['accepted'], changes: ['put', last], withNextRun: true }),
+        2000,
+      ),
     TIMEOUT_MS,
   );
 

@@ -97,17 +97,26 @@ export function retriedThenRewritten(posts: Endings, deaths: number): Scenario {
   };
 }
 
+/** What may happen to a key. */
+export type KeyChange = 'put' | 'remove';
+
 export interface RewriteOptions {
   readonly posts: Endings;
+  /** What happens to the key, in this order. Default: it is overwritten once. */
+  readonly changes?: readonly KeyChange[];
   /** Whether the load's next run, behind the fence, is part of the schedule, too. */
   readonly withNextRun?: boolean;
 }
 
 /**
- * The key is overwritten at any time from its post on: before or after ADX reads it, before or after ADX says so, or never
+ * The key is overwritten at any time from its post on, and perhaps changed once more at any time after that: before or after ADX reads it, before or after ADX says so, or never
  * told of. Nothing pins the version that a URL of this bucket gives.
  */
-export function rewrittenInFlight({ posts, withNextRun = false }: RewriteOptions): Scenario {
+export function rewrittenInFlight({
+  posts,
+  changes = ['put'],
+  withNextRun = false,
+}: RewriteOptions): Scenario {
   return {
     posts,
     deaths: 0,
@@ -124,7 +133,7 @@ export function rewrittenInFlight({ posts, withNextRun = false }: RewriteOptions
         await wait(stage, play, BEHIND_THE_FENCE);
         startNext(stage, ref, ['reports success', 'loads silently']);
       });
-      spawnRewrite(stage);
+      spawnChanges(stage, changes);
     },
   };
 }
@@ -138,17 +147,21 @@ function startNext(stage: Stage, ref: RunRef, words: readonly Word[]): void {
   });
 }
 
-/** Somebody overwrites `in/1`, once, at any time. */
-function spawnRewrite({ spawn, world }: Stage): void {
-  spawn('S3', { epoch: null, uses: ['source'] }, ({ actor }) =>
-    actor.call({
-      name: 'put',
-      resource: 'source',
-      changes: true,
-      perform: async () => world.source.put({ key: 'in/1', sizeBytes: 222 }),
-      tell: () => '',
-    }),
-  );
+/** Somebody changes `in/1`, at any times. */
+function spawnChanges({ spawn, world }: Stage, changes: readonly KeyChange[]): void {
+  spawn('S3', { epoch: null, uses: ['source'] }, async ({ actor }) => {
+    for (const change of changes)
+      await actor.call({
+        name: change,
+        resource: 'source',
+        changes: true,
+        perform: async () =>
+          change === 'put'
+            ? void world.source.put({ key: 'in/1', sizeBytes: 222 })
+            : world.source.remove('in/1'),
+        tell: () => '',
+      });
+  });
 }
 
 /**

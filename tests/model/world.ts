@@ -3,6 +3,7 @@ import { loadTable } from '../../shared/adapters/state/load-table.ts';
 import { memoryDocuments } from '../../shared/adapters/state/memory-documents.ts';
 import { runTable } from '../../shared/adapters/state/run-table.ts';
 import type { LedgerEntry } from '../../shared/domain/ledger-entry.ts';
+import type { ObjectOutcome } from '../../shared/domain/run-summary.ts';
 import type { Timing } from '../../shared/domain/settle-timing.ts';
 import type { Documents } from '../../shared/ports/documents.ts';
 import type { IngestionRequest, PostResult } from '../../shared/ports/ingestion.ts';
@@ -33,8 +34,14 @@ export interface Message {
   hasRows: boolean;
   /** The version that the key held when ADX read it; `null` before. */
   loadedVersion: string | null;
-  /** ADX's last word on it. */
+  /** ADX's last word on it, and when it was said, milliseconds. */
   report: 'Succeeded' | 'Failed' | null;
+  reportedAt: number;
+  /**
+   * When what the key held was written, milliseconds, at the time at which a run called the object ingested by this message;
+   * `null`: it held nothing, `undefined`: no run has done so.
+   */
+  keyWrittenAt: number | null | undefined;
 }
 
 /** A bucket, ADX, state and a clock, in which the use cases run as they are. */
@@ -54,6 +61,7 @@ export interface World {
   report(message: Message, status: 'Succeeded' | 'Failed'): void;
   /** Until a message is dead: ADX has reported on it, or nobody can download its URL any more. */
   isLive(message: Message): boolean;
+  /** Entries of all keys that there were. */
   ledger(): Promise<ReadonlyMap<string, LedgerEntry>>;
   /** Takes out of a text what differs from execution to execution. */
   canonical(text: string): string;
@@ -72,7 +80,15 @@ export function createWorld(): World {
   worlds += 1;
   const mark = `w${String(worlds).padStart(7, '0')}`;
   let runs = 0;
-  const source = createMemorySource({ now: clock.now });
+  const memorySource = createMemorySource({ now: clock.now });
+  const keys = new Set<string>();
+  const source: MemorySource = {
+    ...memorySource,
+    put: (object) => {
+      keys.add(object.key);
+      return memorySource.put(object);
+    },
+  };
   const ingestion = createMemoryIngestion({ now: clock.now });
   const tables = {
     ledger: createModelTable(),
@@ -95,7 +111,15 @@ export function createWorld(): World {
         return writers.get(name)!;
       })
       .replaceAll(SOURCE_ID, (id) => attempts.get(id) ?? id);
-  const documents = createTrackedDocuments(canonical);
+  const documents = createTrackedDocuments(canonical, (path, body) => {
+    if (!path.includes('/outcomes/')) return;
+    for (const message of messages)
+      for (const line of body.split('\n').filter((one) => one.includes(message.sourceId)))
+        if ((JSON.parse(line) as ObjectOutcome).state === 'ingested') {
+          const present = source.present(message.key);
+          message.keyWrittenAt = present === null ? null : Date.parse(present.lastModified);
+        }
+  });
 
   let nextEnding: Ending = 'accepted';
   /** Posts, and notes the message if there is one. */
@@ -118,6 +142,8 @@ export function createWorld(): World {
       hasRows: false,
       loadedVersion: null,
       report: null,
+      reportedAt: 0,
+      keyWrittenAt: undefined,
     });
     return result;
   };
@@ -176,9 +202,15 @@ export function createWorld(): World {
     },
     report(message, status) {
       message.report = status;
+      message.reportedAt = clock.now().getTime();
       const isExpired = !message.hasRows && clock.now().getTime() >= message.expiresAt;
+      const isGone = !message.hasRows && source.present(message.key) === null;
       const failure = {
-        errorCode: isExpired ? 'Download_Forbidden' : 'BadRequest_EmptyBlob',
+        errorCode: isExpired
+          ? 'Download_Forbidden'
+          : isGone
+            ? 'Download_SourceNotFound'
+            : 'BadRequest_EmptyBlob',
         failureStatus: 'Permanent',
       };
       ingestion.setStatus(message.sourceId, { status, ...(status === 'Failed' ? failure : {}) });
@@ -186,9 +218,8 @@ export function createWorld(): World {
     isLive: ({ report, postedAt, expiresAt }) =>
       report === null && postedAt < expiresAt && clock.now().getTime() < expiresAt + timing.downloadGraceMs,
     async ledger() {
-      const keys = (await source.listPage({ prefix: '', startAfter: null })).objects.map(({ key }) => key);
       const generation = 1;
-      const entries = await loader.ledger.readKeys({ load: 'flights', generation }, keys);
+      const entries = await loader.ledger.readKeys({ load: 'flights', generation }, [...keys]);
       return new Map([...entries].map(([key, { value }]) => [key, value]));
     },
     canonical,
@@ -199,6 +230,7 @@ export function createWorld(): World {
           ...Object.values(tables).map((table) => table.fingerprint()),
           documents.fingerprint(),
           JSON.stringify(messages),
+          JSON.stringify([...keys].map((key) => source.present(key))),
           JSON.stringify([[...orchestrations.started.keys()], orchestrations.terminated]),
         ].join('\n'),
       ),
@@ -206,14 +238,20 @@ export function createWorld(): World {
   return world;
 }
 
-function createTrackedDocuments(canonical: (path: string) => string): Documents & { fingerprint(): string } {
+function createTrackedDocuments(
+  canonical: (path: string) => string,
+  onWrite: (path: string, body: string) => void,
+): Documents & { fingerprint(): string } {
   const documents = memoryDocuments();
   const bodies = new Map<string, string>();
   return {
     ...documents,
     put: async (path, body, when) => {
       const answer = await documents.put(path, body, when);
-      if (answer.written) bodies.set(canonical(path), body);
+      if (answer.written) {
+        bodies.set(canonical(path), body);
+        onWrite(path, body);
+      }
       return answer;
     },
     delete: async (path) => {
