@@ -13,7 +13,13 @@ import { createTestLoader, definitionOf } from '../fakes/test-loader.ts';
 
 const MINUTE = 60_000;
 
-test('an activity that sleeps through the end of its run posts nothing over what the next run has loaded', async () => {
+/**
+ * An activity of a run that retries falls asleep before it reads the ledger, and wakes up when the next run has loaded a newer
+ * version of the key.
+ *
+ * @returns sizes of what was posted.
+ */
+async function sleepThroughEnd(change: (loader: Loader) => Loader): Promise<readonly number[]> {
   const test_ = createTestLoader();
   const { loader, source, ingestion } = test_;
   const orchestrations = createMemoryOrchestrations();
@@ -27,14 +33,27 @@ test('an activity that sleeps through the end of its run posts nothing over what
   const ref = { v: 1, runId, epoch: 1 } as const;
   const work = await takeFirstShard(test_, ref);
   const { sleepy, asleep, awake } = sleepingBeforeLedger(loader);
-  const twin = ingestUnit(sleepy, work);
+  const twin = ingestUnit(change(sleepy), work);
   await asleep;
   await driveRun(test_, orchestrations, runId);
   source.put({ key: 'in/1', sizeBytes: 22 });
   await runLoad(test_, orchestrations);
   awake();
   await twin;
-  expect(ingestion.messages.map(({ rawSizeBytes }) => rawSizeBytes)).toEqual([11, 11, 22]);
+  return ingestion.messages.map(({ rawSizeBytes }) => rawSizeBytes);
+}
+
+test('an activity that sleeps through the end of its run posts nothing over what the next run has loaded', async () => {
+  expect(await sleepThroughEnd((loader) => loader)).toEqual([11, 11, 22]);
+});
+
+test('an activity that asked only before it read the ledger whether its run goes on would post over it', async () => {
+  const posted = await sleepThroughEnd((loader) => {
+    let asked: ReturnType<Loader['runs']['readControl']> | null = null;
+    const readControl = (runId: string) => (asked ??= loader.runs.readControl(runId));
+    return { ...loader, runs: { ...loader.runs, readControl } };
+  });
+  expect(posted).toEqual([11, 11, 22, 11]);
 });
 
 test('an activity that sleeps until its run has loaded another version than was planned does not load that one again', async () => {

@@ -11,6 +11,7 @@ import {
   takenOverDuring,
   twinOf,
   twoIngestUnits,
+  twoTakePosted,
 } from './scenarios.ts';
 import { beginExecution, type Mutation, type Scenario } from './stage.ts';
 
@@ -91,32 +92,49 @@ function etagIn(view: RunView | null, { value }: RunWrite): string | null {
   }
 }
 
-/** A lane does not remember what its turn holds. */
-const withoutTurnMemory: Mutation = (loader) => ({
+/** A part does not remember what its turn holds. */
+const withoutTurnMemory =
+  (parts: 'lane-' | 'settler-'): Mutation =>
+  (loader) => ({
+    ...loader,
+    runs: {
+      ...loader.runs,
+      readRun: async (runId) => {
+        const view = await loader.runs.readRun(runId);
+        return (
+          view && {
+            ...view,
+            parts: view.parts.map((part) =>
+              part.value.part.startsWith(parts) ? { ...part, value: { ...part.value, holds: null } } : part,
+            ),
+          }
+        );
+      },
+    },
+  });
+
+/** Documents whose names hold the text are whatever was written last. */
+const withoutMemoryOf =
+  (name: string): Mutation =>
+  (loader) => ({
+    ...loader,
+    documents: {
+      ...loader.documents,
+      put: (path, body, when) => loader.documents.put(path, body, path.includes(name) ? 'always' : when),
+    },
+  });
+
+/** The number of an attempt begins anew with each message. */
+const withoutAttemptSeq: Mutation = (loader) => ({
   ...loader,
-  runs: {
-    ...loader.runs,
-    readRun: async (runId) => {
-      const view = await loader.runs.readRun(runId);
-      return (
-        view && {
-          ...view,
-          parts: view.parts.map((part) =>
-            part.value.part.startsWith('lane-') ? { ...part, value: { ...part.value, holds: null } } : part,
-          ),
-        }
+  ledger: {
+    ...loader.ledger,
+    readKeys: async (name, keys) => {
+      const entries = await loader.ledger.readKeys(name, keys);
+      return new Map(
+        [...entries].map(([key, { value, etag }]) => [key, { value: { ...value, attemptSeq: 0 }, etag }]),
       );
     },
-  },
-});
-
-/** A plan page is whatever was written last. */
-const withoutPageMemory: Mutation = (loader) => ({
-  ...loader,
-  documents: {
-    ...loader.documents,
-    put: (path, body, when) => loader.documents.put(path, body, path.includes('/pages/') ? 'always' : when),
-    get: (path) => (path.includes('/pages/') ? Promise.resolve(null) : loader.documents.get(path)),
   },
 });
 
@@ -145,6 +163,8 @@ const withoutLookAtKeys = writing((entry) =>
 
 const REWRITTEN = rewrittenInFlight({ posts: ['accepted'] });
 
+const SETTLED_TWICE = rewrittenInFlight({ posts: ['accepted'], isSettledTwice: true });
+
 const ONE_TWIN = { posts: ['accepted'], deaths: 0, words: ['reports success'], withNextRun: false } as const;
 
 /** The run posts once more what every queue has refused, while its first attempt may still be at work. */
@@ -155,8 +175,22 @@ test.each<[string, Mutation, Scenario, RegExp]>([
   ['the fence', withoutFence, recheckBesideReport(['accepted'], 0, MINUTE), /live message/],
   ['one try', withoutOneTry, twoIngestUnits(['ambiguousArrived'], 0), /one live message/],
   ['the epoch', withoutEpoch, takenOverDuring('takeShard', ['accepted'], 0), /old epoch/],
-  ['the memory of takeShard', withoutTurnMemory, twinOf('takeShard', ONE_TWIN), /same answer/],
-  ['the memory of planPage', withoutPageMemory, planBesideEvent(2, 0), /called ingested is in the table/],
+  ['the memory of takeShard', withoutTurnMemory('lane-'), twinOf('takeShard', ONE_TWIN), /same answer/],
+  ['the memory of takePosted', withoutTurnMemory('settler-'), twoTakePosted(0), /same answer/],
+  [
+    'the memory of planPage',
+    withoutMemoryOf('/pages/'),
+    planBesideEvent(2, 0),
+    /called ingested is in the table/,
+  ],
+  ['outcomes written once', withoutMemoryOf('/outcomes/'), SETTLED_TWICE, /counts what the outcomes say/],
+  ['a summary written once', withoutMemoryOf('/summary'), twinOf('finishRun', ONE_TWIN), /same answer/],
+  [
+    'numbers of attempts',
+    withoutAttemptSeq,
+    recheckBesideReport(['accepted'], 0),
+    /attempt of its own|one source id/,
+  ],
   ['the look at rewritten keys', withoutLookAtKeys, REWRITTEN, /named as unproven/],
   ['the note that a fate is unknown', withoutUnknownFate, REWRITTEN, /named as unproven/],
 ])(

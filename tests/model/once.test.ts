@@ -10,6 +10,7 @@ import {
   takenOverDuring,
   twinOf,
   twoIngestUnits,
+  twoTakePosted,
 } from './scenarios.ts';
 import type { Activity } from './scripts.ts';
 import { beginExecution } from './stage.ts';
@@ -26,6 +27,12 @@ describe('two executions of one activity at the same time', () => {
   test(
     'ingestUnit: one message at most, however posts end and whichever dies',
     () => expectNoViolation(twoIngestUnits(ALL_POSTS, 1), 3000),
+    TIMEOUT_MS,
+  );
+
+  test(
+    'takePosted, while its shard is being settled and another one is due',
+    () => expectNoViolation(twoTakePosted(1), 400),
     TIMEOUT_MS,
   );
 

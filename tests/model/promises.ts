@@ -43,6 +43,8 @@ export async function checkMessages(world: World): Promise<void> {
   const ledger = await world.ledger();
   const live = world.messages.filter((message) => world.isLive(message));
   for (const message of live) checkLive(message, live, ledger.get(message.key));
+  const ids = world.messages.map(({ sourceId }) => sourceId);
+  if (new Set(ids).size !== ids.length) broken('No two messages have one source id', world.messages);
 }
 
 function checkTransition(from: LedgerEntry | undefined, to: LedgerEntry | undefined): void {

@@ -3,7 +3,10 @@ import { NO_OPTIONS } from '../../shared/domain/run-record.ts';
 import { ingestUnit } from '../../shared/usecases/ingest-unit.ts';
 import { planPage } from '../../shared/usecases/plan-page.ts';
 import { readSnapshot, writeFacts } from '../../shared/usecases/run-documents.ts';
+import { settleShard } from '../../shared/usecases/settle-shard.ts';
 import { startRun } from '../../shared/usecases/start-run.ts';
+import { takePosted } from '../../shared/usecases/take-posted.ts';
+import { takeShard } from '../../shared/usecases/take-shard.ts';
 import { tick } from '../../shared/usecases/tick.ts';
 import { takeFirstShard } from '../fakes/run-by-hand.ts';
 import type { Endings } from './actor-loader.ts';
@@ -28,6 +31,40 @@ export function twoIngestUnits(posts: Endings, deaths: number): Scenario {
         stage.spawn(name, { epoch: 1, isMortal: true, uses: resourcesOf('ingestUnit', ref) }, ({ loader }) =>
           ingestUnit(loader, work),
         );
+    },
+  };
+}
+
+/** A settler's turn, executed twice at the same time, of which one goes on and settles its shard; another shard is due, too. */
+export function twoTakePosted(deaths: number): Scenario {
+  return {
+    posts: ['accepted'],
+    deaths,
+    objects: 2,
+    definition: { concurrency: { lanes: 2, objectsPerActivity: 1 } },
+    async begin(stage) {
+      const { loader, world } = stage;
+      const ref = await startFirst(stage);
+      const { shard } = await takeFirstShard(stage, ref);
+      const next = await takeShard(loader, { ...ref, lane: 1, turn: 0, finished: null });
+      if (next.kind !== 'shard') throw new Error('There is no second shard');
+      for (const [lane, name] of [shard, next.shard].entries()) {
+        await ingestUnit(loader, { ...ref, shard: name, unit: 0 });
+        await takeShard(loader, { ...ref, lane, turn: 1, finished: { shard: name, ok: true, code: null } });
+      }
+      for (const message of world.messages) {
+        world.load(message);
+        world.report(message, 'Succeeded');
+      }
+      world.clock.advance(MINUTE);
+      const limits = { epoch: 1, isMortal: true, uses: resourcesOf('settleShard', ref) };
+      for (const name of ['one', 'other'])
+        stage.spawn(name, limits, async (play) => {
+          const given = await takePosted(play.loader, { ...ref, settler: 0, turn: 0, finished: null });
+          if (given.kind !== 'settle') return;
+          stage.agree('takePosted', given.shard);
+          if (name === 'one') await settleShard(play.loader, { ...ref, settler: 0, shard: given.shard });
+        });
     },
   };
 }
@@ -106,6 +143,8 @@ export interface RewriteOptions {
   readonly changes?: readonly KeyChange[];
   /** Whether the load's next run, behind the fence, is part of the schedule, too. */
   readonly withNextRun?: boolean;
+  /** Whether the first run's `settleShard` has a twin; its post is no part of the schedule then. Default `false`. */
+  readonly isSettledTwice?: boolean;
 }
 
 /**
@@ -116,6 +155,7 @@ export function rewrittenInFlight({
   posts,
   changes = ['put'],
   withNextRun = false,
+  isSettledTwice = false,
 }: RewriteOptions): Scenario {
   return {
     posts,
@@ -126,8 +166,12 @@ export function rewrittenInFlight({
       await learnFacts(stage, ref);
       stage.spawn('first run', { epoch: 1, isStepwise: false }, async (play) => {
         await runInstance(stage, play, ref, {
-          words: ['reads, and reports later', 'loads silently', 'reports failure'],
-          stepsFrom: 'ingestUnit',
+          ...(isSettledTwice
+            ? { words: ['reports success'], twinOf: 'settleShard' }
+            : {
+                words: ['reads, and reports later', 'loads silently', 'reports failure'],
+                stepsFrom: 'ingestUnit',
+              }),
         });
         if (!withNextRun) return;
         await wait(stage, play, BEHIND_THE_FENCE);

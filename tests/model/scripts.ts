@@ -87,7 +87,10 @@ export async function runInstance(
     await runPlanner(ref, act);
     await runLane(stage, play, ref, act);
     await runSettler(stage, play, ref, words, act);
-    await act('finishRun', ({ loader }) => finishRun(loader, ref));
+    await act('finishRun', async ({ loader }) => {
+      const summary = await finishRun(loader, ref);
+      if (summary !== null) stage.agree(stage.world.canonical(`finishRun ${ref.runId}`), summary);
+    });
   } catch (thrown) {
     if (!(thrown instanceof Reached)) throw thrown;
   }
@@ -150,7 +153,12 @@ async function runSettler(
   let finished: FinishedShard | null = null;
   for (let turn = 0; turn < MOST_TURNS; turn += 1) {
     const input = { ...ref, settler: 0, turn, finished };
-    const answer = await act('takePosted', ({ loader }) => takePosted(loader, input));
+    const answer = await act('takePosted', async ({ loader }) => {
+      const given = await takePosted(loader, input);
+      if ('shard' in given)
+        stage.agree(stage.world.canonical(`takePosted ${ref.runId} ${ref.epoch} ${turn}`), given.shard);
+      return given;
+    });
     finished = null;
     if (answer.kind === 'stop') return;
     if (answer.kind === 'wait') {
