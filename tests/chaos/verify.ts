@@ -82,6 +82,7 @@ export async function checkPromises({ under, bucket, doubled, silenced, table }:
     else if (!ingested.has(key)) broken.push(`${key} is ingested by the ledger and by no outcome`);
     if (!rows.has(`${key}\n${writes.at(-1)}`)) broken.push(`The rows of ${key} are missing`);
   }
+  checkVersions({ bucket, doubled, outcomes, ledger, rows, storyOf, broken });
   await checkEpochs(under, runs, broken);
   const reportedDoubles = await checkReported({ under, doubled, runs, rows, flagged, storyOf, broken });
   for (const { key, state } of ledger.values())
@@ -94,6 +95,54 @@ export async function checkPromises({ under, bucket, doubled, silenced, table }:
     reportedDoubles,
     broken,
   };
+}
+
+/**
+ * What an outcome calls ingested has its rows, in the version that it names, and the ledger still says so, or goes on with a
+ * later one; and the ledger names the version that the bucket holds.
+ */
+function checkVersions({
+  bucket,
+  doubled,
+  outcomes,
+  ledger,
+  rows,
+  storyOf,
+  broken,
+}: Pick<Evidence, 'bucket' | 'doubled'> & {
+  readonly outcomes: readonly ObjectOutcome[];
+  readonly ledger: ReadonlyMap<string, LedgerEntry>;
+  readonly rows: ReadonlyMap<string, number>;
+  readonly storyOf: (key: string) => string;
+  readonly broken: string[];
+}): void {
+  const numberOf = (key: string, version: string | undefined) =>
+    bucket.keys.get(key)?.changes.findIndex((one) => one !== 'deleted' && one.version === version) ?? -1;
+  for (const { key, version, state } of outcomes) {
+    if (state !== 'ingested') continue;
+    const changes = bucket.keys.get(key)?.changes ?? [];
+    const number = numberOf(key, version);
+    const written = changes[number];
+    if (written === undefined || written === 'deleted') {
+      broken.push(`Nobody has written the version ${version} that is called ingested: ${storyOf(key)}`);
+      continue;
+    }
+    // Two changes behind it may hide which version was read. Of two deliveries of a message, the one that is reported last may
+    // not be the one that has failed.
+    const isCertain = number >= changes.length - 2 && !doubled.has(key);
+    if (isCertain && !rows.has(`${key}\n${written.n}`))
+      broken.push(`The version ${version} is called ingested, and its rows are missing: ${storyOf(key)}`);
+    const entry = ledger.get(key);
+    const later = numberOf(key, entry?.version);
+    if (later < number || (later === number && entry?.state !== 'ingested'))
+      broken.push(`An outcome calls ${version} ingested, and the ledger does not: ${storyOf(key)}`);
+  }
+  for (const [key, { changes }] of bucket.keys) {
+    const last = changes.at(-1)!;
+    const entry = ledger.get(key);
+    if (last !== 'deleted' && entry?.state === 'ingested' && entry.version !== last.version)
+      broken.push(`The ledger names another version than the bucket holds: ${storyOf(key)}`);
+  }
 }
 
 /** Nothing that an old epoch has decided about a run was written once a newer one had begun. */
