@@ -76,3 +76,16 @@ test(
   () => expectNoViolation(rewrittenInFlight({ posts: ['accepted'], withNextRun: true }), 300),
   TIMEOUT_MS,
 );
+
+test(
+  'a key that is deleted and written again at any times, until the next run has ended',
+  () =>
+    expectNoViolation(
+      rewrittenInFlight({
+        posts: POSTS,
+        changes: ['remove', 'put'],
+        withNextRun: true,
+      }),
+    ),
+  TIMEOUT_MS,
+);
