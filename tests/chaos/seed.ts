@@ -64,6 +64,7 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
   const differences: string[] = [];
   const stackOptions: StackUnderTestOptions = {
     timeScale: tempo.timeScale,
+    sessionTimeScale: tempo.sessionTimeScale,
     settings: tempo.settings,
     host: {
       activitiesTwice,

@@ -5,6 +5,8 @@ const MINUTE = 60 * SECOND;
 export interface Tempo {
   /** Divides all time constants of app and cluster. */
   readonly timeScale: number;
+  /** Divides how long sessions in AWS last: 1 h at 1. */
+  readonly sessionTimeScale: number;
   readonly settings: Readonly<Record<string, string>>;
   /** Faults go on for at most so long; a seed without its kills by then has stopped making headway. */
   readonly mostChaosMs: number;
@@ -24,9 +26,10 @@ export interface Tempo {
   readonly lateStatusMs: number;
 }
 
-/** The fence is 35 s, and a seed takes about a minute. */
+/** The fence is 35 s or less, as a URL ends with the session of 40 s that signed it, and a seed takes about a minute. */
 export const SCALED: Tempo = {
   timeScale: 240,
+  sessionTimeScale: 90,
   settings: {
     LOADER_URL_LIFETIME: '2h',
     LOADER_DOWNLOAD_GRACE: '20m',
@@ -49,6 +52,7 @@ export const SCALED: Tempo = {
  */
 export const UNSCALED: Tempo = {
   timeScale: 1,
+  sessionTimeScale: 1,
   settings: { LOADER_URL_LIFETIME: '1h', LOADER_DOWNLOAD_GRACE: '15m' },
   mostChaosMs: 40 * MINUTE,
   mostSettlingMs: 150 * MINUTE,
