@@ -34,8 +34,13 @@ export async function openCredentials(
   return { kind: 'provider', provide: renewedKeys(provide) };
 }
 
-function keysOf({ accessKeyId, secretAccessKey, sessionToken }: S3Keys): AwsKeys {
-  return { accessKeyId, secretAccessKey, ...(sessionToken === null ? {} : { sessionToken }) };
+function keysOf({ accessKeyId, secretAccessKey, sessionToken, expiresAt }: S3Keys): AwsKeys {
+  return {
+    accessKeyId,
+    secretAccessKey,
+    ...(sessionToken === null ? {} : { sessionToken }),
+    ...(expiresAt === null ? {} : { expiresAt }),
+  };
 }
 
 async function getToken(identity: Promise<TokenCredential | null>, audience: string): Promise<string> {

@@ -7,6 +7,8 @@ export interface S3Keys {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken: string | null;
+  /** End of temporary keys; `null`: not known, or none. */
+  readonly expiresAt: Date | null;
 }
 
 /** A role that the app's own identity assumes: nothing is stored. */
@@ -34,10 +36,14 @@ export interface S3Credentials {
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
-/** Bounds of `DurationSeconds`. Source: STS's API reference; a session from a session lasts an hour at most. */
-const SHORTEST_SESSION_MS = 15 * MINUTE;
+/** Shorter ones, which STS would give, end before ADX has read what they signed; every role allows an hour. */
+const SHORTEST_SESSION_MS = HOUR;
+/** Source: STS's API reference; a session from a session lasts an hour at most. */
 const LONGEST_SESSION_MS = 12 * HOUR;
 const LONGEST_CHAINED_MS = HOUR;
+
+/** As AWS tells the end of keys. */
+const ISO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/;
 
 const ROLE_ARN = /^arn:aws[a-z-]*:iam::\d{12}:role\/[\w+=,.@/-]{1,576}$/;
 
@@ -46,6 +52,7 @@ type Part =
   | 'ACCESS_KEY_ID'
   | 'SECRET_ACCESS_KEY'
   | 'SESSION_TOKEN'
+  | 'SESSION_EXPIRATION'
   | 'ROLE_ARN'
   | 'AUDIENCE'
   | 'SESSION_DURATION'
@@ -105,7 +112,7 @@ export function readS3Credentials(
   const signIn: S3Credentials['signIn'] =
     roleArn !== null
       ? { kind: 'webIdentity', roleArn, audience: audience ?? '', durationMs }
-      : readKeys(name, prefix, valueOf);
+      : readKeys(name, prefix, valueOf, problem);
   if (problems.length > 0) {
     throw new LoaderError(
       'invalidSettings',
@@ -120,7 +127,12 @@ export function readS3Credentials(
   return { signIn, chained, sessionName, stsEndpoint };
 }
 
-function readKeys(name: string, prefix: string, valueOf: (part: Part) => string | null): S3Keys {
+function readKeys(
+  name: string,
+  prefix: string,
+  valueOf: (part: Part) => string | null,
+  problem: (part: Part, message: string) => void,
+): S3Keys {
   const accessKeyId = valueOf('ACCESS_KEY_ID');
   const secretAccessKey = valueOf('SECRET_ACCESS_KEY');
   if (accessKeyId === null || secretAccessKey === null) {
@@ -139,14 +151,24 @@ function readKeys(name: string, prefix: string, valueOf: (part: Part) => string 
       `The S3 credentials "${name}" are Key Vault references that Azure could not resolve: put the secrets into the vault, let the identity of the app read them, and restart the app`,
     );
   }
-  return { kind: 'keys', accessKeyId, secretAccessKey, sessionToken };
+  const end = valueOf('SESSION_EXPIRATION');
+  const isTime = end !== null && ISO_TIME.test(end) && !Number.isNaN(Date.parse(end));
+  if (end !== null && (!isTime || sessionToken === null))
+    problem('SESSION_EXPIRATION', 'must be a time such as 2026-01-31T12:00:00Z, beside SESSION_TOKEN');
+  return {
+    kind: 'keys',
+    accessKeyId,
+    secretAccessKey,
+    sessionToken,
+    expiresAt: isTime ? new Date(end) : null,
+  };
 }
 
 /** Default an hour, which every role allows. */
 function readDuration(text: string | null, problem: (message: string) => void): number {
   const ms = text === null ? HOUR : parseDurationMs(text);
   if (ms !== null && ms >= SHORTEST_SESSION_MS && ms <= LONGEST_SESSION_MS) return ms;
-  problem('must be a duration from 15m to 12h, and no longer than the role allows');
+  problem('must be a duration from 1h to 12h, and no longer than the role allows');
   return HOUR;
 }
 

@@ -155,6 +155,11 @@ export const ERROR_KINDS = {
     'The credentials that the load refers to are not configured',
     'Set S3_CREDENTIALS__<NAME>__ROLE_ARN and __AUDIENCE, or __ACCESS_KEY_ID and __SECRET_ACCESS_KEY, in the app settings.',
   ),
+  credentialsEndTooSoon: user(
+    400,
+    'The credentials for the bucket end before ADX would have read the objects',
+    'Put new temporary keys into the settings, use a lasting access key or a role, or raise SESSION_DURATION. Sessions of CHAINED_ROLE_ARN last an hour: lower the batching time of the table to 10 minutes or less.',
+  ),
   endpointNotAllowed: user(
     403,
     'The load names an endpoint that the app may not reach',

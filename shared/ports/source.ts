@@ -47,6 +47,14 @@ export interface PresignedUrl {
  * `sourceUnavailable` (transient, after the SDK's own retries).
  */
 export interface Source extends Connection {
+  /**
+   * As of any connection.
+   *
+   * @param leastLeftMs - time that what is signed with must have left; 0, the default, asks for none.
+   * @throws {LoaderError} `credentialsEndTooSoon`, where their end is known and nearer.
+   */
+  signIn(leastLeftMs?: number): Promise<string>;
+
   /** One page of at most 1,000 keys that begin with `prefix` and come after `startAfter` (`null`: from the first). */
   listPage(input: {
     readonly prefix: string;
@@ -86,10 +94,12 @@ export interface Source extends Connection {
   /** Reads the first byte of an object, as a download would; `false` when this version is not there any more. An empty one has none, and can be read. */
   canRead(input: { readonly key: string; readonly version: string }): Promise<boolean>;
 
-  /** Signs a GET for the object. No request is made. */
+  /** Signs a GET for the object. No request is made, but for new keys. @throws {LoaderError} also `credentialsEndTooSoon`. */
   presignGet(input: {
     readonly key: string;
     readonly version: string;
     readonly lifetimeMs: number;
+    /** Time that the keys must have left, which bounds the life of the URL. Default: any. */
+    readonly leastLeftMs?: number;
   }): Promise<PresignedUrl>;
 }

@@ -1,4 +1,5 @@
 import type { IngestUnitInput, IngestUnitOutput } from '../contracts/durable.ts';
+import { leastLeftMs } from '../domain/least-left.ts';
 import { EARLIER_MESSAGES, type LedgerEntry } from '../domain/ledger-entry.ts';
 import { atShare, shareAt } from '../domain/pace.ts';
 import { decidePost } from '../domain/plan-decision.ts';
@@ -13,7 +14,7 @@ import { allOf } from './bounded.ts';
 import type { Loader } from './loader.ts';
 import { change } from './part-commit.ts';
 import { settleRechecked, type ToPost, type UnitWork, withoutRewritten } from './recheck.ts';
-import { ledgerOf, policyOf, readSnapshot, readUnit } from './run-documents.ts';
+import { ledgerOf, policyOf, readFacts, readSnapshot, readUnit } from './run-documents.ts';
 import { slowDown, slowDownBy } from './slow-down.ts';
 
 /** How old the knowledge of epoch and control may be when a group of objects is begun. */
@@ -43,6 +44,7 @@ export async function ingestUnit(loader: Loader, input: IngestUnitInput): Promis
       ledger: ledgerOf(snapshot),
       source: await loader.source(source),
       ingestion: await loader.ingestion(destination.cluster),
+      leastLeftMs: leastLeftMs((await readFacts(loader, runId))?.batchingWindowMs ?? 0, loader.timeScale),
     };
     await work.ingestion.warmUp();
     const objects = await readUnit(loader, row.manifest, unit);
@@ -238,6 +240,7 @@ async function prepare(
     key: object.key,
     version: object.version,
     lifetimeMs: loader.timing.urlLifetimeMs,
+    leastLeftMs: work.leastLeftMs,
   });
   const attemptSeq = (before?.value.attemptSeq ?? 0) + 1;
   const isSameVersion = before !== null && before.value.version === object.version;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import type { PlanPageInput, PlanPageOutput } from '../contracts/durable.ts';
+import { leastLeftMs } from '../domain/least-left.ts';
 import { shareAt } from '../domain/pace.ts';
 import type { Taken } from '../domain/run-limits.ts';
 import { newShard, type PartRow, type RunView } from '../domain/run-record.ts';
@@ -140,7 +141,7 @@ function plannedObjects(view: RunView): number {
   return view.shards.reduce((sum, { value }) => sum + (value.state === 'planned' ? value.objects : 0), 0);
 }
 
-/** Checks the destination and notes what earlier runs left open, once per run. */
+/** Checks the destination and the end of the credentials, and notes what earlier runs left open, once per run. */
 async function learnFacts(loader: Loader, { request, definition }: RunSnapshot): Promise<RunFacts> {
   const { cluster, database, table, mapping } = definition.destination;
   const ingestion = await loader.ingestion(cluster);
@@ -151,6 +152,9 @@ async function learnFacts(loader: Loader, { request, definition }: RunSnapshot):
     format: definition.format.type,
     column: definition.reconcile.sourcePathColumn,
   });
+  // What only settles goes on without: reports are ADX's, and what is to be signed is checked again.
+  if (request.trigger !== 'settle')
+    await (await loader.source(definition.source)).signIn(leastLeftMs(batchingWindowMs, loader.timeScale));
   // A rerun is about objects of one run and no others.
   const unsettled = request.options.rerun === undefined ? await loader.loads.listUnsettled(request.load) : [];
   // The list is chosen once per run, so that a newer one does not come in between.

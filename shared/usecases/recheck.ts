@@ -20,6 +20,8 @@ export interface UnitWork {
   readonly ledger: LedgerName;
   readonly source: Source;
   readonly ingestion: Ingestion;
+  /** See `leastLeftMs`. */
+  readonly leastLeftMs: number;
 }
 
 export interface ToPost {

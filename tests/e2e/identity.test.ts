@@ -2,15 +2,22 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { jsonObjects, type StackUnderTest, startStackUnderTest } from './stack-under-test.ts';
 
-/** A session of the shortest kind, 15 minutes, then lasts for five seconds. */
-const SESSION_TIME_SCALE = 180;
+/** A session of the shortest kind, an hour, then lasts for ten seconds. */
+const SESSION_TIME_SCALE = 360;
+/** Half an hour, which must be left when a URL is signed, then are five seconds. */
+const TIME_SCALE = 360;
 
 let under: StackUnderTest;
 
 beforeAll(async () => {
   under = await startStackUnderTest({
     sessionTimeScale: SESSION_TIME_SCALE,
-    settings: { S3_CREDENTIALS__DEFAULT__SESSION_DURATION: '15m' },
+    timeScale: TIME_SCALE,
+    settings: {
+      S3_CREDENTIALS__DEFAULT__SESSION_DURATION: '1h',
+      LOADER_SETTLE_DEADLINE: '12h',
+      LOADER_STALE_AFTER: '12h',
+    },
   });
   await under.createTable('T');
 }, 60_000);
@@ -33,9 +40,9 @@ describe('with the managed identity and nothing else', () => {
     expect(await under.kusto.countRows('T')).toBe(40);
     const { sessions } = under.stack.s3.sts!;
     expect(new Set(sessions.map(({ name }) => name))).toEqual(new Set(['s3-adx-loader-local']));
-    // Five seconds later there is another one, and the load still finds its keys.
+    // Seven seconds later it would last for less than URLs must: there is another one, and the load still finds its keys.
     const begun = sessions.length;
-    await new Promise((resolve) => setTimeout(resolve, 5_100));
+    await new Promise((resolve) => setTimeout(resolve, 7_000));
     expect((await under.run('in')).summary).toMatchObject({ state: 'completed' });
     expect(sessions.length).toBeGreaterThan(begun);
   });
@@ -69,7 +76,7 @@ describe('with the managed identity and nothing else', () => {
   });
 
   test('what STS refuses is told with its remedy', async () => {
-    await new Promise((resolve) => setTimeout(resolve, 5_100));
+    await new Promise((resolve) => setTimeout(resolve, 7_000));
     under.stack.s3.sts!.fail('AccessDenied');
     const body = await testConnections();
     under.stack.s3.sts!.fail(null);

@@ -44,6 +44,8 @@ export interface MemorySource extends Source {
   present(key: string): S3Object | null;
   /** Makes an inventory list of what is there now, in files of so many rows; it is found at any location. */
   takeInventory(rowsPerFile: number): void;
+  /** End of the credentials from now on. */
+  endCredentialsAt(end: Date): void;
   /** The next `times` calls of the method throw the error. */
   failNext(method: Method, error: LoaderError, times?: number): void;
   /** Every URL that was signed, in order. */
@@ -65,7 +67,8 @@ export interface MemorySourceOptions {
 }
 
 export function createMemorySource(options: MemorySourceOptions = {}): MemorySource {
-  const { bucket = 'memory-bucket', pageSize = 1000, credentialsExpireAt = null } = options;
+  const { bucket = 'memory-bucket', pageSize = 1000 } = options;
+  let credentialsExpireAt = options.credentialsExpireAt ?? null;
   const now = options.now ?? (() => new Date());
   const objects = new Map<string, S3Object>();
   const presignCalls: PresignCall[] = [];
@@ -102,7 +105,19 @@ export function createMemorySource(options: MemorySourceOptions = {}): MemorySou
     if (error !== undefined) throw error;
   };
 
+  const requireLeft = (leastLeftMs: number) => {
+    if (
+      leastLeftMs > 0 &&
+      credentialsExpireAt !== null &&
+      credentialsExpireAt <= new Date(now().getTime() + leastLeftMs)
+    )
+      throw new LoaderError('credentialsEndTooSoon', `They end at ${credentialsExpireAt.toISOString()}.`);
+  };
+
   const source: MemorySource = {
+    endCredentialsAt(end) {
+      credentialsExpireAt = end;
+    },
     presignCalls,
     callCounts,
     put(object) {
@@ -134,8 +149,9 @@ export function createMemorySource(options: MemorySourceOptions = {}): MemorySou
       count('resolve');
       return [`${bucket}.s3.memory.invalid`];
     },
-    async signIn() {
+    async signIn(leastLeftMs = 0) {
       count('signIn');
+      requireLeft(leastLeftMs);
       return 'access key that ends with MORY';
     },
     async canRead({ key, version }) {
@@ -200,8 +216,9 @@ export function createMemorySource(options: MemorySourceOptions = {}): MemorySou
       count('countParquetRows');
       return objects.get(key)?.version === version ? (parquetRows.get(key) ?? null) : null;
     },
-    async presignGet({ key, version, lifetimeMs }) {
+    async presignGet({ key, version, lifetimeMs, leastLeftMs = 0 }) {
       count('presignGet');
+      requireLeft(leastLeftMs);
       const signedAt = Math.floor(now().getTime() / 1000) * 1000;
       const wanted = signedAt + Math.max(1, Math.ceil(lifetimeMs / 1000)) * 1000;
       const expiresAt = new Date(Math.min(wanted, credentialsExpireAt?.getTime() ?? wanted));

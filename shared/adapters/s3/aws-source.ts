@@ -5,7 +5,7 @@ import { etagOf, type S3Object, versionIdOf, versionOf } from '../../domain/s3-o
 import { LoaderError } from '../../errors/loader-error.ts';
 import type { PresignedUrl, Source } from '../../ports/source.ts';
 import { limitAnswers } from './answer-limit.ts';
-import { type AwsCredentials, type AwsKeys, keysProviderOf } from './aws-credentials.ts';
+import { type AwsCredentials, type KeysProvider, keysProviderOf, requireLeft } from './aws-credentials.ts';
 import { awsErrorOf, statusOfAwsError } from './aws-error.ts';
 import type { ReadPart } from './parquet-footer.ts';
 import { bucketUrlOf, createPresigner, type PresignInput } from './presign.ts';
@@ -53,11 +53,11 @@ export function createAwsSource(options: AwsSourceOptions): Source {
   const provide = keysProviderOf(options.credentials);
   // What must not be repeated when an endpoint sends back what it was sent.
   let secrets: readonly string[] = [];
-  const provideKeys =
+  const provideKeys: KeysProvider | null =
     provide === null
       ? null
-      : async () => {
-          const keys = await provide();
+      : async (leastLeftMs) => {
+          const keys = await provide(leastLeftMs);
           secrets = [keys.secretAccessKey, keys.sessionToken ?? ''].filter((secret) => secret !== '');
           return keys;
         };
@@ -109,10 +109,12 @@ export function createAwsSource(options: AwsSourceOptions): Source {
       }
     },
 
-    async signIn() {
+    async signIn(leastLeftMs = 0) {
       if (provideKeys === null) return 'anonymous';
       try {
-        const { accessKeyId, sessionToken, role } = await provideKeys();
+        const keys = await provideKeys(leastLeftMs);
+        if (leastLeftMs > 0) requireLeft(keys, { bucket, leastLeftMs, now: now() });
+        const { accessKeyId, sessionToken, role } = keys;
         if (role !== undefined) return role;
         // AWS does not call it a secret, but half of one is in reach of who knows it whole.
         return `${sessionToken === undefined ? 'access key' : 'temporary access key'} that ends with ${accessKeyId.slice(-4)}`;
@@ -212,9 +214,9 @@ export function createAwsSource(options: AwsSourceOptions): Source {
       return part !== 'gone';
     },
 
-    async presignGet({ key, version, lifetimeMs }) {
+    async presignGet({ key, version, lifetimeMs, leastLeftMs = 0 }) {
       try {
-        return await (await getPresign())({ key, versionId: versionIdOf(version), lifetimeMs });
+        return await (await getPresign())({ key, versionId: versionIdOf(version), lifetimeMs, leastLeftMs });
       } catch (error) {
         throw errorOf(error, 'sign a URL for an object');
       }
@@ -223,10 +225,7 @@ export function createAwsSource(options: AwsSourceOptions): Source {
   return source;
 }
 
-async function createClient(
-  options: AwsSourceOptions,
-  provideKeys: (() => Promise<AwsKeys>) | null,
-): Promise<S3Client> {
+async function createClient(options: AwsSourceOptions, provideKeys: KeysProvider | null): Promise<S3Client> {
   const { S3Client } = await import('@aws-sdk/client-s3');
   const { reach = ANYWHERE, resolve } = options;
   const agent = {

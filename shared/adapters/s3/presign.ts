@@ -1,8 +1,7 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { S3RequestPresigner } from '@aws-sdk/s3-request-presigner';
-import { LoaderError } from '../../errors/loader-error.ts';
 import type { PresignedUrl } from '../../ports/source.ts';
-import type { AwsKeys } from './aws-credentials.ts';
+import { type AwsKeys, type KeysProvider, requireLeft } from './aws-credentials.ts';
 
 /** Longest life that Signature Version 4 allows. */
 const MAX_LIFETIME_S = 7 * 24 * 3600;
@@ -11,6 +10,8 @@ export interface PresignInput {
   readonly key: string;
   readonly versionId: string | null;
   readonly lifetimeMs: number;
+  /** Time that the keys must have left. */
+  readonly leastLeftMs: number;
 }
 
 /** Where requests to the bucket go. */
@@ -47,7 +48,7 @@ export async function createPresigner(options: {
   readonly region: string;
   readonly endpoint: string | null;
   readonly pathStyle: boolean;
-  readonly provideKeys: (() => Promise<AwsKeys>) | null;
+  readonly provideKeys: KeysProvider | null;
   readonly now: () => Date;
 }): Promise<(input: PresignInput) => Promise<PresignedUrl>> {
   const { client, bucket, region, provideKeys, now } = options;
@@ -69,7 +70,7 @@ export async function createPresigner(options: {
     return presigner.signs;
   };
 
-  return async ({ key, versionId, lifetimeMs }) => {
+  return async ({ key, versionId, lifetimeMs, leastLeftMs }) => {
     const lifetimeS = Math.min(MAX_LIFETIME_S, Math.max(1, Math.ceil(lifetimeMs / 1000)));
     // The signature names whole seconds.
     const signedAt = Math.floor(now().getTime() / 1000) * 1000;
@@ -80,14 +81,9 @@ export async function createPresigner(options: {
       return { url: formatUrl(`${base.protocol}//${base.host}`, path, query), expiresAt: null };
     }
 
-    const keys = await provideKeys();
+    const keys = await provideKeys(leastLeftMs);
+    requireLeft(keys, { bucket, leastLeftMs, now: now() });
     const keysEnd = keys.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY;
-    if (keysEnd <= now().getTime()) {
-      throw new LoaderError(
-        'sourceAccessDenied',
-        `The temporary credentials for bucket "${bucket}" ended at ${keys.expiresAt?.toISOString()}; renew them.`,
-      );
-    }
     const signed = await presignerOf(keys).presign(
       {
         method: 'GET',

@@ -6,6 +6,7 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type AwsCredentials, renewedKeys } from '../../../shared/adapters/s3/aws-credentials.ts';
 import { type AwsSourceOptions, createAwsSource } from '../../../shared/adapters/s3/aws-source.ts';
+import { LoaderError } from '../../../shared/errors/loader-error.ts';
 import { errorOf } from './source-contract.ts';
 
 const KEYS = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'wJalrXUtnFEMISecretKey' };
@@ -251,7 +252,7 @@ test('a URL does not outlive the credentials, nor a week, and lives a second at 
   expect([await secondsOf(1), await secondsOf(1001), await secondsOf(1e12)]).toEqual(['1', '2', '604800']);
 });
 
-test('keys that are renewed are asked for once, and again at half of their time', async () => {
+test('keys that are renewed are asked for once, and again after a third of their time', async () => {
   let asked = 0;
   let now = NOW;
   const provide = async () => {
@@ -265,7 +266,7 @@ test('keys that are renewed are asked for once, and again at half of their time'
   const sign = async () => (await source.presignGet({ key: 'k', version: 'e:x', lifetimeMs: 1000 })).url;
   await Promise.all([sign(), sign(), sign()]);
   expect(asked).toBe(1);
-  now = new Date(now.getTime() + 1_799_000);
+  now = new Date(now.getTime() + 1_199_000);
   expect(await sign()).toContain('AKID1');
   now = new Date(now.getTime() + 1_000);
   expect(await sign()).toContain('AKID2');
@@ -286,11 +287,81 @@ test('keys that can not be renewed are used until they end', async () => {
     return (await keys()).accessKeyId;
   };
   expect(await after(0)).toBe('AKID1');
-  expect(await after(1800)).toBe('AKID1');
+  expect(await after(1200)).toBe('AKID1');
   expect([await after(29), asked]).toEqual(['AKID1', 2]);
   // The next try is not before half a minute has passed; this one is behind the end of the keys.
-  await expect(after(1771)).rejects.toThrow('failed 3');
+  await expect(after(2371)).rejects.toThrow('failed 3');
   expect(await after(0)).toBe('AKID4');
+});
+
+test('where URLs must last keys are renewed in time, and keys that could not be are not used', async () => {
+  let now = NOW;
+  let asked = 0;
+  let isAway = false;
+  const provide = async () => {
+    asked += 1;
+    if (isAway) throw new LoaderError('sourceUnavailable', 'STS is away');
+    return { ...KEYS, accessKeyId: `AKID${asked}`, expiresAt: new Date(now.getTime() + 3_600_000) };
+  };
+  const source = connect({
+    credentials: { kind: 'provider', provide: renewedKeys(provide, () => now) },
+    now: () => now,
+  });
+  const minutesLater = (minutes: number) => {
+    now = new Date(now.getTime() + minutes * 60_000);
+  };
+  const leftAfter = async (minutes: number, leastLeftMs: number) => {
+    minutesLater(minutes);
+    const { expiresAt } = await source.presignGet({
+      key: 'k',
+      version: 'e:x',
+      lifetimeMs: 86_400_000,
+      leastLeftMs,
+    });
+    return (expiresAt!.getTime() - now.getTime()) / 60_000;
+  };
+  const half = 30 * 60_000;
+  // At any time, and without a session for each URL.
+  for (let minute = 0; minute < 120; minute += 5) expect(await leftAfter(5, half)).toBeGreaterThan(30);
+  expect(asked).toBeLessThan(10);
+  expect(await leftAfter(10, 55 * 60_000)).toBe(60);
+  isAway = true;
+  expect(await leftAfter(25, half)).toBe(35);
+  await expect(leftAfter(10, half)).rejects.toMatchObject({ code: 'sourceUnavailable' });
+  // The bucket itself can still be listed, and the next try is not before half a minute has passed.
+  const asks = asked;
+  expect(await source.signIn()).toContain('key that ends with');
+  await expect(source.signIn(half)).rejects.toMatchObject({ code: 'sourceUnavailable' });
+  expect(asked).toBe(asks);
+  isAway = false;
+  expect(await leftAfter(1, half)).toBe(60);
+});
+
+test.each<readonly [string, () => AwsCredentials]>([
+  [
+    'static keys of a known end',
+    () => ({ kind: 'keys', ...KEYS, sessionToken: 't', expiresAt: new Date(NOW.getTime() + 60_000) }),
+  ],
+  [
+    'sessions that are too short',
+    () => ({
+      kind: 'provider',
+      provide: renewedKeys(
+        async () => ({ ...KEYS, expiresAt: new Date(NOW.getTime() + 60_000) }),
+        () => NOW,
+      ),
+    }),
+  ],
+])('%s: a named error when more time is needed', async (_name, credentials) => {
+  const source = connect({ credentials: credentials(), now: () => NOW });
+  const leastLeftMs = 61_000;
+  const sign = { key: 'k', version: 'e:x', lifetimeMs: 1000 };
+  for (const refused of [() => source.signIn(leastLeftMs), () => source.presignGet({ ...sign, leastLeftMs })])
+    await expect(refused()).rejects.toMatchObject({
+      code: 'credentialsEndTooSoon',
+      message: expect.stringContaining('in 1 minutes; 1 minutes must be left'),
+    });
+  expect((await source.presignGet({ ...sign, leastLeftMs: 59_000 })).expiresAt).toEqual(expect.any(Date));
 });
 
 test('a directory bucket is refused', () => {

@@ -56,6 +56,15 @@ test('each step of both ways is taken, and says what it found', async () => {
   });
 });
 
+test('keys that end before ADX would have read what they sign are told', async () => {
+  made.source.endCredentialsAt(new Date(made.clock.now().getTime() + 29 * 60_000));
+  const { ok, source } = await run({ source: SOURCE });
+  expect([ok, source!.steps[1]]).toMatchObject([
+    false,
+    { step: 'signIn', result: 'failed', code: 'credentialsEndTooSoon', remedy: expect.stringMatching(/.+/) },
+  ]);
+});
+
 test('one way alone is tested alone, and nothing is posted', async () => {
   expect(await run({ source: SOURCE })).toMatchObject({ ok: true, destination: null });
   expect(await run({ destination: DESTINATION })).toMatchObject({ ok: true, source: null });
