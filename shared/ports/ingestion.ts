@@ -97,10 +97,17 @@ export interface Ingestion extends Connection {
    * Rows under the tag by what the column holds, such as the paths of their objects; `null` when the identity may not ask.
    * Many paths are asked for part by part: those whose MD5, in lower-case hexadecimal, begins with `md5Prefix`.
    *
+   * @param input - with `keys` only URLs whose paths end with one of them, and perhaps others that are alike; rows whose column
+   *   holds no URL are counted under an empty one.
    * @throws {LoaderError} `columnNotFound`.
    */
   countRowsByPath(
-    input: TagQuestion & { readonly column: string; readonly md5Prefix: string },
+    input: TagQuestion & {
+      readonly column: string;
+      readonly md5Prefix: string;
+      /** Default: all. */
+      readonly keys?: readonly string[];
+    },
   ): Promise<ReadonlyMap<string, number> | null>;
   /** Extents that carry exactly this tag. */
   listExtents(input: TagQuestion): Promise<readonly TaggedExtent[]>;

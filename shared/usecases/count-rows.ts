@@ -1,3 +1,4 @@
+import { pathOf } from '../domain/object-path.ts';
 import type { RowCount, RowDifference, RowsByObject } from '../domain/row-count.ts';
 import { LoaderError } from '../errors/loader-error.ts';
 import type { Loader } from './loader.ts';
@@ -176,14 +177,4 @@ async function rowsByPath(
     for (const [url, count] of rows) found.set(pathOf(url), (found.get(pathOf(url)) ?? 0) + count);
   }
   return found;
-}
-
-/** The path of a URL without host and query, decoded: ADX may write it either way. */
-function pathOf(url: string): string {
-  const path = url.replace(/^[a-z]+:\/\/[^/]*/i, '').replace(/[?;].*$/s, '');
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return path;
-  }
 }

@@ -10,6 +10,7 @@ import { sourceIdOf } from '../domain/source-id.ts';
 import { toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
 import type { PostResult } from '../ports/ingestion.ts';
+import { askForRows } from './ask-for-rows.ts';
 import { allOf } from './bounded.ts';
 import type { Loader } from './loader.ts';
 import { change } from './part-commit.ts';
@@ -157,8 +158,14 @@ async function ingestGroup(loader: Loader, work: UnitWork, group: readonly Plann
       toPost.push({ object, before, unproven: decision.post === 'again' && !decision.provenNotIngested });
     else if (decision.givesWay === true) toGiveUp.push({ object, before, unproven: true });
   }
-  await withoutRewritten(loader, work, toGiveUp);
-  await postGroup(loader, work, await withoutRewritten(loader, work, toPost));
+  const held = new Set(toGiveUp.map(({ object }) => object.key));
+  const left = await askForRows(loader, work, await withoutRewritten(loader, work, [...toGiveUp, ...toPost]));
+  // What only a person may have posted is posted where the table proves that nothing comes twice.
+  await postGroup(
+    loader,
+    work,
+    left.filter(({ object, unproven }) => !unproven || !held.has(object.key)),
+  );
 }
 
 /** Intents, then posts, then what became of them. What every queue refused has failed; the run posts it once more, later. */

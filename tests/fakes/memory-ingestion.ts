@@ -51,6 +51,8 @@ export interface MemoryIngestion extends Ingestion {
   setStatus(sourceId: string, status: Partial<IngestionStatus> & Pick<IngestionStatus, 'status'>): void;
   /** The same status for every message in the queue that is still `Pending`; returns how many. */
   settleAll(status?: Partial<IngestionStatus> & Pick<IngestionStatus, 'status'>): number;
+  /** ADX ingests a message and never reports on it. */
+  ingestSilently(sourceId: string): void;
   /** Makes a status entity disappear. */
   removeStatus(sourceId: string): void;
   /** What `countRowsByTag` answers for the tag; without it the answer is 0. */
@@ -59,6 +61,8 @@ export interface MemoryIngestion extends Ingestion {
   setRowsOf(path: string, rows: number): void;
   /** Messages whose rows are in the table now: ingested and not dropped. Each is one extent, of one row unless told otherwise. */
   readonly rows: readonly IngestionRequest[];
+  /** What `countRowsByPath` answers from now on, as `null` when the identity may not ask. */
+  answerPaths(rows: ReadonlyMap<string, number> | null): void;
   /** What `listDependents` answers from now on. Default nothing. */
   setDependents(names: readonly string[]): void;
   /** A tag that the extent of a message carries from now on instead of its own, or in addition. */
@@ -100,8 +104,10 @@ export function createMemoryIngestion(options: MemoryIngestionOptions = {}): Mem
   };
   const rowsOf = new Map<string, number>();
   const dropped = new Set<string>();
+  const unreported = new Set<string>();
   const retagged = new Map<string, readonly string[]>();
   let dependents: readonly string[] = [];
+  let paths: ReadonlyMap<string, number> | null | undefined;
   const failures: Record<Method, LoaderError[]> = {
     resolve: [],
     signIn: [],
@@ -161,13 +167,21 @@ export function createMemoryIngestion(options: MemoryIngestionOptions = {}): Mem
       for (const { sourceId } of pending) fake.setStatus(sourceId, status);
       return pending.length;
     },
+    ingestSilently(sourceId) {
+      unreported.add(sourceId);
+    },
     removeStatus(sourceId) {
       statuses.delete(sourceId);
     },
     get rows() {
       return messages.filter(
-        ({ sourceId }) => statuses.get(sourceId)?.status === 'Succeeded' && !dropped.has(sourceId),
+        ({ sourceId }) =>
+          (statuses.get(sourceId)?.status === 'Succeeded' || unreported.has(sourceId)) &&
+          !dropped.has(sourceId),
       );
+    },
+    answerPaths(rows) {
+      paths = rows;
     },
     setDependents(names) {
       dependents = names;
@@ -251,10 +265,13 @@ export function createMemoryIngestion(options: MemoryIngestionOptions = {}): Mem
       const rows = rowCounts.get(tag);
       return rows === undefined ? [...countPaths(tag).values()].reduce((sum, one) => sum + one, 0) : rows;
     },
-    async countRowsByPath({ tag, md5Prefix }) {
+    async countRowsByPath({ tag, md5Prefix, keys }) {
       count('countRowsByPath');
       const isPart = (path: string) => createHash('md5').update(path).digest('hex').startsWith(md5Prefix);
-      return new Map([...countPaths(tag)].filter(([path]) => isPart(path)));
+      const isOneOf = (path: string) =>
+        keys === undefined || path === '' || keys.some((key) => decodeURIComponent(path).endsWith(`/${key}`));
+      if (paths !== undefined) return paths;
+      return new Map([...countPaths(tag)].filter(([path]) => isPart(path) && isOneOf(path)));
     },
     async listExtents({ table, tag }) {
       count('listExtents');

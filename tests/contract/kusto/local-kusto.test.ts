@@ -9,6 +9,7 @@ import type { RunningPart } from '../../../dev/part.ts';
 import { type RunningS3, startS3 } from '../../../dev/s3/index.ts';
 import { createKustoIngestion } from '../../../shared/adapters/kusto/kusto-ingestion.ts';
 import { createAwsSource } from '../../../shared/adapters/s3/aws-source.ts';
+import { pathOf } from '../../../shared/domain/object-path.ts';
 import { makeRequest, testIngestion } from './ingestion-contract.ts';
 
 const module = new URL('../../../dev/kusto/index.ts', import.meta.url);
@@ -51,6 +52,8 @@ async function startLocal(): Promise<Local> {
     },
   };
 }
+
+const byText = (a: readonly unknown[], b: readonly unknown[]) => (String(a) < String(b) ? -1 : 1);
 
 const connect = ({ kusto }: Local) =>
   createKustoIngestion({ cluster: String(kusto.settings['endpoint']), credential: async () => null });
@@ -112,6 +115,57 @@ if (!existsSync(module) && process.env['CI'] === undefined) {
       expect(await ingestion.listExtents(question)).toEqual([]);
       expect(await ingestion.countRowsByTag(question)).toBe(0);
       await ingestion.dropExtents({ ...question, extentIds });
+    });
+
+    test('rows are counted by the path of their object, also of some keys only, whatever these hold', async () => {
+      const keys = ['plain', 'a b+c', 'größe', "it's 100%", 'k=v#1', 'f;g', 'a//b', 'x\n.y', '(z)?*[^$]'].map(
+        (name) => `in/${name}.csv`,
+      );
+      await s3.seedObjects(
+        'events',
+        keys.map((key) => ({ key, body: '1,one\n2,two\n' })),
+      );
+      const client = new Client(String(local.kusto.settings['endpoint']));
+      const mapping = JSON.stringify([
+        { Column: 'Id', DataType: 'long', Properties: { Ordinal: '0' } },
+        { Column: 'Name', DataType: 'string', Properties: { Transform: 'SourceLocation' } },
+      ]);
+      await client.execute('db', `.create table Events ingestion csv mapping 'paths' '${mapping}'`);
+      const { accessKeyId, secretAccessKey, endpoint, region } = s3.settings;
+      const credentials = { kind: 'keys', accessKeyId, secretAccessKey } as const;
+      const source = createAwsSource({ bucket: 'events', region, endpoint, pathStyle: true, credentials });
+      const urlOf = async (key: string) =>
+        (await source.presignGet({ key, version: 'e:x', lifetimeMs: 600_000 })).url;
+      const ingestion = connect(local);
+      const [byPath, noPath] = ['drop-by:by-path', 'drop-by:no-path'];
+      const requests = [
+        ...(await Promise.all(
+          keys.map(async (key) => makeRequest({ mapping: 'paths', tags: [byPath], url: await urlOf(key) })),
+        )),
+        makeRequest({ mapping: 'events', tags: [noPath], url: await urlOf(keys[0]!) }),
+      ];
+      for (const request of requests) await ingestion.post(request);
+      const ids = requests.map(({ sourceId }) => sourceId);
+      const countDone = async () =>
+        [...(await ingestion.readStatuses(ids)).values()].filter((one) => one?.status === 'Succeeded').length;
+      await expect.poll(countDone, { timeout: 30_000, interval: 200 }).toBe(ids.length);
+
+      const question = { database: 'db', table: 'Events', column: 'Name', md5Prefix: '' };
+      const pathsOf = async (tag: string, only?: readonly string[]) => {
+        const rows = await ingestion.countRowsByPath({
+          ...question,
+          tag,
+          ...(only === undefined ? {} : { keys: only }),
+        });
+        return [...rows!].map(([url, count]) => [pathOf(url), count]);
+      };
+      const all = keys.map((key) => [`/events/${key}`, 2]);
+      expect((await pathsOf(byPath)).sort(byText)).toEqual(all.toSorted(byText));
+      for (const [index, key] of keys.entries()) expect(await pathsOf(byPath, [key])).toEqual([all[index]]);
+      expect((await pathsOf(byPath, keys)).sort(byText)).toEqual(all.toSorted(byText));
+      expect(await pathsOf(byPath, ['lain.csv', 'in/none.csv'])).toEqual([]);
+      // Rows without a URL are told, as they may be anybody's.
+      expect(await pathsOf(noPath, ['in/none.csv'])).toEqual([['', 2]]);
     });
   });
 }

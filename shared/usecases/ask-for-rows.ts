@@ -1,0 +1,161 @@
+import { isSharedTag } from '../domain/drop-by-tag.ts';
+import { isBehindFence, isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
+import { pathOf } from '../domain/object-path.ts';
+import type { Stored } from '../domain/run-record.ts';
+import type { PlannedObject } from '../domain/shard-layout.ts';
+import { allOf } from './bounded.ts';
+import type { Loader } from './loader.ts';
+import type { ToPost, UnitWork } from './recheck.ts';
+
+/** After so many posts of a version the next one counts as unproven, so that an object that is never loaded comes to an end. */
+const MOST_PROVEN_POSTS = 5;
+
+/** An object whose messages all have tags that are known. */
+interface Asked {
+  readonly object: PlannedObject;
+  readonly before: Stored<LedgerEntry>;
+  /** Under which rows of its messages may be; the latest message's first. */
+  readonly tags: readonly string[];
+}
+
+/**
+ * Where the table has a column for the paths of the objects, it is asked for the rows of those that ADX never reported and
+ * that are to be posted again; once a tag, for all of them. Their keys must have been seen to hold the version that was
+ * posted.
+ * - Rows are there: the object is settled, and needs no post.
+ * - None are, behind the fence: its message can't bring any more, so the next one is proven to make no second set.
+ * - The table does not tell (the identity may not ask, the column is not filled by SourceLocation, the tag holds rows of
+ *   other runs that may be those of the key): as without the column.
+ *
+ * @returns what is left to be posted. @throws {LoaderError} when the cluster is away: nothing may be posted unasked.
+ */
+export async function askForRows(
+  loader: Loader,
+  work: UnitWork,
+  round: readonly ToPost[],
+): Promise<readonly ToPost[]> {
+  const { reconcile } = work.snapshot.definition;
+  const column = reconcile.sourcePathColumn;
+  const asked = column === null ? [] : round.flatMap(askedOf);
+  if (column === null || asked.length === 0) return round;
+  const answers = await ask(work, column, asked);
+  const verdicts = new Map<string, LedgerEntry | 'proven'>();
+  await allOf(asked, asked.length, async ({ object, before, tags }) => {
+    const { url } = await work.source.presignGet({ ...object, lifetimeMs: 1000 });
+    const found = tags.map((tag) => answers.get(tag)!.rowsOf(pathOf(url), object.key));
+    const entry = before.value;
+    const counts = found.map((rows) => (typeof rows === 'number' ? rows : 0));
+    const total = counts.reduce((sum, rows) => sum + rows, 0);
+    if (total > 0) {
+      // Rows of an earlier message that is settled, or of another version, may stand under the tag of several runs.
+      const isItsOwn = entry.attemptSeq === 1 || !tags.some(isSharedTag);
+      if (!isItsOwn) return;
+      const expected = reconcile.parquetFooters ? await footerOf(work, object) : null;
+      const tag = tags[counts.findIndex((rows) => rows > 0)]!;
+      verdicts.set(object.key, settledByRows(loader, work, { entry, tags, tag, total, expected }));
+    } else if (isProof(loader, entry, found)) verdicts.set(object.key, 'proven');
+  });
+  await loader.ledger.write(
+    work.ledger,
+    asked.flatMap(({ object: { key }, before: { etag } }) => {
+      const entry = verdicts.get(key);
+      return entry === undefined || entry === 'proven' ? [] : [{ entry, etag }];
+    }),
+  );
+  return round.flatMap((one) => {
+    const verdict = verdicts.get(one.object.key);
+    if (verdict === undefined) return [one];
+    return verdict === 'proven' ? [{ ...one, unproven: false }] : [];
+  });
+}
+
+function askedOf({ object, before, unproven }: ToPost): readonly Asked[] {
+  if (!unproven || before === null || !isUnsettled(before.value.state)) return [];
+  const tags = [before.value.tag, ...(before.value.otherTags ?? [])].filter((tag) => tag !== null);
+  const areKnown = tags.length === 1 + (before.value.otherTags?.length ?? 0);
+  return areKnown ? [{ object, before, tags: [...new Set(tags)] }] : [];
+}
+
+/** What the table says of an object: how many rows, that there are none for certain, or nothing. */
+type Rows = number | 'none' | 'notKnown';
+
+interface Answer {
+  rowsOf(path: string, key: string): Rows;
+}
+
+const NO_ANSWER: Answer = { rowsOf: () => 'notKnown' };
+
+async function ask(
+  { ingestion, snapshot }: UnitWork,
+  column: string,
+  asked: readonly Asked[],
+): Promise<ReadonlyMap<string, Answer>> {
+  const { database, table } = snapshot.definition.destination;
+  const answers = new Map<string, Answer>();
+  for (const tag of new Set(asked.flatMap(({ tags }) => tags))) {
+    const keys = asked.filter(({ tags }) => tags.includes(tag)).map(({ object }) => object.key);
+    const rows = await ingestion.countRowsByPath({ database, table, tag, column, md5Prefix: '', keys });
+    answers.set(tag, rows === null ? NO_ANSWER : answerOf(rows));
+  }
+  return answers;
+}
+
+function answerOf(rows: ReadonlyMap<string, number>): Answer {
+  const byPath = new Map<string, number>();
+  for (const [url, count] of rows) byPath.set(pathOf(url), (byPath.get(pathOf(url)) ?? 0) + count);
+  return {
+    rowsOf(path, key) {
+      const count = byPath.get(path) ?? 0;
+      if (count > 0) return count;
+      // A row without a path may be anybody's, and the bucket may have been addressed in another way.
+      const mayBeIts = [...byPath.keys()].some((other) => other === '' || other.endsWith(`/${key}`));
+      return mayBeIts ? 'notKnown' : 'none';
+    },
+  };
+}
+
+function isProof(loader: Loader, entry: LedgerEntry, found: readonly Rows[]): boolean {
+  const { downloadGraceMs } = loader.timing;
+  return (
+    found.every((rows) => rows === 'none') &&
+    !entry.repostedUnproven &&
+    entry.attempts < MOST_PROVEN_POSTS &&
+    isBehindFence(entry, { now: loader.now(), downloadGraceMs })
+  );
+}
+
+/** `null`: not known. */
+async function footerOf({ source }: UnitWork, { key, version }: PlannedObject): Promise<number | null> {
+  return source.countParquetRows({ key, version }).catch(() => null);
+}
+
+interface FoundRows {
+  readonly entry: LedgerEntry;
+  readonly tags: readonly string[];
+  /** Under which there are rows. */
+  readonly tag: string;
+  readonly total: number;
+  /** Rows that the object holds; `null`: not known. */
+  readonly expected: number | null;
+}
+
+function settledByRows(
+  loader: Loader,
+  { input: { runId, epoch } }: UnitWork,
+  { entry, tags, tag, total, expected }: FoundRows,
+): LedgerEntry {
+  const settled = { ...entry, runId, epoch, tag, settledAt: loader.now().toISOString() };
+  if (expected !== null && total < expected) {
+    const errorMessage = `The table has ${total} of its ${expected} rows; ADX never reported on it.`;
+    return { ...settled, state: 'failed', errorCode: 'partlyIngested', errorMessage, fateUnknown: true };
+  }
+  return {
+    ...settled,
+    state: 'ingested',
+    errorCode: null,
+    errorMessage: null,
+    // More than it holds: it is named as one that may be there twice.
+    repostedUnproven: entry.repostedUnproven || (expected !== null && total > expected),
+    otherTags: entry.otherTags === null ? null : tags.filter((one) => one !== tag),
+  };
+}
