@@ -375,6 +375,15 @@ export const LoadDefinitionSchema = v.pipe(
       ),
       'skip',
     ),
+    onUnproven: v.optional(
+      v.pipe(
+        v.picklist(['repost', 'report'], 'must be repost or report'),
+        v.description(
+          'An object that Azure Data Explorer never reported, once its URL has ended: post it again, so that its rows may be there twice, or only report it as unknown until somebody reruns it with acceptDoubles.',
+        ),
+      ),
+      'repost',
+    ),
     onError: v.optional(OnErrorSchema, { policy: 'continue' }),
     retry: v.optional(RetrySchema, {}),
     limits: v.optional(LimitsSchema, {}),

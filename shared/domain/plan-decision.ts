@@ -10,6 +10,8 @@ export interface ChangePolicy {
   readonly retryFailed: boolean;
   /** Of reruns: whether an object without a report may be posted although that may make a second set of rows. */
   readonly acceptDoubles?: boolean;
+  /** What is done with an object without a report behind its fence. Default, and in loads of older versions: `repost`. */
+  readonly onUnproven?: 'repost' | 'report';
 }
 
 /** Why an object is loaded. `again`: it failed in this very run, and is posted once more. */
@@ -82,7 +84,7 @@ export type PostDecision =
   | {
       readonly post: 'no';
       /**
-       * Only a person may have a third message sent, and no message is alive any more. It would keep newer versions of its
+       * Only a person may have another message sent, and no message is alive any more. It would keep newer versions of its
        * key out for ever: it is given up as soon as the key holds another one, or nothing.
        */
       readonly givesWay?: true;
@@ -138,8 +140,11 @@ export function decidePost(entry: LedgerEntry | null, situation: PostSituation):
     case 'unknown': {
       if (situation.reason !== 'recheck' || entry.runId === situation.runId) return { post: 'no' };
       // ADX may have ingested every message that it never reported: one more is sent by itself, others on request.
-      const { retryFailed, acceptDoubles } = situation.policy;
-      if (entry.repostedUnproven && !(acceptDoubles ?? retryFailed))
+      const { retryFailed, acceptDoubles, onUnproven } = situation.policy;
+      const isForPerson =
+        (onUnproven === 'report' && acceptDoubles !== true) ||
+        (entry.repostedUnproven && !(acceptDoubles ?? retryFailed));
+      if (isForPerson)
         return isBehindFence(entry, situation) ? { post: 'no', givesWay: true } : { post: 'no' };
       // Without an end of its URL an earlier message may yet be carried out: only a person may decide to send another.
       if (entry.urlExpiresAt === null && acceptDoubles === true)

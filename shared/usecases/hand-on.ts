@@ -72,13 +72,16 @@ async function findOpen(
 ): Promise<{ readonly open: readonly FencedObject[]; readonly read: readonly Unsettled[] }> {
   const { runId } = snapshot.request;
   const ledger = ledgerOf(snapshot);
+  const isReported = snapshot.definition.onUnproven === 'report';
   const found = new Map<string, FencedObject>();
   const collect = async (keys: readonly string[]) => {
     const now = loader.now();
     for (const { value } of (await loader.ledger.readKeys(ledger, keys)).values()) {
       const { downloadGraceMs } = loader.timing;
-      // It was posted a second time, and nobody reported either: no later run would do more than look.
-      const isOver = value.repostedUnproven && isBehindFence(value, { now, downloadGraceMs });
+      // It was posted a second time, and nobody reported either, or the load only reports such an object and this run has
+      // looked at it: no later run would do more than look.
+      const isForPerson = value.repostedUnproven || (isReported && value.runId !== runId);
+      const isOver = isForPerson && isBehindFence(value, { now, downloadGraceMs });
       if (!isUnsettled(value.state) || isOver) continue;
       const { key, version, sizeBytes } = value;
       found.set(key, {

@@ -27,11 +27,12 @@ export function ledgerOf({ request: { load }, generation }: RunSnapshot): Ledger
 }
 
 /** What a run does with objects that the ledger knows. */
-export function policyOf({ definition: { changed }, request: { options } }: RunSnapshot): ChangePolicy {
+export function policyOf({ definition, request: { options } }: RunSnapshot): ChangePolicy {
+  const { changed, onUnproven } = definition;
   const { retryFailed, rerun } = options;
   return rerun === undefined
-    ? { changed, retryFailed }
-    : { changed, retryFailed: true, acceptDoubles: rerun.acceptDoubles };
+    ? { changed, onUnproven, retryFailed }
+    : { changed, onUnproven, retryFailed: true, acceptDoubles: rerun.acceptDoubles };
 }
 
 /** The pending list of a run's load. */

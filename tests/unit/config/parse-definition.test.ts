@@ -69,6 +69,7 @@ describe('parseDefinition', () => {
       retry: { attempts: 3, firstDelaySeconds: 30 },
       limits: { maxObjects: null, maxBytes: null, deadlineMinutes: null },
       reconcile: { parquetFooters: false, sourcePathColumn: null },
+      onUnproven: 'repost',
       onError: { policy: 'continue' },
       concurrency: { lanes: 4, objectsPerActivity: 100, maxInFlight: 20_000, postsInFlight: 16 },
       schedule: null,

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 
 import { LoaderError } from '../../../shared/errors/loader-error.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
+import { parseRerun, startRerun } from '../../../shared/usecases/rerun.ts';
 import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
 import { driveRun, putObjects, runLoad, tickHours, tickLoads } from '../../fakes/run-load.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
@@ -165,6 +166,67 @@ describe('objects that ADX never reported, behind their fence', () => {
       if (runId !== null) await driveRun(test_, orchestrations, runId, SILENT);
     }
     expect(test_.ingestion.messages).toHaveLength(6);
+  });
+});
+
+describe('with onUnproven report', () => {
+  const REPORT = { onUnproven: 'report' };
+
+  test('an object that ADX never reported is unknown, and is posted again only when doubles are accepted', async () => {
+    await load({}, REPORT);
+    putRows(1);
+    const { runId } = await runLoad(test_, orchestrations, SILENT);
+    // A run looks at it behind the fence; none starts for it after that.
+    let runs = 0;
+    for (let hour = 0; hour < 48; hour += 1) {
+      test_.clock.advance(HOUR);
+      const settling = await tickLoads(test_, orchestrations);
+      if (settling === null) continue;
+      runs += 1;
+      expect(await driveRun(test_, orchestrations, settling, SILENT)).toMatchObject({
+        objects: { unknown: 1 },
+      });
+    }
+    expect(runs).toBe(1);
+    expect(await runLoad(test_, orchestrations, SILENT)).toMatchObject({
+      objects: { unknown: 1 },
+    });
+    const retryFailed = { prefix: null, modifiedAfter: null, modifiedBefore: null, retryFailed: true };
+    await runLoad(test_, orchestrations, { options: retryFailed, ...SILENT });
+    const rerun = async (acceptDoubles: boolean) => {
+      test_.clock.advance(1000);
+      const options = { ...parseRerun({ objects: 'notIngested', acceptDoubles }), runId };
+      const started = await startRerun(test_.loader, orchestrations, {
+        rerun: options,
+        idempotencyKey: null,
+      });
+      return driveRun(test_, orchestrations, started.runId, SILENT);
+    };
+    expect(await rerun(false)).toMatchObject({ state: 'completedWithFailures', objects: { unknown: 1 } });
+    expect(test_.ingestion.messages).toHaveLength(1);
+    expect(await rerun(true)).toMatchObject({ repostedUnproven: ['in/000'] });
+    expect(test_.ingestion.messages).toHaveLength(2);
+  });
+
+  test('what the table tells is done: no rows are proof enough', async () => {
+    await load(COLUMN, REPORT);
+    putRows(2);
+    await runUnreported({ ingested: 1 });
+    expect(await runLoad(test_, orchestrations)).toMatchObject({
+      state: 'completed',
+      objects: { ingested: 2 },
+      repostedUnproven: [],
+    });
+    expect(test_.ingestion.messages).toHaveLength(3);
+  });
+
+  test('a rewritten key is not kept out for ever', async () => {
+    await load({}, { ...REPORT, changed: 'reload' });
+    putRows(1);
+    await runUnreported({ ingested: 0 });
+    test_.source.put({ key: 'in/000' });
+    await runLoad(test_, orchestrations);
+    expect(await runLoad(test_, orchestrations)).toMatchObject({ objects: { ingested: 1 } });
   });
 });
 
