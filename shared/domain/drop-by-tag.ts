@@ -22,8 +22,3 @@ export function dropByTag(input: DropByTagInput): string {
   const window = { run: input.runId, hour: `${iso.slice(0, 13)}Z`, day: iso.slice(0, 10) }[input.window];
   return `drop-by:${input.appId}/${input.load}.${input.generation}/${window}`;
 }
-
-/** `true` of the tag of an hour or a day, under which rows of other runs may be. */
-export function isSharedTag(tag: string): boolean {
-  return /\/\d{4}-\d\d-\d\d(?:T\d\dZ)?$/.test(tag);
-}

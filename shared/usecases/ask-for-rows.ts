@@ -1,4 +1,3 @@
-import { isSharedTag } from '../domain/drop-by-tag.ts';
 import { isBehindFence, isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
 import { pathOf } from '../domain/object-path.ts';
 import type { Stored } from '../domain/run-record.ts';
@@ -22,10 +21,10 @@ interface Asked {
  * Where the table has a column for the paths of the objects, it is asked for the rows of those that ADX never reported and
  * that are to be posted again; once a tag, for all of them. Their keys must have been seen to hold the version that was
  * posted.
- * - Rows are there: the object is settled, and needs no post.
+ * - Rows are there, and the key was posted once only: the object is settled, and needs no post.
  * - None are, behind the fence: its message can't bring any more, so the next one is proven to make no second set.
- * - The table does not tell (the identity may not ask, the column is not filled by SourceLocation, the tag holds rows of
- *   other runs that may be those of the key): as without the column.
+ * - The table does not tell (the identity may not ask, the column is not filled by SourceLocation, the rows may be those of
+ *   another message for the key): as without the column.
  *
  * @returns what is left to be posted. @throws {LoaderError} when the cluster is away: nothing may be posted unasked.
  */
@@ -44,15 +43,13 @@ export async function askForRows(
     const { url } = await work.source.presignGet({ ...object, lifetimeMs: 1000 });
     const found = tags.map((tag) => answers.get(tag)!.rowsOf(pathOf(url), object.key));
     const entry = before.value;
-    const counts = found.map((rows) => (typeof rows === 'number' ? rows : 0));
-    const total = counts.reduce((sum, rows) => sum + rows, 0);
+    const total = found.reduce<number>((sum, rows) => sum + (typeof rows === 'number' ? rows : 0), 0);
     if (total > 0) {
-      // Rows of an earlier message that is settled, or of another version, may stand under the tag of several runs.
-      const isItsOwn = entry.attemptSeq === 1 || !tags.some(isSharedTag);
-      if (!isItsOwn) return;
+      // Rows of another message may be those of another version, also under the tag of one run: what a delivery that was not
+      // reported has brought, before the key was rewritten and posted once more.
+      if (entry.attemptSeq > 1) return;
       const expected = reconcile.parquetFooters ? await footerOf(work, object) : null;
-      const tag = tags[counts.findIndex((rows) => rows > 0)]!;
-      verdicts.set(object.key, settledByRows(loader, work, { entry, tags, tag, total, expected }));
+      verdicts.set(object.key, settledByRows(loader, work, { entry, total, expected }));
     } else if (isProof(loader, entry, found)) verdicts.set(object.key, 'proven');
   });
   await loader.ledger.write(
@@ -131,9 +128,6 @@ async function footerOf({ source }: UnitWork, { key, version }: PlannedObject): 
 
 interface FoundRows {
   readonly entry: LedgerEntry;
-  readonly tags: readonly string[];
-  /** Under which there are rows. */
-  readonly tag: string;
   readonly total: number;
   /** Rows that the object holds; `null`: not known. */
   readonly expected: number | null;
@@ -142,9 +136,9 @@ interface FoundRows {
 function settledByRows(
   loader: Loader,
   { input: { runId, epoch } }: UnitWork,
-  { entry, tags, tag, total, expected }: FoundRows,
+  { entry, total, expected }: FoundRows,
 ): LedgerEntry {
-  const settled = { ...entry, runId, epoch, tag, settledAt: loader.now().toISOString() };
+  const settled = { ...entry, runId, epoch, settledAt: loader.now().toISOString() };
   if (expected !== null && total < expected) {
     const errorMessage = `The table has ${total} of its ${expected} rows; ADX never reported on it.`;
     return { ...settled, state: 'failed', errorCode: 'partlyIngested', errorMessage, fateUnknown: true };
@@ -155,7 +149,6 @@ function settledByRows(
     errorCode: null,
     errorMessage: null,
     // More than it holds: it is named as one that may be there twice.
-    repostedUnproven: entry.repostedUnproven || (expected !== null && total > expected),
-    otherTags: entry.otherTags === null ? null : tags.filter((one) => one !== tag),
+    repostedUnproven: expected !== null && total > expected,
   };
 }

@@ -145,16 +145,36 @@ describe('objects that ADX never reported, behind their fence', () => {
     expect(test_.ingestion.messages).toHaveLength(1);
   });
 
-  test('are not told from another version of the key under the tag of a day', async () => {
-    await load(COLUMN, { tagWindow: 'day', changed: 'reload' });
-    putRows(1);
-    test_.clock.advance(-11 * HOUR);
-    await runLoad(test_, orchestrations);
-    test_.source.put({ key: 'in/000' });
-    await runUnreported({ ingested: 0 });
-    expect(await runLoad(test_, orchestrations)).toMatchObject({ repostedUnproven: ['in/000'] });
-    expect(test_.ingestion.messages).toHaveLength(3);
-  });
+  test.each(['run', 'day'])(
+    'are not told from what an earlier message brought under the tag of a %s',
+    async (tagWindow) => {
+      await load(COLUMN, { tagWindow, retry: { attempts: 2, firstDelaySeconds: 1 } });
+      putRows(1);
+      test_.clock.advance(-11 * HOUR);
+      let isRewritten = false;
+      // Two deliveries of one message: the one that failed is reported, the other has brought its rows.
+      const { runId } = await runLoad(test_, orchestrations, {
+        whenIdle: () => {
+          if (isRewritten) return;
+          isRewritten = true;
+          const [first] = test_.ingestion.messages;
+          test_.ingestion.ingestSilently(first!.sourceId);
+          test_.source.put({ key: 'in/000' });
+          test_.ingestion.setStatus(first!.sourceId, {
+            status: 'Failed',
+            errorCode: 'Download_SourceNotFound',
+            failureStatus: 'Permanent',
+          });
+        },
+      });
+      test_.clock.advance(BEHIND_THE_FENCE);
+      const next = await runLoad(test_, orchestrations);
+      expect(
+        test_.ingestion.messages.map(({ tags }) => tags[0]!.includes(runId) || tagWindow === 'day'),
+      ).toEqual([true, true, tagWindow === 'day']);
+      expect(next).toMatchObject({ objects: { ingested: 1 }, repostedUnproven: ['in/000'] });
+    },
+  );
 
   test('are not posted again without end when neither rows nor reports ever come', async () => {
     await load(COLUMN);
@@ -228,17 +248,4 @@ describe('with onUnproven report', () => {
     await runLoad(test_, orchestrations);
     expect(await runLoad(test_, orchestrations)).toMatchObject({ objects: { ingested: 1 } });
   });
-});
-
-test('an object of two messages without a report is settled by its rows, and stays named', async () => {
-  await load({});
-  putRows(1);
-  await runUnreported({ ingested: 0 });
-  await runUnreported({ ingested: 1 });
-  await load(COLUMN);
-  const { objects, repostedUnproven } = await runLoad(test_, orchestrations, {
-    options: { prefix: null, modifiedAfter: null, modifiedBefore: null, retryFailed: true },
-  });
-  expect([objects.ingested, repostedUnproven]).toEqual([1, ['in/000']]);
-  expect(test_.ingestion.messages).toHaveLength(2);
 });
