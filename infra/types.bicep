@@ -77,7 +77,7 @@ type awsRole = {
   @description('Application ID URI of the app registration for AWS, such as `api://<its id>`.')
   audience: string
 
-  @description('Of a session. A presigned URL ends with it, and half of it is the least that a URL has. At most what the role allows.')
+  @description('Of a session. A presigned URL ends with it, and two thirds of it are the least that a URL has. At least 1h. At most what the role allows.')
   sessionDuration: string?
 }
 
