@@ -9,12 +9,12 @@ import type { ToPost, UnitWork } from './recheck.ts';
 /** After so many posts of a version the next one counts as unproven, so that an object that is never loaded comes to an end. */
 const MOST_PROVEN_POSTS = 5;
 
-/** An object whose messages all have tags that are known. */
+/** An object of one message without a report. */
 interface Asked {
   readonly object: PlannedObject;
   readonly before: Stored<LedgerEntry>;
-  /** Under which rows of its messages may be; the latest message's first. */
-  readonly tags: readonly string[];
+  /** Under which the rows of its message are, if there are any. */
+  readonly tag: string;
 }
 
 /**
@@ -39,18 +39,17 @@ export async function askForRows(
   if (column === null || asked.length === 0) return round;
   const answers = await ask(work, column, asked);
   const verdicts = new Map<string, LedgerEntry | 'proven'>();
-  await allOf(asked, asked.length, async ({ object, before, tags }) => {
+  await allOf(asked, asked.length, async ({ object, before, tag }) => {
     const { url } = await work.source.presignGet({ ...object, lifetimeMs: 1000 });
-    const found = tags.map((tag) => answers.get(tag)!.rowsOf(pathOf(url), object.key));
+    const rows = answers.get(tag)!.rowsOf(pathOf(url), object.key);
     const entry = before.value;
-    const total = found.reduce<number>((sum, rows) => sum + (typeof rows === 'number' ? rows : 0), 0);
-    if (total > 0) {
+    if (typeof rows === 'number') {
       // Rows of another message may be those of another version, also under the tag of one run: what a delivery that was not
       // reported has brought, before the key was rewritten and posted once more.
       if (entry.attemptSeq > 1) return;
       const expected = reconcile.parquetFooters ? await footerOf(work, object) : null;
-      verdicts.set(object.key, settledByRows(loader, work, { entry, total, expected }));
-    } else if (isProof(loader, entry, found)) verdicts.set(object.key, 'proven');
+      verdicts.set(object.key, settledByRows(loader, work, { entry, total: rows, expected }));
+    } else if (rows === 'none' && isProof(loader, entry)) verdicts.set(object.key, 'proven');
   });
   await loader.ledger.write(
     work.ledger,
@@ -67,10 +66,10 @@ export async function askForRows(
 }
 
 function askedOf({ object, before, unproven }: ToPost): readonly Asked[] {
-  if (!unproven || before === null || !isUnsettled(before.value.state)) return [];
-  const tags = [before.value.tag, ...(before.value.otherTags ?? [])].filter((tag) => tag !== null);
-  const areKnown = tags.length === 1 + (before.value.otherTags?.length ?? 0);
-  return areKnown ? [{ object, before, tags: [...new Set(tags)] }] : [];
+  if (!unproven || before === null) return [];
+  const { state, tag, repostedUnproven } = before.value;
+  // Of two messages without a report the table does not tell which brought what it has.
+  return isUnsettled(state) && tag !== null && !repostedUnproven ? [{ object, before, tag }] : [];
 }
 
 /** What the table says of an object: how many rows, that there are none for certain, or nothing. */
@@ -89,8 +88,8 @@ async function ask(
 ): Promise<ReadonlyMap<string, Answer>> {
   const { database, table } = snapshot.definition.destination;
   const answers = new Map<string, Answer>();
-  for (const tag of new Set(asked.flatMap(({ tags }) => tags))) {
-    const keys = asked.filter(({ tags }) => tags.includes(tag)).map(({ object }) => object.key);
+  for (const tag of new Set(asked.map((one) => one.tag))) {
+    const keys = asked.filter((one) => one.tag === tag).map(({ object }) => object.key);
     const rows = await ingestion.countRowsByPath({ database, table, tag, column, md5Prefix: '', keys });
     answers.set(tag, rows === null ? NO_ANSWER : answerOf(rows));
   }
@@ -111,14 +110,10 @@ function answerOf(rows: ReadonlyMap<string, number>): Answer {
   };
 }
 
-function isProof(loader: Loader, entry: LedgerEntry, found: readonly Rows[]): boolean {
+/** Whether no rows mean that the message has brought none, and never will. */
+function isProof(loader: Loader, entry: LedgerEntry): boolean {
   const { downloadGraceMs } = loader.timing;
-  return (
-    found.every((rows) => rows === 'none') &&
-    !entry.repostedUnproven &&
-    entry.attempts < MOST_PROVEN_POSTS &&
-    isBehindFence(entry, { now: loader.now(), downloadGraceMs })
-  );
+  return entry.attempts < MOST_PROVEN_POSTS && isBehindFence(entry, { now: loader.now(), downloadGraceMs });
 }
 
 /** `null`: not known. */
