@@ -56,6 +56,11 @@ export interface RunRow extends RunRequest {
   /** How many parts each epoch has: the planner, the lanes and the settlers. */
   readonly partCount: number;
   readonly generation: number;
+  /**
+   * Since when the run is accounted for: no part of it changes anything any more, or the summary would count what the list
+   * of objects does not. `null`, and absent in rows of older versions, before.
+   */
+  readonly closingAt: string | null;
   /** `null` until the run has ended. */
   readonly finalState: FinalRunState | null;
   readonly endedAt: string | null;

@@ -20,6 +20,8 @@ export async function cancelRun(loader: Loader, runId: string): Promise<RunState
         facts: { state: finalState },
       });
     if (view.control.value.stop === 'cancel') return 'cancelling';
+    if (view.run.value.closingAt != null)
+      throw new LoaderError('runEnded', `The run "${runId}" is just ending`);
     const stopAt = loader.now().toISOString();
     // The run's own row, too: a run that is just ending does not take the order.
     const writes = [change(view.control, { stop: 'cancel', stopAt }), change(view.run, {})];

@@ -30,11 +30,10 @@ export async function finishRun(
   { runId, epoch }: RunRef,
   options: { readonly givenUp?: boolean } = {},
 ): Promise<RunSummary | null> {
-  const view = await loader.runs.readRun(runId);
+  const view = await closeDown(loader, { runId, epoch });
   if (view === null) return null;
   const snapshot = await readSnapshot(loader, runId);
   if (view.run.value.finalState === null) {
-    if (view.run.value.epoch !== epoch) return null;
     const summary =
       (await readSummary(loader, runId)) ??
       (await makeSummary(
@@ -55,6 +54,29 @@ export async function finishRun(
   }
   await loader.loads.releaseLock(snapshot.request.load, runId);
   return readSummary(loader, runId);
+}
+
+/**
+ * Keeps all parts of the run from changing anything more, in one transaction, before it is accounted for. An activity that
+ * lives on, or a newer epoch that finds the run without its end, would else close shards behind the summary.
+ *
+ * @returns the run as it stays; `null` when there is none, or a newer epoch has taken it over.
+ */
+async function closeDown(
+  loader: Loader,
+  { runId, epoch }: Pick<RunRef, 'runId' | 'epoch'>,
+): Promise<RunView | null> {
+  for (;;) {
+    const view = await loader.runs.readRun(runId);
+    if (view === null || view.run.value.finalState !== null) return view;
+    if (view.run.value.epoch !== epoch) return null;
+    if (view.run.value.closingAt != null) return view;
+    const parts = view.parts.filter(({ value }) => value.epoch === epoch);
+    await loader.runs.commit(runId, [
+      change(view.run, { closingAt: loader.now().toISOString() }),
+      ...parts.map((part) => change(part, {})),
+    ]);
+  }
 }
 
 async function makeSummary(

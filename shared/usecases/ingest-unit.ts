@@ -13,7 +13,7 @@ import type { PostResult } from '../ports/ingestion.ts';
 import { askForRows } from './ask-for-rows.ts';
 import { allOf } from './bounded.ts';
 import type { Loader } from './loader.ts';
-import { change } from './part-commit.ts';
+import { change, isOver } from './part-commit.ts';
 import { settleRechecked, type ToPost, type UnitWork, withoutRewritten } from './recheck.ts';
 import { ledgerOf, policyOf, readFacts, readSnapshot, readUnit } from './run-documents.ts';
 import { slowDown, slowDownBy } from './slow-down.ts';
@@ -94,7 +94,7 @@ interface Order {
 
 async function readOrder(loader: Loader, { runId, epoch }: IngestUnitInput): Promise<Order> {
   const now = await loader.runs.readControl(runId);
-  if (now === null || now.run.value.epoch !== epoch || now.run.value.finalState !== null)
+  if (now === null || now.run.value.epoch !== epoch || isOver(now.run.value))
     return { order: 'stop', share: 0 };
   const { stop, suspendedAt, pace } = now.control.value;
   if (stop !== null) return { order: 'stop', share: 0 };

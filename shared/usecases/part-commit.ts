@@ -1,5 +1,12 @@
 import { aroundMs } from '../domain/jitter.ts';
-import { type PartProgress, type PartRow, partOf, type RunView, type Stored } from '../domain/run-record.ts';
+import {
+  type PartProgress,
+  type PartRow,
+  partOf,
+  type RunRow,
+  type RunView,
+  type Stored,
+} from '../domain/run-record.ts';
 import { EMPTY_DIGEST, EMPTY_PLAN } from '../domain/run-summary.ts';
 import { LoaderError } from '../errors/loader-error.ts';
 import type { RunWrite } from '../ports/run-store.ts';
@@ -30,7 +37,8 @@ export interface PartDecision<Answer> {
  * Lets a part of a run decide on a consistent view and writes its decision in one transaction, together with the
  * part's own row. When anybody else wrote one of these rows in between, the part decides again on a fresh view.
  *
- * A takeover rewrites the rows of the old epoch's parts, so a decision of the old epoch can't be written any more.
+ * A takeover rewrites the rows of the old epoch's parts, and the end of a run those of all, so a decision from before
+ * can't be written any more.
  *
  * @returns `null` when the run has ended, is unknown, or belongs to a newer epoch: the part has nothing left to do.
  */
@@ -41,7 +49,7 @@ export async function decideAsPart<Answer>(
 ): Promise<Answer | null> {
   for (let attempt = 0; attempt < COMMIT_ATTEMPTS; attempt += 1) {
     const view = await loader.runs.readRun(runId);
-    if (view === null || view.run.value.finalState !== null || view.run.value.epoch !== epoch) return null;
+    if (view === null || isOver(view.run.value) || view.run.value.epoch !== epoch) return null;
     const stored = partOf(view, part);
     const now = loader.now().toISOString();
     const me = stored?.value ?? newPart(part, epoch, now);
@@ -57,6 +65,11 @@ export async function decideAsPart<Answer>(
     'stateUnavailable',
     `The ${part} of run ${runId} lost ${COMMIT_ATTEMPTS} races for its rows`,
   );
+}
+
+/** The run has ended, or is just being accounted for. */
+export function isOver({ finalState, closingAt }: RunRow): boolean {
+  return finalState !== null || closingAt != null;
 }
 
 export function newPart(part: string, epoch: number, now: string): PartRow {

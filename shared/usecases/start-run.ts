@@ -125,6 +125,7 @@ export async function beginRun(
     epochAt: loader.now().toISOString(),
     partCount: partCountOf(snapshot.definition.concurrency.lanes),
     generation: snapshot.generation,
+    closingAt: null,
     finalState: null,
     endedAt: null,
     pauseUntil: null,

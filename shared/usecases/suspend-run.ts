@@ -40,11 +40,12 @@ async function setSuspended(loader: Loader, runId: string, isSuspended: boolean)
 }
 
 function expectUnderWay({ run, control }: RunView): void {
-  const { runId, finalState } = run.value;
+  const { runId, finalState, closingAt } = run.value;
   if (finalState !== null)
     throw new LoaderError('runEnded', `The run "${runId}" has ended: ${finalState}`, {
       facts: { state: finalState },
     });
+  if (closingAt != null) throw new LoaderError('runEnded', `The run "${runId}" is just ending`);
   if (control.value.stop !== null)
     throw new LoaderError('runCancelling', `The run "${runId}" is ending: it was asked to stop`, {
       facts: { runId },

@@ -86,7 +86,7 @@ async function lookAfterRun(loader: Loader, orchestrations: Orchestrations, lock
 /** A run whose time is up starts no further objects; to the minute, as the tick comes. */
 async function keepDeadline(loader: Loader, { run, control }: RunView): Promise<void> {
   const { runId, createdAt } = run.value;
-  if (control.value.stop !== null) return;
+  if (control.value.stop !== null || run.value.closingAt != null) return;
   const { deadlineMinutes } = (await readSnapshot(loader, runId)).definition.limits;
   if (deadlineMinutes === null) return;
   const now = loader.now();

@@ -29,6 +29,7 @@ const RUN: FieldKinds<RunRow> = {
   epochAt: 'plain',
   partCount: 'plain',
   generation: 'plain',
+  closingAt: 'plain',
   finalState: 'plain',
   endedAt: 'plain',
   pauseUntil: 'plain',

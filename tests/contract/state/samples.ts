@@ -44,6 +44,7 @@ export function runOf(runId: string, changes: Partial<RunRow> = {}): RunRow {
     epochAt: AT,
     partCount: 6,
     generation: 1,
+    closingAt: null,
     finalState: null,
     endedAt: null,
     pauseUntil: null,

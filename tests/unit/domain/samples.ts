@@ -97,6 +97,7 @@ export function runView(rows: {
       epochAt: '2026-03-01T00:00:00.000Z',
       partCount: 0,
       generation: 1,
+      closingAt: null,
       finalState: null,
       endedAt: null,
       pauseUntil: null,
