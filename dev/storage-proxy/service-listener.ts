@@ -8,7 +8,7 @@ import { type ForwardTarget, forward, rememberConnection } from './forward.ts';
 import { sendStorageError } from './storage-error.ts';
 import type { StorageFaults } from './storage-faults.ts';
 
-/** How long Azurite keeps idle connections, unless it is told otherwise: the proxy must hide no end of one. */
+/** How long Azurite keeps idle connections unless it is told otherwise: clients meet their end, as without the proxy. */
 const keepAliveMs = 5_000;
 
 /** A port that stays the same while connections to it are refused. */

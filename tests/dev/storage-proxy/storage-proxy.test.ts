@@ -99,10 +99,13 @@ describe('without rules', () => {
   });
 
   it('keeps idle connections no longer than the service does', async () => {
-    const keepAliveOf = async (endpoint: string) => (await fetch(endpoint)).headers.get('keep-alive');
-    const own = await keepAliveOf(azurite.settings.queueEndpoint);
-    expect(own).toMatch(/^timeout=\d+$/);
-    expect(await keepAliveOf(proxy.settings.queueEndpoint)).toBe(own);
+    const keepAliveOf = async (endpoint: string) => {
+      const { headers } = await fetch(endpoint);
+      return Number(/^timeout=(\d+)$/.exec(headers.get('keep-alive') ?? '')?.[1]);
+    };
+    // Clients meet the end of an idle connection as early as Azurite by itself would end it.
+    expect(await keepAliveOf(proxy.settings.queueEndpoint)).toBe(5);
+    expect(await keepAliveOf(azurite.settings.queueEndpoint)).toBeGreaterThanOrEqual(5);
   });
 
   it('leaves a wrong signature to the service', async () => {
