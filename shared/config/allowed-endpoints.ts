@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 
+import { isAwsS3 } from '../domain/aws-endpoint.ts';
 import { LoaderError } from '../errors/loader-error.ts';
 import { addressKindOf } from './address-kind.ts';
 
@@ -33,13 +34,6 @@ export interface AddressReach {
   readonly private: boolean;
   readonly loopback: boolean;
 }
-
-/**
- * Names under which AWS itself answers for S3, with region, dual stack, access points and VPC endpoints; not whatever
- * else ends in amazonaws.com, where customers' machines are, too.
- */
-const AWS_S3 =
-  /^(?:[a-z0-9.-]+\.)?s3(?:-[a-z0-9-]+)?(?:\.dualstack)?(?:\.[a-z]{2,4}(?:-[a-z]+)+-\d+)?(?:\.vpce)?\.(?:amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|api\.aws)$/;
 
 /** Public suffixes of clusters, in all of Microsoft's clouds; from the list in Microsoft's own SDK (azure-kusto-data 7.0). */
 export const KUSTO_SUFFIXES = [
@@ -161,7 +155,7 @@ export function judgeEndpoint(
 }
 
 function isOfProvider({ aws, kusto }: AllowedEndpoints, use: EndpointUse, hostname: string): boolean {
-  if (use === 'source') return aws && AWS_S3.test(hostname);
+  if (use === 'source') return aws && isAwsS3(hostname);
   return kusto && KUSTO_SUFFIXES.some((suffix) => hostname.endsWith(suffix) && hostname !== suffix.slice(1));
 }
 

@@ -1,4 +1,5 @@
 import type { LoadDefinition } from '../contracts/load-definition.ts';
+import { isAwsS3 } from './aws-endpoint.ts';
 
 type Source = Pick<LoadDefinition['source'], 'bucket' | 'endpoint'>;
 type Table = Pick<LoadDefinition['destination'], 'cluster' | 'database' | 'table'>;
@@ -14,16 +15,22 @@ export function isSameTable(a: Table, b: Table): boolean {
 }
 
 function clusterOf(cluster: string): string {
-  const host = URL.parse(cluster)?.host ?? cluster;
+  return engineHostOf(URL.parse(cluster)?.host ?? cluster);
+}
+
+/** The host of a cluster's engine, by that of its engine or of its data management service. */
+export function engineHostOf(host: string): string {
   return host.startsWith('ingest-') ? host.slice('ingest-'.length) : host;
 }
 
-/** AWS's own endpoints, regional or not, lead to one service: a bucket's name is there once. */
-const AWS_ENDPOINT = /^s3[.-]([a-z0-9.-]+\.)?amazonaws\.com$/;
+/** AWS in China and its sovereign cloud in Europe are services of their own: a bucket's name is in each of them once. */
+const OTHER_PARTITION = /\.(?:cn|eu)$/;
 
 function serviceOf(endpoint: string | null): string {
   if (endpoint === null) return 'aws';
   const url = URL.parse(endpoint);
   if (url === null) return endpoint;
-  return AWS_ENDPOINT.test(url.hostname) ? 'aws' : `${url.origin}${url.pathname.replace(/\/$/, '')}`;
+  return isAwsS3(url.hostname) && !OTHER_PARTITION.test(url.hostname)
+    ? 'aws'
+    : `${url.origin}${url.pathname.replace(/\/$/, '')}`;
 }

@@ -1,3 +1,4 @@
+import { engineHostOf } from '../../domain/place.ts';
 import { LoaderError } from '../../errors/loader-error.ts';
 
 /**
@@ -16,7 +17,7 @@ export function ingestionEndpointOf(cluster: string): string {
 /** URL of the engine, which takes queries and management commands: the cluster without `ingest-`. */
 export function engineEndpointOf(cluster: string): string {
   const url = parseCluster(cluster);
-  if (url.hostname.startsWith('ingest-')) url.hostname = url.hostname.slice('ingest-'.length);
+  url.hostname = engineHostOf(url.hostname);
   return url.origin;
 }
 

@@ -39,17 +39,21 @@ describe('a bucket is the same', () => {
     'https://s3.eu-central-1.amazonaws.com/',
     'https://s3.dualstack.eu-central-1.amazonaws.com',
     'https://s3-accelerate.amazonaws.com',
+    'https://s3.dualstack.us-east-1.api.aws',
+    'https://bucket.vpce-1a2b3c4d-5e6f.s3.us-east-1.vpce.amazonaws.com',
   ])("by AWS's own endpoint %s", (endpoint) => {
     expect(isSameBucket(aws, { ...aws, endpoint })).toBe(true);
   });
 
-  test.each(['https://minio.example.com', 'https://s3.amazonaws.com.example.com', 'http://localhost:9000'])(
-    'and is not at %s',
-    (endpoint) => {
-      expect(isSameBucket(aws, { ...aws, endpoint })).toBe(false);
-      expect(isSameBucket({ ...aws, endpoint }, { ...aws, endpoint: `${endpoint}/` })).toBe(true);
-    },
-  );
+  test.each([
+    'https://minio.example.com',
+    'https://s3.cn-north-1.amazonaws.com.cn',
+    'https://s3.amazonaws.com.example.com',
+    'http://localhost:9000',
+  ])('and is not at %s', (endpoint) => {
+    expect(isSameBucket(aws, { ...aws, endpoint })).toBe(false);
+    expect(isSameBucket({ ...aws, endpoint }, { ...aws, endpoint: `${endpoint}/` })).toBe(true);
+  });
 
   test('but of another name', () => {
     expect(isSameBucket(aws, { ...aws, bucket: 'data2' })).toBe(false);
