@@ -27,6 +27,9 @@ const system = (permanent: boolean, httpStatus: number, title: string, remedy: s
   remedy,
 });
 
+const HOW_OPEN_ONES_END =
+  'One that was posted twice without a report stays open until its key changes, or a run with {"retryFailed": true} or a rerun with {"acceptDoubles": true} posts it once more, which may double its rows; one whose URL never ends is posted again by the latter only.';
+
 /** The closed list of error codes. docs/REFERENCE.md prints it; a test holds the two together. */
 export const ERROR_KINDS = {
   // What a caller of the HTTP API can get wrong.
@@ -112,12 +115,12 @@ export const ERROR_KINDS = {
   undoUnsettled: user(
     409,
     'The fate of objects of the unit is open',
-    'Wait until the load has settled them, then undo again. One that was posted twice without a report stays open until its key changes, or a run with {"retryFailed": true} or a rerun with {"acceptDoubles": true} posts it once more, which may double its rows; one whose URL never ends is posted again by the latter only.',
+    `Wait until the load has settled them, then undo again. ${HOW_OPEN_ONES_END}`,
   ),
   resetUnsettled: user(
     409,
     'There are objects under the prefix whose fate is open',
-    'Wait until the load has settled them, then reset again. One that was posted twice without a report stays open until its key changes, or a run with {"retryFailed": true} or a rerun with {"acceptDoubles": true} posts it once more, which may double its rows; one whose URL never ends is posted again by the latter only.',
+    `Wait until the load has settled them, then reset again. ${HOW_OPEN_ONES_END}`,
   ),
   undoInexact: user(
     409,

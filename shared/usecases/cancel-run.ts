@@ -1,7 +1,7 @@
 import type { RunState } from '../domain/run-summary.ts';
 import { LoaderError } from '../errors/loader-error.ts';
 import type { Loader } from './loader.ts';
-import { change } from './part-commit.ts';
+import { change, expectNotOver } from './part-commit.ts';
 
 /**
  * Asks a run to end: no further objects are started, those in flight are settled. Asking again changes nothing.
@@ -15,13 +15,8 @@ export async function cancelRun(loader: Loader, runId: string): Promise<RunState
     if (view === null) throw new LoaderError('runNotFound', `There is no run "${runId}"`);
     const { finalState } = view.run.value;
     if (finalState === 'cancelled') return finalState;
-    if (finalState !== null)
-      throw new LoaderError('runEnded', `The run "${runId}" has ended: ${finalState}`, {
-        facts: { state: finalState },
-      });
-    if (view.control.value.stop === 'cancel') return 'cancelling';
-    if (view.run.value.closingAt != null)
-      throw new LoaderError('runEnded', `The run "${runId}" is just ending`);
+    if (finalState === null && view.control.value.stop === 'cancel') return 'cancelling';
+    expectNotOver(view.run.value);
     const stopAt = loader.now().toISOString();
     // The run's own row, too: a run that is just ending does not take the order.
     const writes = [change(view.control, { stop: 'cancel', stopAt }), change(view.run, {})];

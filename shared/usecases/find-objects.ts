@@ -43,8 +43,6 @@ export interface FindTask {
   readonly cursor: string | null;
   /** What the pages before this one have taken. */
   readonly taken: Taken;
-  /** Gives a sign of life; to be called by what may take minutes. */
-  readonly beat: () => Promise<void>;
 }
 
 /** Finds the objects of the page that begins at the cursor: first what earlier runs left open, then keys. */

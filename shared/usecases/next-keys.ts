@@ -8,6 +8,7 @@ import type { Source } from '../ports/source.ts';
 import { allOf } from './bounded.ts';
 import type { FindTask } from './find-objects.ts';
 import type { Loader } from './loader.ts';
+import { decideAsPart } from './part-commit.ts';
 import { listObjects } from './read-run.ts';
 import { type InventoryFacts, pendingListOf, type RunSnapshot, readSnapshot } from './run-documents.ts';
 import { slowDownBy } from './slow-down.ts';
@@ -250,9 +251,10 @@ export async function asTheyAreNow(
   const source = await loader.source(task.snapshot.definition.source);
   const heads: Head[] = [];
   for (let at = 0; at < doubtful.length; at += HEADS_A_BEAT) {
-    if (at > 0) await task.beat();
-    heads.push(...(await headAll(loader, source, task, doubtful.slice(at, at + HEADS_A_BEAT))));
-    throwPassing(heads);
+    if (at > 0) await showLife(loader, task);
+    const some = await headAll(loader, source, task, doubtful.slice(at, at + HEADS_A_BEAT));
+    throwPassing(some);
+    heads.push(...some);
   }
   const looked = countHeads(heads);
   const keys = new Set(doubtful.map(({ key }) => key));
@@ -262,6 +264,12 @@ export async function asTheyAreNow(
     gone: batch.gone + looked.gone,
     unreadable: batch.unreadable + looked.unreadable,
   };
+}
+
+/** What takes minutes must not make the planner look dead. */
+async function showLife(loader: Loader, { snapshot, epoch }: FindTask): Promise<void> {
+  const { runId } = snapshot.request;
+  await decideAsPart(loader, { runId, epoch, part: 'planner' }, () => ({ answer: null, me: {} }));
 }
 
 /** Looks at each key. One that can't be looked at does not keep the others. */

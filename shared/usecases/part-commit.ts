@@ -72,6 +72,15 @@ export function isOver({ finalState, closingAt }: RunRow): boolean {
   return finalState !== null || closingAt != null;
 }
 
+/** @throws {LoaderError} `runEnded` when the run takes no more orders. */
+export function expectNotOver({ runId, finalState, closingAt }: RunRow): void {
+  if (finalState !== null)
+    throw new LoaderError('runEnded', `The run "${runId}" has ended: ${finalState}`, {
+      facts: { state: finalState },
+    });
+  if (closingAt != null) throw new LoaderError('runEnded', `The run "${runId}" is just ending`);
+}
+
 export function newPart(part: string, epoch: number, now: string): PartRow {
   return {
     row: 'part',

@@ -70,14 +70,7 @@ export async function planPage(loader: Loader, input: PlanPageInput): Promise<Pl
     const facts = (await readFacts(loader, runId)) ?? (await learnFacts(loader, snapshot));
     const planned =
       (await readPage(loader, runId, page)) ??
-      (await makePage(loader, {
-        ...position,
-        snapshot,
-        facts,
-        epoch,
-        page,
-        beat: () => beat(loader, { runId, epoch }),
-      }));
+      (await makePage(loader, { ...position, snapshot, facts, epoch, page }));
     const { answer, isIn } = await handOver(loader, input, planned, position.inserted);
     if (isIn && planned.pending.length > 0) {
       await loader.loads.removePending(pendingListOf(snapshot), planned.pending);
@@ -161,10 +154,6 @@ async function learnFacts(loader: Loader, { request, definition }: RunSnapshot):
   const listsAll = !['events', 'settle'].includes(request.trigger) && request.options.rerun === undefined;
   const inventory = listsAll ? await locateInventory(loader, definition.source) : null;
   return writeFacts(loader, request.runId, { v: 1, batchingWindowMs, unsettled, inventory });
-}
-
-async function beat(loader: Loader, ref: Pick<PlanPageInput, 'runId' | 'epoch'>): Promise<void> {
-  await decideAsPart(loader, { ...ref, part: 'planner' }, () => ({ answer: null, me: {} }));
 }
 
 async function makePage(loader: Loader, task: FindTask): Promise<PlanPage> {

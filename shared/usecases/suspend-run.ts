@@ -2,7 +2,7 @@ import { type RunView, runState } from '../domain/run-record.ts';
 import type { RunState } from '../domain/run-summary.ts';
 import { LoaderError } from '../errors/loader-error.ts';
 import type { Loader } from './loader.ts';
-import { change } from './part-commit.ts';
+import { change, expectNotOver } from './part-commit.ts';
 
 /**
  * Asks a run to pause: nothing new is planned or posted until it is resumed, what is in flight is settled. The run's
@@ -40,14 +40,11 @@ async function setSuspended(loader: Loader, runId: string, isSuspended: boolean)
 }
 
 function expectUnderWay({ run, control }: RunView): void {
-  const { runId, finalState, closingAt } = run.value;
-  if (finalState !== null)
-    throw new LoaderError('runEnded', `The run "${runId}" has ended: ${finalState}`, {
-      facts: { state: finalState },
-    });
-  if (closingAt != null) throw new LoaderError('runEnded', `The run "${runId}" is just ending`);
-  if (control.value.stop !== null)
+  expectNotOver(run.value);
+  if (control.value.stop !== null) {
+    const { runId } = run.value;
     throw new LoaderError('runCancelling', `The run "${runId}" is ending: it was asked to stop`, {
       facts: { runId },
     });
+  }
 }

@@ -41,6 +41,22 @@ const keysInTable = () => test_.ingestion.rows.map(keyOf).sort();
 const allKeys = (count: number) =>
   Array.from({ length: count }, (_, index) => `in/${String(index).padStart(3, '0')}`);
 
+/** A load of Parquet files, of which the loader knows how many rows each holds. */
+const putParquetLoad = (changes: Parameters<typeof definitionOf>[0] = {}) =>
+  putLoad(
+    test_.loader,
+    'flights',
+    definitionOf({ format: { type: 'parquet' }, reconcile: { parquetFooters: true }, ...changes }),
+  );
+
+/** So many rows are in each object, by its footer, and come into the table. */
+function holdRows(keys: readonly string[], rows: number): void {
+  for (const key of keys) {
+    test_.source.setParquetRows(key, rows);
+    test_.ingestion.setRowsOf(`/${key}`, rows);
+  }
+}
+
 async function entryOf(key: string) {
   const entries = await test_.loader.ledger.readKeys({ load: 'flights', generation: 1 }, [key]);
   return entries.get(key)!;
@@ -188,11 +204,7 @@ test('rows that are not there keep nobody from an undo that marks nothing', asyn
 });
 
 test('what ADX has lost on the way does not keep a run from being undone', async () => {
-  await putLoad(
-    test_.loader,
-    'flights',
-    definitionOf({ format: { type: 'parquet' }, reconcile: { parquetFooters: true } }),
-  );
+  await putParquetLoad();
   putObjects(test_, 1);
   test_.source.setParquetRows('in/000', 10);
   test_.ingestion.setRowsOf('/in/000', 7);
@@ -202,20 +214,9 @@ test('what ADX has lost on the way does not keep a run from being undone', async
 });
 
 test('what was undone is not missed by later undos of the unit, nor in its rows, also when one of them was refused', async () => {
-  await putLoad(
-    test_.loader,
-    'flights',
-    definitionOf({
-      format: { type: 'parquet' },
-      reconcile: { parquetFooters: true },
-      tagWindow: 'day',
-    }),
-  );
+  await putParquetLoad({ tagWindow: 'day' });
   putObjects(test_, 2);
-  for (const key of allKeys(2)) {
-    test_.source.setParquetRows(key, 5);
-    test_.ingestion.setRowsOf(`/${key}`, 5);
-  }
+  holdRows(allKeys(2), 5);
   const first = await run();
   expect(await undo(first.runId)).toMatchObject({ state: 'succeeded', rows: 10 });
   expect(await undo(first.runId)).toMatchObject({ state: 'succeeded', rows: 0 });
@@ -390,22 +391,11 @@ describe('an undo is refused, and changes nothing', () => {
   });
 
   test('when the tag was removed from some of the extents whose rows only the footers tell', async () => {
-    await putLoad(
-      test_.loader,
-      'flights',
-      definitionOf({
-        format: { type: 'parquet' },
-        reconcile: { parquetFooters: true },
-        tagWindow: 'day',
-      }),
-    );
+    await putParquetLoad({ tagWindow: 'day' });
     test_.ingestion.failNext('countRowsByTag', new LoaderError('clusterUnavailable', 'away'), 2);
     putObjects(test_, 2);
     const keys = allKeys(2);
-    for (const key of [...keys, 'in/later']) {
-      test_.source.setParquetRows(key, 5);
-      test_.ingestion.setRowsOf(`/${key}`, 5);
-    }
+    holdRows([...keys, 'in/later'], 5);
     const first = await run();
     test_.source.put({ key: 'in/later' });
     test_.source.setParquetRows('in/later', 5);
