@@ -40,10 +40,17 @@ export interface RequestFault extends FaultRate {
 export interface IngestionFault extends FaultRate {
   /** Part of the source's URL (without its secrets) or of its source id; empty matches every source. */
   readonly match: string;
-  readonly action: 'failTransient' | 'failPermanent' | 'suppressStatus' | 'deliverTwice' | 'lose' | 'delay';
+  readonly action:
+    | 'failTransient'
+    | 'failPermanent'
+    | 'suppressStatus'
+    | 'deliverTwice'
+    | 'lose'
+    | 'delay'
+    | 'downloadLate';
   /** For failures; default `General_InternalServerError` (transient) or `BadRequest_InvalidBlob` (permanent). */
   readonly errorCode?: string;
-  /** For `delay`: how long the loaded source's report is held back. */
+  /** For `delay`: how long the loaded source's report is held back. For `downloadLate`: when it is fetched, with a batch of then. Default 1,000. */
   readonly delayMs?: number;
 }
 
@@ -65,6 +72,7 @@ const ingestionActions: readonly IngestionFault['action'][] = [
   'deliverTwice',
   'lose',
   'delay',
+  'downloadLate',
 ];
 
 /** Faults that are armed; each goes when its count is used up. */

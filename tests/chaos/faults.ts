@@ -96,7 +96,7 @@ const ofS3 = (
 const ofIngestion = (
   name: string,
   weight: number,
-  fault: Omit<IngestionFault, 'match'> | ((tempo: Tempo) => Omit<IngestionFault, 'match'>),
+  fault: Omit<IngestionFault, 'match'> | ((tempo: Tempo, random: Random) => Omit<IngestionFault, 'match'>),
   note: (field: Field, key: string) => void = () => undefined,
 ): Fault => ({
   name,
@@ -105,7 +105,7 @@ const ofIngestion = (
     // Of an object that is there already, the message may be through.
     const key = field.random.chance(70) ? await field.writeNew() : aKey(field);
     note(field, key);
-    const what = typeof fault === 'function' ? fault(field.tempo) : fault;
+    const what = typeof fault === 'function' ? fault(field.tempo, field.random) : fault;
     control(field).faults.addIngestionFault({ match: inUrl(key), count: 1, ...what });
   },
 });
@@ -197,6 +197,11 @@ const FAULTS: readonly Fault[] = [
     field.silenced.add(key),
   ),
   ofIngestion('status late', 6, ({ lateStatusMs }) => ({ action: 'delay', delayMs: lateStatusMs })),
+  // Before or after its URL has ended and its fence passed.
+  ofIngestion('download late', 5, ({ lateDownloadMs }, random) => ({
+    action: 'downloadLate',
+    delayMs: random.int(...lateDownloadMs),
+  })),
   ofIngestion('ingestion fails for a while', 3, { action: 'failTransient' }),
   ofIngestion('ingestion fails for good', 3, { action: 'failPermanent' }),
   ofIngestion('ingestion throttled', 2, { action: 'failPermanent', errorCode: 'General_ThrottledIngestion' }),

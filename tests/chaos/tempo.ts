@@ -24,6 +24,8 @@ export interface Tempo {
   readonly mostAsleep: number;
   /** Behind the settle deadline, and long before the fence: a status that comes late. */
   readonly lateStatusMs: number;
+  /** When a late download begins: from before the settle deadline to behind the fence. */
+  readonly lateDownloadMs: readonly [number, number];
 }
 
 /** The fence is 35 s or less, as a URL ends with the session of 40 s that signed it, and a seed takes about a minute. */
@@ -44,6 +46,7 @@ export const SCALED: Tempo = {
   asleepMs: [4 * SECOND, 9 * SECOND],
   mostAsleep: 4,
   lateStatusMs: 20 * SECOND,
+  lateDownloadMs: [3 * SECOND, 40 * SECOND],
 };
 
 /**
@@ -62,4 +65,5 @@ export const UNSCALED: Tempo = {
   asleepMs: [11 * MINUTE, 13 * MINUTE],
   mostAsleep: 2,
   lateStatusMs: 45 * MINUTE,
+  lateDownloadMs: [15 * MINUTE, 80 * MINUTE],
 };

@@ -37,7 +37,7 @@ export interface BatchLoaderOptions {
   readonly folder: string;
   /** Called before a source is fetched. @returns false when it was canceled: it goes without a report. */
   onBegin(item: BatchItem): boolean;
-  /** Brings an item back after a transient failure. */
+  /** Brings an item back later. */
   onRetry(item: BatchItem, delayMs: number): void;
 }
 
@@ -159,6 +159,7 @@ export class BatchLoader {
       try {
         if (!this.#options.onBegin(item)) into.canceled.push(item);
         else if (this.#isAlreadyIngested(item)) into.skipped.push(item);
+        else if (this.#isPutOff(item)) return;
         else slots[index] = { item, data: await this.#fetch(item) };
       } catch (error) {
         // Whatever it is, the source has to end with a report: what is nobody's fault is tried again.
@@ -175,6 +176,13 @@ export class BatchLoader {
     const { store } = this.#options;
     const table = store.catalog.findTable(message.database, message.table);
     return table !== undefined && hasIngestByTag(store, table, message.properties.ingestIfNotExists);
+  }
+
+  /** A source that is to be fetched late leaves its batch and comes back to a later one. */
+  #isPutOff(item: BatchItem): boolean {
+    const late = this.#options.faults.takeIngestionFault(item.message, 'downloadLate');
+    if (late !== undefined) this.#options.onRetry(item, late.delayMs ?? 1_000);
+    return late !== undefined;
   }
 
   async #fetch(item: BatchItem): Promise<DownloadedSource> {

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { type LocalKusto, startLocalKusto } from './local-kusto.ts';
 
 let local: LocalKusto;
@@ -195,4 +195,21 @@ test('a transient failure that does not pass is exhausted in the end; a report c
   expect(await local.rows('F | count')).toEqual([[before + 1]]);
   expect(await local.statusOf(late)).toMatchObject({ Status: 'Pending' });
   expect(await local.finalStatusOf(late)).toMatchObject({ Status: 'Succeeded' });
+});
+
+test('a download can be late: the rest of its batch does not wait for it', async () => {
+  const { faults, flush } = local.kusto.control;
+  faults.addIngestionFault({ match: 'late.json', action: 'downloadLate', delayMs: 1_000 });
+  local.sources.answers.set('/late.json', '{"a":2}');
+  const before = Number((await local.rows('F | count'))[0]?.[0]);
+  const [late, prompt] = [await local.post('F', url('late.json')), await local.post('F', url('b.json'))];
+  const statuses = async () => {
+    flush();
+    return Promise.all([late, prompt].map(async (id) => (await local.statusOf(id))['Status']));
+  };
+  await vi.waitFor(async () => expect(await statuses()).toEqual(['Pending', 'Succeeded']));
+  expect(local.sources.requests).not.toContain('/late.json');
+  expect(await local.rows('F | count')).toEqual([[before + 1]]);
+  await vi.waitFor(async () => expect(await statuses()).toEqual(['Succeeded', 'Succeeded']), 5_000);
+  expect(await local.rows('F | count')).toEqual([[before + 2]]);
 });
