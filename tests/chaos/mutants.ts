@@ -48,6 +48,14 @@ export const MUTANTS: Readonly<Record<string, readonly Change[]>> = {
       to: 'view.run.value.finalState !== null',
     },
   ],
+  'second look': [
+    // What ADX has read is taken for the version that was listed.
+    {
+      file: 'shared/usecases/rewritten-keys.ts',
+      from: "return state === 'ingested' && isOpen && !definition.source.writtenOnce;",
+      to: 'return false;',
+    },
+  ],
   memory: [
     {
       file: 'shared/usecases/run-documents.ts',
