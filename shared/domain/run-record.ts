@@ -139,8 +139,15 @@ export interface ShardRow {
   /** Objects and bytes settled so far; for progress only. */
   readonly settledObjects: number;
   readonly settledBytes: number;
+  /** How the settled ones have ended, without those that are posted once more; `null` before the first look. */
+  readonly ends: ShardEnds | null;
   /** Settled shards: objects whose fate is still open, for the load's next run. */
   readonly unsettledObjects: number;
+}
+
+export interface ShardEnds {
+  readonly ingested: number;
+  readonly failed: number;
 }
 
 /** A shard that waits to be worked through. */
@@ -172,6 +179,7 @@ export function newShard(
     code: null,
     settledObjects: 0,
     settledBytes: 0,
+    ends: null,
     unsettledObjects: 0,
   };
 }
@@ -274,21 +282,44 @@ export function chooseForLane(
     return planner !== null && planner.value.endedAt !== null
       ? { choice: 'stop' }
       : { choice: 'wait', until: null };
-  const inFlight = view.shards
-    // A shard that was cut short may have posted nothing; it counts again when a lane takes it.
-    .filter(
-      ({ value }) =>
-        (value.state === 'posted' && !isCutShort(value)) ||
-        (value.state === 'claimed' && value.epoch === epoch),
-    )
-    .reduce((sum, { value }) => sum + value.objects - value.settledObjects, 0);
   const busyLanes = view.shards.filter(
-    ({ value }) => value.state === 'claimed' && value.epoch === epoch && !isRetryShard(value),
+    ({ value }) =>
+      value.state === 'claimed' && value.epoch === epoch && value.heldBy !== lane && !isRetryShard(value),
   );
   if (busyLanes.length >= lanes) return { choice: 'wait', until: null };
-  // A shard larger than the bound must still be loaded, alone.
-  if (inFlight > 0 && inFlight + free.value.objects > maxInFlight) return { choice: 'wait', until: null };
-  return { choice: 'shard', shard: free };
+  // What is due to be posted once more goes first.
+  const before = inFlight(view) + dueAgain(view, now);
+  return isWithin(maxInFlight, before, free.value)
+    ? { choice: 'shard', shard: free }
+    : { choice: 'wait', until: null };
+}
+
+/** A shard larger than the bound must still be loaded, alone. */
+function isWithin(maxInFlight: number, before: number, { objects }: ShardRow): boolean {
+  return before === 0 || before + objects <= maxInFlight;
+}
+
+/** Objects that are posted, or being posted, and not yet settled. */
+function inFlight({ run, shards }: RunView): number {
+  return (
+    shards
+      // A shard that was cut short may have posted nothing; it counts again when it is taken again.
+      .filter(
+        ({ value }) =>
+          (value.state === 'posted' && !isCutShort(value)) ||
+          (value.state === 'claimed' && value.epoch === run.value.epoch),
+      )
+      .reduce((sum, { value }) => sum + value.objects - value.settledObjects, 0)
+  );
+}
+
+/** Objects of retry shards that no settler has taken yet although they are due. */
+function dueAgain({ shards }: RunView, now: Date): number {
+  return shards
+    .filter(
+      ({ value }) => value.state === 'planned' && isRetryShard(value) && lookTime(value) <= now.getTime(),
+    )
+    .reduce((sum, { value }) => sum + value.objects, 0);
 }
 
 /** What a settler is told by `takePosted`. */
@@ -299,8 +330,16 @@ export type SettlerChoice =
   | { readonly choice: 'wait'; readonly until: Date | null }
   | { readonly choice: 'stop' };
 
-/** The posted shard, or the retry shard, that is due soonest, whoever looked at it before. */
-export function chooseForSettler(view: RunView, settler: string, now: Date): SettlerChoice {
+/**
+ * The posted shard, or the retry shard, that is due soonest, whoever looked at it before. A retry shard waits until the
+ * bound has room for its objects.
+ */
+export function chooseForSettler(
+  view: RunView,
+  settler: string,
+  { maxInFlight }: Pick<LaneBounds, 'maxInFlight'>,
+  now: Date,
+): SettlerChoice {
   const { epoch } = view.run.value;
   const lanes = view.parts.filter(({ value }) => value.epoch === epoch && value.part.startsWith('lane-'));
   const lanesEnded = lanes.length > 0 && lanes.every(({ value }) => value.endedAt !== null);
@@ -315,6 +354,9 @@ export function chooseForSettler(view: RunView, settler: string, now: Date): Set
   for (const shard of open) {
     const choice = settlerWork(view, shard.value, settler, now);
     if (choice === 'leave') continue;
+    // Of one that this settler is at work on already all objects are counted.
+    const isTaken = shard.value.state === 'claimed' && shard.value.epoch === epoch;
+    if (choice === 'load' && !isTaken && !isWithin(maxInFlight, inFlight(view), shard.value)) continue;
     // What waits to be posted again and never will be is only accounted for.
     const isDue =
       lookTime(shard.value) <= now.getTime() || (choice === 'settle' && shard.value.state !== 'posted');

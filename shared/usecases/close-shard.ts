@@ -17,7 +17,7 @@ import { change, decideAsPart } from './part-commit.ts';
 import { planRetries, type Retries, retryShard, standingRetries } from './plan-retries.ts';
 import { recordShard } from './record.ts';
 import { pendingListOf, type RunSnapshot, writeOutcomes } from './run-documents.ts';
-import { digestOfRun, sampled } from './run-totals.ts';
+import { endsOfRun, sampled } from './run-totals.ts';
 
 export interface Closing {
   readonly snapshot: RunSnapshot;
@@ -66,7 +66,7 @@ export async function closeShard(
       settledBytes: bytes,
       unsettledObjects: digest.objects.unknown + digest.objects.deferred,
     });
-    const seen = addDigests(digestOfRun(view), digest);
+    const seen = addDigests(endsOfRun(view, shard), digest);
     return {
       answer: null,
       me: { progress },

@@ -10,7 +10,7 @@ import { layOutShards } from '../domain/shard-layout.ts';
 import { toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
 import { allOf } from './bounded.ts';
-import { bucketShare } from './fair-share.ts';
+import { mostInFlight } from './fair-share.ts';
 import { type FindTask, type FoundPage, findObjects } from './find-objects.ts';
 import type { Loader } from './loader.ts';
 import { locateInventory } from './locate-inventory.ts';
@@ -179,8 +179,7 @@ async function writeManifests(
 ): Promise<readonly PlannedShard[]> {
   const writer = randomUUID().slice(0, 8);
   const { concurrency } = snapshot.definition;
-  const share = (await bucketShare(loader, snapshot.definition)) ?? Number.POSITIVE_INFINITY;
-  const maxInFlight = Math.min(concurrency.maxInFlight, share);
+  const maxInFlight = await mostInFlight(loader, snapshot.definition);
   const shards = layOutShards(found.objects, { ...concurrency, maxInFlight });
   return allOf(shards, 4, async (units, index) => {
     const shard = `${String(page).padStart(4, '0')}-${String(index).padStart(3, '0')}`;

@@ -13,7 +13,7 @@ import type { PlannedObject } from '../domain/shard-layout.ts';
 import { ERROR_KINDS, LoaderError } from '../errors/loader-error.ts';
 import type { Loader } from './loader.ts';
 import { ledgerOf, readManifest, readOutcomes, readSnapshot, readSummary } from './run-documents.ts';
-import { digestOfRun, doneOfRun, planOfRun } from './run-totals.ts';
+import { doneOfRun, endsOfRun, planOfRun } from './run-totals.ts';
 
 /** How far a run is. Bytes are those of the objects as they lie in S3. */
 export interface RunProgress {
@@ -25,7 +25,7 @@ export interface RunProgress {
   /** Posted, and not yet reported. */
   readonly objectsQueued: number;
   readonly objectsDone: number;
-  /** Of these, by how they ended, as far as their shards are closed. */
+  /** Of these, by how they ended; what is posted once more is in neither. */
   readonly objectsIngested: number;
   readonly objectsFailed: number;
   readonly bytesTotal: number;
@@ -83,7 +83,7 @@ export async function readRunStatus(loader: Loader, runId: string): Promise<RunS
 /** From the live part of the run alone: what it costs does not grow with the run. */
 function progressOf({ now, timeScale }: Loader, view: RunView): RunProgress {
   const plan = planOfRun(view);
-  const { ingested, failed } = digestOfRun(view).objects;
+  const { ingested, failed } = endsOfRun(view).objects;
   const { createdAt, epoch, finalState } = view.run.value;
   const { pace } = view.control.value;
   const live = view.shards.map(({ value }) => value);

@@ -19,6 +19,21 @@ export function digestOfRun(view: Pick<RunView, 'parts'>): OutcomeDigest {
   return view.parts.reduce((digest, { value }) => addDigests(digest, value.progress.digest), EMPTY_DIGEST);
 }
 
+/**
+ * How the objects of a run have ended so far: of settled shards all, of those under way what is ingested or has failed.
+ *
+ * @param but - a shard that is left out.
+ */
+export function endsOfRun(view: Pick<RunView, 'parts' | 'shards'>, but?: string): OutcomeDigest {
+  const objects = { ...EMPTY_DIGEST.objects };
+  for (const { value } of view.shards) {
+    if (value.shard === but) continue;
+    objects.ingested += value.ends?.ingested ?? 0;
+    objects.failed += value.ends?.failed ?? 0;
+  }
+  return addDigests(digestOfRun(view), { ...EMPTY_DIGEST, objects });
+}
+
 /** How far a run is: objects that have come to their end, those of shards under way among them, and their bytes. */
 export function doneOfRun(view: Pick<RunView, 'parts' | 'shards'>): Omit<ProgressSample, 'at'> {
   const live = view.shards.map(({ value }) => value);

@@ -17,7 +17,7 @@ import { change, decideAsPart } from './part-commit.ts';
 import { postedAgain } from './plan-retries.ts';
 import { withPresentVersions } from './rewritten-keys.ts';
 import { ledgerOf, type RunSnapshot, readFacts, readManifest, readSnapshot } from './run-documents.ts';
-import { digestOfRun, sampled } from './run-totals.ts';
+import { endsOfRun, sampled } from './run-totals.ts';
 import { settleEntry } from './settle-entry.ts';
 import { isThrottled, slowDown, slowDownBy } from './slow-down.ts';
 
@@ -261,8 +261,9 @@ async function lookAgain(
       looks: looks + 1,
       settledObjects: done.length,
       settledBytes: done.reduce((sum, { object }) => sum + object.sizeBytes, 0),
+      ends: { ingested: ended.objects.ingested, failed: ended.objects.failed },
     });
-    const seen = addDigests(digestOfRun(view), ended);
+    const seen = addDigests(endsOfRun(view, shard), ended);
     const progress = sampled(me.progress, view, now, loader.timeScale);
     return {
       answer: null,

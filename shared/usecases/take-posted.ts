@@ -1,8 +1,11 @@
 import type { TakePostedInput, TakePostedOutput } from '../contracts/durable.ts';
+import { atShare, shareAt } from '../domain/pace.ts';
 import { chooseForSettler, type ShardRow } from '../domain/run-record.ts';
 import type { RunWrite } from '../ports/run-store.ts';
+import { mostInFlight } from './fair-share.ts';
 import type { Loader } from './loader.ts';
 import { decideAsPart, pauseMs, SUSPENDED_PAUSE_MS } from './part-commit.ts';
+import { readSnapshot } from './run-documents.ts';
 import { claimedShard, recordTurn } from './shard-turn.ts';
 
 /** Pause of a settler as long as nothing is posted. */
@@ -16,6 +19,8 @@ const IDLE_PAUSE_MS = 2000;
 export async function takePosted(loader: Loader, input: TakePostedInput): Promise<TakePostedOutput> {
   const { runId, epoch, settler, turn, finished = null } = input;
   const part = `settler-${settler}`;
+  const { definition } = await readSnapshot(loader, runId);
+  const maxInFlight = await mostInFlight(loader, definition);
   const answer = await decideAsPart<TakePostedOutput>(
     loader,
     { runId, epoch, part },
@@ -33,7 +38,8 @@ export async function takePosted(loader: Loader, input: TakePostedInput): Promis
       const { view: after, done } = recordTurn(loader, view, part, finished);
       const writes: RunWrite[] = done === null ? [] : [{ value: done.after.value, etag: done.before.etag }];
       const now = loader.now();
-      const choice = chooseForSettler(after, part, now);
+      const pace = shareAt(view.control.value.pace, now, loader.timeScale);
+      const choice = chooseForSettler(after, part, { maxInFlight: atShare(maxInFlight, pace) }, now);
       switch (choice.choice) {
         case 'stop':
           return { answer: { kind: 'stop' }, me: { turn, holds: null, endedAt: now.toISOString() }, writes };

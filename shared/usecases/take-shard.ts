@@ -2,7 +2,7 @@ import type { TakeShardInput, TakeShardOutput } from '../contracts/durable.ts';
 import { atShare, shareAt } from '../domain/pace.ts';
 import { chooseForLane, type RunView, type ShardRow } from '../domain/run-record.ts';
 import type { RunWrite } from '../ports/run-store.ts';
-import { bucketShare } from './fair-share.ts';
+import { mostInFlight } from './fair-share.ts';
 import type { Loader } from './loader.ts';
 import { decideAsPart, pauseMs, SUSPENDED_PAUSE_MS } from './part-commit.ts';
 import { readSnapshot } from './run-documents.ts';
@@ -21,8 +21,7 @@ export async function takeShard(loader: Loader, input: TakeShardInput): Promise<
   const { runId, epoch, lane, turn, finished } = input;
   const part = `lane-${lane}`;
   const { definition } = await readSnapshot(loader, runId);
-  const share = await bucketShare(loader, definition);
-  const maxInFlight = Math.min(definition.concurrency.maxInFlight, share ?? Number.POSITIVE_INFINITY);
+  const maxInFlight = await mostInFlight(loader, definition);
   const answer = await decideAsPart<TakeShardOutput>(loader, { runId, epoch, part }, ({ view, me, etag }) => {
     if (me.endedAt !== null) return { answer: { kind: 'stop' }, me: null };
     if (etag !== null && me.turn > turn)

@@ -75,6 +75,7 @@ const SHARD: FieldKinds<ShardRow> = {
   code: 'plain',
   settledObjects: 'plain',
   settledBytes: 'plain',
+  ends: 'json',
   unsettledObjects: 'plain',
 };
 

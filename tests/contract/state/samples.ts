@@ -88,6 +88,7 @@ export function shardOf(shard: string, changes: Partial<ShardRow> = {}): ShardRo
     code: null,
     settledObjects: 0,
     settledBytes: 0,
+    ends: null,
     unsettledObjects: 0,
     ...changes,
   };

@@ -141,6 +141,20 @@ describe('chooseForLane', () => {
     expect(choose({ shards: [next] }, 1)).toBe('b');
   });
 
+  test('leaves room for what is due to be posted once more', () => {
+    const again = shardRow('ar1', { objects: 90, lookAt: at(50) });
+    const next = shardRow('b', { objects: 20 });
+    expect(choose({ shards: [again, next] }, 100)).toBe('wait');
+    expect(choose({ shards: [again, next] }, 110)).toBe('b');
+    expect(choose({ shards: [{ ...again, lookAt: at(51) }, next] }, 100)).toBe('b');
+  });
+
+  test('a shard that it has tried often enough keeps no lane busy', () => {
+    const given = shardRow('a', { state: 'claimed', heldBy: 'lane-0', attempt: SHARD_ATTEMPTS, objects: 1 });
+    expect(choose({ shards: [given, shardRow('b')] }, 100_000, 1)).toBe('b');
+    expect(choose({ shards: [{ ...given, heldBy: 'lane-1' }, shardRow('b')] }, 100_000, 1)).toBe('wait');
+  });
+
   test('never hands out more than the bound, for any shards', () => {
     const shards = fc.array(
       fc.record({
@@ -168,9 +182,10 @@ describe('chooseForLane', () => {
 
 describe('chooseForSettler', () => {
   const now = new Date(at(10));
-  const choose = (rows: Parameters<typeof runView>[0], when = now) => {
-    const choice = chooseForSettler(runView(rows), 'settler-0', when);
+  const choose = (rows: Parameters<typeof runView>[0], when = now, maxInFlight = 100_000) => {
+    const choice = chooseForSettler(runView(rows), 'settler-0', { maxInFlight }, when);
     if (choice.choice === 'settle') return choice.shard.value.shard;
+    if (choice.choice === 'load') return `load ${choice.shard.value.shard}`;
     return choice.choice === 'wait'
       ? `wait until ${choice.until?.toISOString() ?? 'asked again'}`
       : choice.choice;
@@ -233,6 +248,27 @@ describe('chooseForSettler', () => {
     ['planned shards are nothing to settle', { parts: [lane(ENDED)], shards: [shardRow('a')] }, 'stop'],
   ])('%s', (_, rows, expected) => {
     expect(choose(rows)).toBe(expected);
+  });
+
+  test('posts once more only what the bound of objects in flight has room for, but for a shard that is larger by itself', () => {
+    const again = shardRow('br1', { objects: 20, lookAt: at(9) });
+    const before = posted('a', { objects: 90, lookAt: at(12) });
+    const loads = (shards: readonly ShardRow[], most: number) => choose({ shards: [...shards] }, now, most);
+    expect(loads([before, again], 100)).toBe(`wait until ${at(12)}`);
+    expect(loads([before, again], 110)).toBe('load br1');
+    expect(loads([{ ...before, settledObjects: 10 }, again], 100)).toBe('load br1');
+    expect(loads([shardRow('c', { state: 'claimed', heldBy: 'lane-0', objects: 90 }), again], 100)).toBe(
+      'wait until asked again',
+    );
+    expect(loads([again], 1)).toBe('load br1');
+    // A due report goes before it, and makes room.
+    expect(loads([{ ...before, lookAt: at(10) }, again], 100)).toBe('a');
+  });
+
+  test('goes on with what it is at work on, whatever the bound is by now', () => {
+    const mine = shardRow('br1', { state: 'claimed', heldBy: 'settler-0', objects: 20, lookAt: at(9) });
+    expect(choose({ shards: [posted('a', { objects: 90 }), mine] }, now, 1)).toBe('a');
+    expect(choose({ shards: [posted('a', { objects: 90, lookAt: at(12) }), mine] }, now, 1)).toBe('load br1');
   });
 
   test('takes a shard over exactly when its settler has been away for the time it may hold it', () => {

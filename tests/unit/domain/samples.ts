@@ -73,6 +73,7 @@ export function shardRow(shard: string, changes: Partial<ShardRow> = {}): ShardR
     code: null,
     settledObjects: 0,
     settledBytes: 0,
+    ends: null,
     unsettledObjects: 0,
     ...changes,
   };

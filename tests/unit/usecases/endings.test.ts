@@ -205,6 +205,30 @@ describe('onError stop, looked at while neighbours are open,', () => {
   });
 });
 
+test('onError atMost counts what has failed in all shards under way', async () => {
+  putObjects(test_, 200);
+  const concurrency = { lanes: 4, maxInFlight: 40, objectsPerActivity: 10 };
+  const onError = { policy: 'atMost', failedObjects: 50 } as const;
+  await putLoad(test_.loader, 'flights', definitionOf({ concurrency, onError }));
+  // Of each shard one object stays without a report, so that none is closed, and all others fail.
+  const isOpen = (url: string) => /\/in\/\d\d0/.test(url);
+  const summary = await runLoad(test_, orchestrations, {
+    whenIdle: () => {
+      for (const { sourceId, url } of test_.ingestion.messages)
+        if (!isOpen(url))
+          test_.ingestion.setStatus(sourceId, {
+            status: 'Failed',
+            errorCode: 'Stream_WrongNumberOfFields',
+            failureStatus: 'Permanent',
+          });
+    },
+  });
+  expect(summary).toMatchObject({ state: 'stopped', stopReason: 'onError' });
+  expect(summary.objects.failed).toBeGreaterThan(50);
+  // What was under way when the 51st failed, and not what there was room for since.
+  expect(test_.ingestion.messages.length).toBeLessThanOrEqual(100);
+});
+
 test('an object whose fate is never reported is not posted again without end', async () => {
   putObjects(test_, 1);
   await putLoad(test_.loader, 'flights', definitionOf());

@@ -82,6 +82,29 @@ describe('a run that is throttled goes slower', () => {
     });
   });
 
+  test('also with what is posted once more', async () => {
+    const maxInFlight = 80;
+    const concurrency = { lanes: 4, maxInFlight, objectsPerActivity: 5 };
+    await putLoad(test_.loader, 'flights', definitionOf({ concurrency }));
+    putObjects(test_, 240);
+    const inFlight: number[] = [];
+    const summary = await runLoad(test_, orchestrations, {
+      whenIdle: () => {
+        const isFirst = inFlight.length === 0;
+        const reported = isFirst
+          ? { status: 'Failed', errorCode: 'General_ThrottledIngestion', failureStatus: 'Exhausted' }
+          : { status: 'Succeeded' };
+        const objects = test_.ingestion.settleAll(reported);
+        if (objects > 0) inFlight.push(objects);
+      },
+    });
+    expect(summary).toMatchObject({ state: 'completed', objects: { ingested: 240 } });
+    const [before, ...after] = inFlight;
+    expect(before).toBe(maxInFlight);
+    // Half of it, and what it has risen by since.
+    expect(Math.max(...after)).toBeLessThanOrEqual(0.75 * maxInFlight);
+  });
+
   test('but not because of what an epoch saw that was taken over meanwhile', async () => {
     await putLoad(test_.loader, 'flights', definitionOf());
     const { runId } = await startRun(test_.loader, orchestrations, { load: 'flights', trigger: 'manual' });

@@ -191,6 +191,22 @@ describe('a run', () => {
     });
   });
 
+  test('tells what is ingested also of shards that wait for a report', async () => {
+    putObjects(20);
+    await putLoad(test_.loader, 'flights', definitionOf());
+    const seen: RunProgress[] = [];
+    await run({
+      whenIdle: () => {
+        for (const { sourceId } of test_.ingestion.messages.slice(0, -1))
+          test_.ingestion.setStatus(sourceId, { status: 'Succeeded' });
+        void currentProgress().then((progress) => void seen.push(progress));
+      },
+    });
+    expect(
+      seen.some(({ objectsIngested, objectsDone }) => objectsIngested === 19 && objectsDone === 19),
+    ).toBe(true);
+  });
+
   test('loads 12,000 objects over several pages', async () => {
     putObjects(12_000);
     await putLoad(test_.loader, 'flights', definitionOf());
