@@ -237,7 +237,9 @@ const OnErrorSchema = v.variant(
         v.number(),
         v.minValue(0),
         v.maxValue(100),
-        v.description('Stop when more than this share of the settled objects has failed.'),
+        v.description(
+          'Stop when more than this share of the settled objects has failed, once 20 are settled.',
+        ),
       ),
     }),
   ],
@@ -251,7 +253,7 @@ const ConcurrencySchema = v.strictObject({
     100,
   ),
   maxInFlight: v.optional(
-    count(1, 1_000_000, 'Upper bound of objects that are posted and not yet settled.'),
+    count(1, 1_000_000, 'Upper bound of objects of a run that are posted and not yet settled.'),
     20_000,
   ),
   postsInFlight: v.optional(count(1, 64, 'Messages that one activity posts at the same time.'), 16),
@@ -262,7 +264,7 @@ const RetrySchema = v.strictObject({
     count(
       1,
       10,
-      'How often a run posts an object whose ingestion failed although nothing is wrong with it: throttling, an outage, a presigned URL that ended too soon.',
+      'How often a run posts an object whose ingestion failed although nothing is wrong with it: throttling, an outage of Azure Data Explorer or its queues, a presigned URL that ended too soon. What could not even be posted, as credentials or the cluster were away, is tried five times within some two minutes, then left to the next run.',
     ),
     3,
   ),
@@ -325,7 +327,7 @@ const ReconcileSchema = v.strictObject({
   sourcePathColumn: v.optional(
     v.nullable(
       text(
-        'Column of type string that the ingestion mapping fills by the transform SourceLocation. Rows are then also counted object by object, in loads of at most 100,000 objects a run.',
+        'Column of type string that the ingestion mapping fills by the transform SourceLocation. Rows are then also counted object by object, in runs of at most 100,000 objects that share their tag with no other run (tagWindow).',
       ),
     ),
     null,
