@@ -15,7 +15,8 @@ const SINGLES = 64;
  * The objects that stand under these keys now; keys without one are absent. Where the keys lie close together in the
  * bucket, they are listed (a request per 1,000 keys), elsewhere each is asked for.
  *
- * @param prefix - with which all keys begin; a policy may allow no other listing.
+ * @param prefix - under which keys may be listed; a policy may allow no other listing. Keys elsewhere are asked for, too: the
+ *   load had another prefix when they were posted.
  * @param share - of the requests that are made at the same time. Default all of them.
  */
 export async function presentObjects(
@@ -24,18 +25,19 @@ export async function presentObjects(
   keys: readonly string[],
   share = 1,
 ): Promise<ReadonlyMap<string, S3Object>> {
-  const wanted = sortByBytes(keys);
+  const wanted = sortByBytes(keys.filter((key) => key.startsWith(prefix)));
   const found = new Map<string, S3Object>();
   const keep = (objects: readonly (S3Object | null)[]) => {
     for (const object of objects) if (object !== null) found.set(object.key, object);
   };
-  const lookAtEach = async (from: number, to: number) =>
-    keep(await allOf(wanted.slice(from, to), atShare(HEADS_AT_ONCE, share), (key) => source.head(key)));
+  const lookAtEach = async (some: readonly string[]) =>
+    keep(await allOf(some, atShare(HEADS_AT_ONCE, share), (key) => source.head(key)));
 
+  await lookAtEach(keys.filter((key) => !key.startsWith(prefix)));
   let at = 0;
   while (at < wanted.length) {
     if (wanted.length - at <= WORTH_A_PAGE) {
-      await lookAtEach(at, wanted.length);
+      await lookAtEach(wanted.slice(at));
       break;
     }
     // A listing begins behind a key, so the first one is asked for.
@@ -53,7 +55,7 @@ export async function presentObjects(
       next += 1;
     }
     const singles = next - at < WORTH_A_PAGE ? Math.min(SINGLES, wanted.length - next) : 0;
-    await lookAtEach(next, next + singles);
+    await lookAtEach(wanted.slice(next, next + singles));
     at = next + singles;
   }
   return found;

@@ -25,6 +25,14 @@ test('law: finds what stands under each key, and nothing else, whatever else is 
   );
 });
 
+test('keys that are not under the prefix are found, too, each by a request of its own', async () => {
+  const names = Array.from({ length: 20 }, (_, index) => `${index % 2 === 0 ? 'p' : 'old'}/${index}`);
+  const source = createMemorySource({ objects: names.map((name) => ({ key: name })) });
+  const found = await presentObjects(source, 'p/', names);
+  expect([...found.keys()].sort()).toEqual([...names].sort());
+  expect(source.callCounts.head).toBeLessThan(10 + 8);
+});
+
 test('keys side by side cost a page per thousand, keys far apart a request each', async () => {
   const names = Array.from({ length: 100_000 }, (_, index) => `p/${String(index).padStart(6, '0')}`);
   const source = createMemorySource({ objects: names.map((name) => ({ key: name })) });

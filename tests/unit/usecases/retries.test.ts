@@ -248,6 +248,21 @@ describe('a key that is not what it was when it was listed', () => {
     expect(test_.logged.some((line) => line.includes('keysNotLookedAtAgain'))).toBe(false);
   });
 
+  test('was rewritten, and the load has another prefix when its report comes: the run says that nobody knows', async () => {
+    await putLoad(test_.loader, 'flights', definitionOf());
+    putObjects(test_, 12);
+    await runLoad(test_, orchestrations, { whenIdle: () => undefined });
+    test_.source.put({ key: 'in/005', sizeBytes: 55 });
+    test_.clock.advance(60_000);
+    test_.ingestion.settleAll();
+    const source = { bucket: 'memory-bucket', prefix: 'other/' };
+    await putLoad(test_.loader, 'flights', definitionOf({ source }));
+    expect(await runLoad(test_, orchestrations)).toMatchObject({
+      state: 'completedWithDiscrepancy',
+      objects: { ingested: 11, changed: 1 },
+    });
+  });
+
   test('is not looked at again where keys are written once', async () => {
     const definition = definitionOf();
     const source = { ...(definition['source'] as object), writtenOnce: true };
