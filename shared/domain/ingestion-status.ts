@@ -57,6 +57,14 @@ const CODES: ReadonlyMap<string, ErrorCode> = new Map(
     Download_SourceNotFound: 'objectGone',
     Download_NotTransient: 'objectAccessDenied',
     General_RetryAttemptsExceeded: 'ingestionExhausted',
+    // Those that ADX's reference calls transient: nothing is wrong with the object, whatever the failure status says.
+    General_InternalServerError: 'ingestionExhausted',
+    General_TransientSchemaMismatch: 'ingestionExhausted',
+    Download_UnknownError: 'ingestionExhausted',
+    Download_TransientNameResolutionFailure: 'ingestionExhausted',
+    Timeout: 'ingestionExhausted',
+    OutOfMemory: 'ingestionExhausted',
+    Unknown: 'ingestionExhausted',
     General_ThrottledIngestion: 'ingestionThrottled',
   }),
 );
