@@ -94,6 +94,11 @@ export function settleStatus(status: IngestionStatus | null, urlExpiresAt: Date 
   }
 }
 
+/** Whether ADX says that it had no capacity for the object, for good or while it goes on trying. */
+export function saysThrottled({ status, errorCode }: IngestionStatus): boolean {
+  return status === 'Failed' && CODES.get(errorCode ?? '') === 'ingestionThrottled';
+}
+
 function settleFailure(status: IngestionStatus, urlExpiresAt: Date | null): SettledAs {
   const said = status.errorCode ?? '';
   // A second copy of the message in one batch; the first one is being ingested and decides.

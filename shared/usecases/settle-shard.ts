@@ -1,8 +1,9 @@
 import type { SettleShardInput, SettleShardOutput } from '../contracts/durable.ts';
+import { saysThrottled } from '../domain/ingestion-status.ts';
 import { aroundMs } from '../domain/jitter.ts';
 import type { LedgerEntry } from '../domain/ledger-entry.ts';
 import { endOf, type ShardItem } from '../domain/object-outcome.ts';
-import { shareAt } from '../domain/pace.ts';
+import { type Pace, shareAt } from '../domain/pace.ts';
 import { isCutShort, type ShardRow, type Stored } from '../domain/run-record.ts';
 import { addDigests, EMPTY_DIGEST, type OutcomeDigest } from '../domain/run-summary.ts';
 import { nextLookAt } from '../domain/settle-timing.ts';
@@ -19,7 +20,7 @@ import { withPresentVersions } from './rewritten-keys.ts';
 import { ledgerOf, type RunSnapshot, readFacts, readManifest, readSnapshot } from './run-documents.ts';
 import { endsOfRun, sampled } from './run-totals.ts';
 import { settleEntry } from './settle-entry.ts';
-import { isThrottled, slowDown, slowDownBy } from './slow-down.ts';
+import { slowDown, slowDownBy } from './slow-down.ts';
 
 /** ADX's default batching window, for a run whose planner could not tell it. */
 const DEFAULT_BATCHING_WINDOW_MS = 5 * 60_000;
@@ -94,7 +95,7 @@ async function passOver(
       ? NO_REPORTS
       : await readReports(loader, input, snapshot, { open, isLastLook, isGivenUp });
   const settled = await settleItems(loader, { ledger, items, open, statuses, isLastLook });
-  if (isThrottlingReported(open, settled)) await slowDown(loader, input);
+  if (isThrottlingReported(open, statuses, view.control.value.pace)) await slowDown(loader, input);
 
   // Objects that wait for the run to be resumed have no outcome yet.
   const isWaiting = isCutShort(row) && view.control.value.stop === null && !isForGood;
@@ -111,12 +112,17 @@ async function passOver(
   return { ok: true, settled: true };
 }
 
-/** Whether ADX has just reported that it had no capacity for an object. */
-function isThrottlingReported(open: readonly ShardItem[], settled: readonly ShardItem[]): boolean {
-  const keys = new Set(open.map(({ object }) => object.key));
-  return settled.some(
-    ({ object, stored }) => keys.has(object.key) && isThrottled(stored?.value.errorCode ?? null),
-  );
+/**
+ * Whether ADX has reported, since the run was last slowed down, that it had no capacity for an object. What it goes on trying
+ * by itself is read with the same report in every look.
+ */
+function isThrottlingReported(open: readonly ShardItem[], statuses: Statuses, pace: Pace | null): boolean {
+  const isAnswered = (updatedAt: string | null) =>
+    pace !== null && updatedAt !== null && Date.parse(updatedAt) <= Date.parse(pace.since);
+  return open.some(({ stored }) => {
+    const status = statuses.get(stored!.value.sourceId) ?? null;
+    return status !== null && saysThrottled(status) && !isAnswered(status.updatedAt);
+  });
 }
 
 /** How long the deadline of a shard has passed, in milliseconds; negative before it. */

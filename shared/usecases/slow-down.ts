@@ -6,15 +6,7 @@ import type { Loader } from './loader.ts';
 import { change } from './part-commit.ts';
 
 /** Errors that say that requests come too fast. */
-const THROTTLED: ReadonlySet<string> = new Set<ErrorCode>([
-  'sourceThrottled',
-  'clusterThrottled',
-  'ingestionThrottled',
-]);
-
-export function isThrottled(code: string | null): boolean {
-  return code !== null && THROTTLED.has(code);
-}
+const THROTTLED: ReadonlySet<string> = new Set<ErrorCode>(['sourceThrottled', 'clusterThrottled']);
 
 /** Slows the run down when one of these is an error that says that requests come too fast. */
 export async function slowDownBy(
@@ -22,7 +14,7 @@ export async function slowDownBy(
   ref: Pick<RunRef, 'runId' | 'epoch'>,
   answers: readonly unknown[],
 ): Promise<void> {
-  if (answers.some((answer) => answer instanceof LoaderError && isThrottled(answer.code)))
+  if (answers.some((answer) => answer instanceof LoaderError && THROTTLED.has(answer.code)))
     await slowDown(loader, ref);
 }
 

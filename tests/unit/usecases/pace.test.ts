@@ -105,6 +105,35 @@ describe('a run that is throttled goes slower', () => {
     expect(Math.max(...after)).toBeLessThanOrEqual(0.75 * maxInFlight);
   });
 
+  test('once for each report of ADX that it has no capacity, also while ADX tries again by itself', async () => {
+    await putLoad(test_.loader, 'flights', definitionOf());
+    putObjects(test_, 10);
+    const start = test_.clock.now().getTime();
+    let reported = 0;
+    const summary = await runLoad(test_, orchestrations, {
+      whenIdle: () => {
+        const [message] = test_.ingestion.messages;
+        if (message === undefined) return;
+        const minutes = (test_.clock.now().getTime() - start) / 60_000;
+        if (reported < 2 && minutes >= 4 * reported) {
+          reported += 1;
+          test_.ingestion.setStatus(message.sourceId, {
+            status: 'Failed',
+            errorCode: 'General_ThrottledIngestion',
+            failureStatus: 'Transient',
+          });
+        } else if (minutes >= 8) test_.ingestion.setStatus(message.sourceId, { status: 'Succeeded' });
+        test_.ingestion.settleAll();
+      },
+    });
+    expect(reported).toBe(2);
+    expect(summary).toMatchObject({
+      state: 'completed',
+      objects: { ingested: 10 },
+      throttling: { slowdowns: 2 },
+    });
+  });
+
   test('but not because of what an epoch saw that was taken over meanwhile', async () => {
     await putLoad(test_.loader, 'flights', definitionOf());
     const { runId } = await startRun(test_.loader, orchestrations, { load: 'flights', trigger: 'manual' });
