@@ -31,11 +31,8 @@ const DEFAULT_BATCHING_WINDOW_MS = 5 * 60_000;
  */
 const SAMPLE = 16;
 
-/**
- * After so many looks a shard is closed also when its keys can't be looked at in the bucket. A batch of ADX's default takes
- * about thirteen, so that this waits for some minutes.
- */
-const LOOKS_AT_KEYS = 30;
+/** For so long the keys of a shard whose last object is settled are looked at in the bucket; then it is closed without. */
+const LOOK_AT_KEYS_MS = 10 * 60_000;
 
 export interface SettleOptions {
   /** Nobody will look again: what has no report becomes `unknown` before its deadline, also if it was never handed to a settler. */
@@ -103,7 +100,7 @@ async function passOver(
     await lookAgain(loader, input, snapshot, settled);
     return { ok: true, settled: false };
   }
-  const mayLeave = isLastLook || row.looks >= LOOKS_AT_KEYS;
+  const mayLeave = isLastLook || settledForMs(loader, row, settled) >= LOOK_AT_KEYS_MS / loader.timeScale;
   const share = shareAt(view.control.value.pace, loader.now(), loader.timeScale);
   const look = { snapshot, share, isLastLook: mayLeave };
   const looked = await withPresentVersions(loader, input, { ...look, items: settled });
@@ -128,6 +125,16 @@ function isThrottlingReported(open: readonly ShardItem[], statuses: Statuses, pa
 /** How long the deadline of a shard has passed, in milliseconds; negative before it. */
 function overdueMsOf({ timing, now }: Loader, { postedAt }: ShardRow): number {
   return now().getTime() - Date.parse(postedAt!) - timing.settleDeadlineMs;
+}
+
+/**
+ * How long every object of a shard has been settled, in milliseconds. What an earlier run had posted may have been settled
+ * long before this one posted the shard.
+ */
+function settledForMs({ now }: Loader, { postedAt }: ShardRow, items: readonly ShardItem[]): number {
+  const times = [postedAt, ...items.map(({ stored }) => stored?.value.settledAt ?? null)];
+  const last = times.reduce((latest, at) => Math.max(latest, at === null ? 0 : Date.parse(at)), 0);
+  return now().getTime() - last;
 }
 
 /** The objects of a shard with what the ledger says of them; `null` when somebody has removed the manifest. */

@@ -263,6 +263,38 @@ describe('a key that is not what it was when it was listed', () => {
     });
   });
 
+  const S3_AWAY = new LoaderError('sourceUnavailable', 'HTTP 503');
+
+  test('is looked at until somebody may, also where ADX reports after many looks', async () => {
+    const minutes = 20;
+    test_ = createTestLoader({ tables: { 'db/T': { batchingWindowMs: minutes * 60_000 } } });
+    await putLoad(test_.loader, 'flights', definitionOf());
+    putObjects(test_, 1);
+    test_.source.failNext('head', S3_AWAY, 3);
+    const start = test_.clock.now().getTime();
+    const summary = await runLoad(test_, orchestrations, {
+      whenIdle: () => {
+        if (test_.clock.now().getTime() - start >= minutes * 60_000) test_.ingestion.settleAll();
+      },
+    });
+    expect(summary).toMatchObject({ state: 'completed', objects: { ingested: 1 } });
+    expect(test_.logged.filter((line) => line.includes('settlingFailed'))).toHaveLength(3);
+  });
+
+  test('is looked at until somebody may, also where ADX reported long before the run', async () => {
+    await putLoad(test_.loader, 'flights', definitionOf());
+    putObjects(test_, 1);
+    await runLoad(test_, orchestrations, { whenIdle: () => undefined });
+    test_.ingestion.settleAll();
+    test_.clock.advance(3_600_000);
+    test_.source.failNext('head', S3_AWAY, 3);
+    expect(await runLoad(test_, orchestrations)).toMatchObject({
+      state: 'completed',
+      objects: { ingested: 1 },
+    });
+    expect(test_.logged.filter((line) => line.includes('settlingFailed'))).toHaveLength(3);
+  });
+
   test('is not looked at again where keys are written once', async () => {
     const definition = definitionOf();
     const source = { ...(definition['source'] as object), writtenOnce: true };
