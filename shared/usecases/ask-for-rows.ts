@@ -1,5 +1,5 @@
 import { isBehindFence, isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
-import { pathOf } from '../domain/object-path.ts';
+import { isCutWhenDecoded, mayBeOfAnotherKey, pathOf } from '../domain/object-path.ts';
 import type { Stored } from '../domain/run-record.ts';
 import type { PlannedObject } from '../domain/shard-layout.ts';
 import { allOf } from './bounded.ts';
@@ -24,7 +24,7 @@ interface Asked {
  * - Rows are there, and the key was posted once only: the object is settled, and needs no post.
  * - None are, behind the fence: its message can't bring any more, so the next one is proven to make no second set.
  * - The table does not tell (the identity may not ask, the column is not filled by SourceLocation, the rows may be those of
- *   another message for the key): as without the column.
+ *   another message for the key, or of another key, if ADX has decoded the URL): as without the column.
  *
  * @returns what is left to be posted. @throws {LoaderError} when the cluster is away: nothing may be posted unasked.
  */
@@ -99,13 +99,15 @@ async function ask(
 function answerOf(rows: ReadonlyMap<string, number>): Answer {
   const byPath = new Map<string, number>();
   for (const [url, count] of rows) byPath.set(pathOf(url), (byPath.get(pathOf(url)) ?? 0) + count);
+  const uncertain = new Set([...rows.keys()].filter(mayBeOfAnotherKey).map(pathOf));
   return {
     rowsOf(path, key) {
+      if (uncertain.has(path)) return 'notKnown';
       const count = byPath.get(path) ?? 0;
       if (count > 0) return count;
       // A row without a path may be anybody's, and the bucket may have been addressed in another way.
       const mayBeIts = [...byPath.keys()].some((other) => other === '' || other.endsWith(`/${key}`));
-      return mayBeIts ? 'notKnown' : 'none';
+      return mayBeIts || isCutWhenDecoded(key) ? 'notKnown' : 'none';
     },
   };
 }

@@ -1,7 +1,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
-import { pathOf, patternOfKeys } from '../../../shared/domain/object-path.ts';
+import {
+  isCutWhenDecoded,
+  mayBeOfAnotherKey,
+  pathOf,
+  patternOfKeys,
+} from '../../../shared/domain/object-path.ts';
 
 const find = (keys: readonly string[], url: string) =>
   // RE2 has the flag in the pattern.
@@ -32,6 +37,22 @@ test('law: a key is found by its pattern however its URL is encoded', () => {
             expect(find([other, key], url)).toBe(true);
       },
     ),
+  );
+});
+
+test('law: a URL that ADX has decoded is not taken for that of a key without special characters', () => {
+  const char = fc.constantFrom('a', '4', '2', '1', 'F', '/', '?', ';', '%', ' ', 'é');
+  fc.assert(
+    fc.property(fc.string({ unit: char, minLength: 1, maxLength: 6 }), (key) => {
+      const signed = `https://b.invalid/${key.split('/').map(encodeURIComponent).join('/')}?X-Amz-Signature=0`;
+      expect([pathOf(signed), mayBeOfAnotherKey(signed)]).toEqual([`/${key}`, false]);
+      const decoded = `https://b.invalid/${key}`;
+      const told = pathOf(decoded);
+      if (told === `/${key}`) return;
+      expect(isCutWhenDecoded(key)).toBe(true);
+      if (/^[\w/]*$/.test(told)) expect(mayBeOfAnotherKey(decoded)).toBe(true);
+    }),
+    { numRuns: 3000 },
   );
 });
 

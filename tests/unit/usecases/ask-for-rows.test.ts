@@ -125,6 +125,30 @@ describe('objects that ADX never reported, behind their fence', () => {
     expect(test_.ingestion.messages).toHaveLength(2);
   });
 
+  test.each(['in/a?b', 'in/a;b', 'in/%41'])(
+    'are posted again without proof where their key, %s, may stand decoded in the column',
+    async (key) => {
+      await load(COLUMN);
+      test_.source.put({ key });
+      await runUnreported({ ingested: 1 });
+      test_.ingestion.answerPaths(new Map([[`https://memory-bucket.s3.memory.invalid/${key}`, 10]]));
+      expect(await runLoad(test_, orchestrations)).toMatchObject({ repostedUnproven: [key] });
+    },
+  );
+
+  test.each([
+    ['in/a', 'in/a?b'],
+    ['in/a', 'in/a;b'],
+    ['in/A', 'in/%41'],
+  ])('with the key %s are not told from decoded rows of the key %s', async (key, other) => {
+    await load(COLUMN);
+    test_.source.put({ key });
+    await runUnreported({ ingested: 0 });
+    test_.ingestion.answerPaths(new Map([[`https://memory-bucket.s3.memory.invalid/${other}`, 10]]));
+    expect(await runLoad(test_, orchestrations)).toMatchObject({ repostedUnproven: [key] });
+    expect(test_.ingestion.messages).toHaveLength(2);
+  });
+
   test('are not posted while the cluster does not answer', async () => {
     await load(COLUMN);
     putRows(1);
