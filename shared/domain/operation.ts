@@ -40,7 +40,7 @@ interface OperationBase {
   readonly objects: number;
   /** Objects that were posted after this are none of the operation's: it took the lock then. */
   readonly since: string;
-  /** Ledger partition at which `check` or `mark` goes on. */
+  /** Ledger partition at which `check`, `confirm` or `mark` goes on. */
   readonly partition: number;
   /** Number of the instance that carries it out. */
   readonly attempt: number;
@@ -58,11 +58,12 @@ interface OperationBase {
  * - `check`: nothing is changed; every partition of the ledger is looked at for what forbids the undo.
  * - `drop`: extents are listed, written down and dropped until none carries the tag. Before the first of them are written
  *   down, still nothing is changed.
+ * - `confirm`: every partition is looked at once more for objects that came under the tag since `check`.
  * - `mark`: the ledger's entries of the unit become `undone`, partition by partition.
  */
 export interface UndoOperation extends OperationBase {
   readonly kind: 'undo';
-  readonly step: 'check' | 'drop' | 'mark';
+  readonly step: 'check' | 'drop' | 'confirm' | 'mark';
   /** The run whose unit is undone. */
   readonly runId: string;
   /** The unit: all rows under this tag. */

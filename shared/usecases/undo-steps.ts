@@ -1,4 +1,4 @@
-import { isUnsettled } from '../domain/ledger-entry.ts';
+import { isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
 import type { UndoOperation } from '../domain/operation.ts';
 import { LoaderError } from '../errors/loader-error.ts';
 import type { Ingestion, TaggedExtent } from '../ports/ingestion.ts';
@@ -24,6 +24,8 @@ export async function takeUndoStep(loader: Loader, operation: UndoOperation): Pr
       return { operation: await check(work), isPutOff: false };
     case 'drop':
       return await drop(work);
+    case 'confirm':
+      return { operation: await confirm(work), isPutOff: false };
     case 'mark':
       return { operation: await mark(work), isPutOff: false };
   }
@@ -90,19 +92,28 @@ function countUnit({ tag, runs }: UndoOperation, entries: Entries): number {
       if (!(runs ?? []).includes(value.runId)) continue;
       throw inexact(`the ledger does not know under which tag "${value.key}" was loaded`);
     }
-    const isElsewhere = value.otherTags?.includes(tag) === true;
-    if (value.tag !== tag && !isElsewhere) continue;
-    if (isUnsettled(value.state))
-      throw new LoaderError(
-        'undoUnsettled',
-        `Nobody has reported yet whether the rows of "${value.key}" are in the table, and there may be more such objects`,
-      );
+    if (!isOfUnit(tag, value)) continue;
+    expectSettled(value);
     if (value.state !== 'ingested') continue;
     if (value.repostedUnproven)
       throw inexact(`"${value.key}" was posted twice without proof, and may also be under another tag`);
     objects += 1;
   }
   return objects;
+}
+
+/** Its rows may be under the tag. */
+function isOfUnit(tag: string, entry: LedgerEntry): boolean {
+  return entry.tag === tag || entry.otherTags?.includes(tag) === true;
+}
+
+/** @throws {LoaderError} `undoUnsettled`. */
+function expectSettled({ key, state }: LedgerEntry): void {
+  if (!isUnsettled(state)) return;
+  throw new LoaderError(
+    'undoUnsettled',
+    `Nobody has reported yet whether the rows of "${key}" are in the table, and there may be more such objects`,
+  );
 }
 
 /**
@@ -117,7 +128,7 @@ async function drop(work: UndoWork): Promise<UndoStep> {
     const found = (await listUnit(work)).map(({ id }) => id);
     const begun = { ...operation, hasDropped: true };
     return {
-      operation: found.length === 0 ? { ...begun, step: 'mark' } : { ...begun, extentIds: found },
+      operation: found.length === 0 ? { ...begun, step: 'confirm' } : { ...begun, extentIds: found },
       isPutOff: false,
     };
   }
@@ -136,6 +147,20 @@ async function listUnit({ snapshot, operation, ingestion }: UndoWork): Promise<r
   const other = extents.flatMap(({ tags }) => tags).find((one) => one.startsWith('drop-by:') && one !== tag);
   if (other !== undefined) throw inexact(`extents with the tag ${tag} also carry ${other}`);
   return extents;
+}
+
+/**
+ * An activity of a run that was cancelled may have slept until now and post new objects under the tag. Rows of what it began
+ * since `check` may have been dropped with the others. What it begins from now on brings its rows later, and they stay.
+ *
+ * @throws {LoaderError} `undoUnsettled`: when the load has settled these objects, the undo is taken up again.
+ */
+async function confirm({ loader, snapshot, operation }: UndoWork): Promise<UndoOperation> {
+  const walked = await countMore(loader, ledgerOf(snapshot), operation, (entries) => {
+    for (const { value } of entries) if (isOfUnit(operation.tag, value)) expectSettled(value);
+    return 0;
+  });
+  return walked.isThrough ? { ...operation, step: 'mark', partition: 0 } : walked.operation;
 }
 
 async function mark({ loader, snapshot, operation }: UndoWork): Promise<UndoOperation> {

@@ -4,6 +4,8 @@ import { partitionOf } from '../../../shared/domain/ledger-key.ts';
 import { ERROR_KINDS, LoaderError } from '../../../shared/errors/loader-error.ts';
 import { advanceOperation } from '../../../shared/usecases/advance-operation.ts';
 import { cancelOperation } from '../../../shared/usecases/cancel-operation.ts';
+import { cancelRun } from '../../../shared/usecases/cancel-run.ts';
+import { ingestUnit } from '../../../shared/usecases/ingest-unit.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
 import { readOperation } from '../../../shared/usecases/operation-documents.ts';
 import { startRerun } from '../../../shared/usecases/rerun.ts';
@@ -12,8 +14,10 @@ import { tick } from '../../../shared/usecases/tick.ts';
 import { startUndo } from '../../../shared/usecases/undo-run.ts';
 import { type CrashMoment, crashAt, surviving } from '../../fakes/crashing-loader.ts';
 import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
+import { takeFirstShard } from '../../fakes/run-by-hand.ts';
 import { driveRun, putObjects, runLoad } from '../../fakes/run-load.ts';
 import { type DriveOperationOptions, driveOperation, undoRun } from '../../fakes/run-operation.ts';
+import { sleepingPlace } from '../../fakes/sleeping-place.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
 
 const MOST_SIDE_EFFECTS = 200;
@@ -692,6 +696,47 @@ test('an undo that is refused after it has dropped rows says so', async () => {
   expect(operation.problem!.message).toMatch(/drop-by:other\/unit\. Rows may be gone already/);
   expect(operation.problem!.remedy).not.toMatch(/Nothing was changed/);
   expect(keysInTable()).toHaveLength(1);
+});
+
+test('an undo marks nothing while an activity of a cancelled run has posted under its tag meanwhile, and is then taken up again', async () => {
+  await putLoad(test_.loader, 'flights', definitionOf({ concurrency: { lanes: 1, postsInFlight: 1 } }));
+  putObjects(test_, 2);
+  const { runId } = await startRun(test_.loader, orchestrations, { load: 'flights', trigger: 'manual' });
+  const { sleep, asleep, awake } = sleepingPlace();
+  const presignGet: typeof test_.source.presignGet = async (input) => {
+    if (input.key === 'in/001') await sleep();
+    return test_.source.presignGet(input);
+  };
+  const sleepy = { ...test_.loader, source: async () => ({ ...test_.source, presignGet }) };
+  const late = ingestUnit(sleepy, await takeFirstShard(test_, { v: 1, runId, epoch: 1 }));
+  await asleep;
+  await cancelRun(test_.loader, runId);
+  expect(await driveRun(test_, orchestrations, runId)).toMatchObject({
+    objects: { ingested: 1, notStarted: 1 },
+  });
+
+  // The undo has looked at the ledger and is about to drop; until it gets to it, ADX ingests what was posted late.
+  const { ingestion } = test_.loader;
+  test_.loader.ingestion = async () => ({
+    ...test_.ingestion,
+    dropExtents: async (input) => {
+      if (input.extentIds[0] === test_.ingestion.rows[0]?.sourceId) {
+        awake();
+        await late;
+        test_.ingestion.settleAll();
+      }
+      return test_.ingestion.dropExtents(input);
+    },
+  });
+  expect(await undo(runId)).toMatchObject({ state: 'failed', problem: { code: 'undoUnsettled' } });
+  test_.loader.ingestion = ingestion;
+  expect(test_.ingestion.messages).toHaveLength(2);
+  expect((await entryOf('in/000')).value.state).toBe('ingested');
+
+  await run();
+  expect(await undo(runId)).toMatchObject({ state: 'succeeded' });
+  await run();
+  expect(keysInTable()).toEqual(allKeys(2));
 });
 
 test('an undo that was broken off after it had begun to drop is taken up again, and takes no later rows for its own', async () => {
