@@ -5,7 +5,7 @@ import { leastLeftMs } from '../domain/least-left.ts';
 import { shareAt } from '../domain/pace.ts';
 import type { Taken } from '../domain/run-limits.ts';
 import { newShard, type PartRow, type RunView } from '../domain/run-record.ts';
-import { addPlanTotals } from '../domain/run-summary.ts';
+import { addPlanTotals, EMPTY_PLAN, type PlanTotals } from '../domain/run-summary.ts';
 import { layOutShards } from '../domain/shard-layout.ts';
 import { toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
@@ -224,8 +224,10 @@ async function handOver(
         inserted = Number(me.holds ?? 0);
         const batch = planned.shards.slice(inserted, inserted + SHARDS_PER_COMMIT);
         const writes = batch.map((shard) => ({ value: newShard(shard, epoch), etag: null }));
+        const plan = addPlanTotals(me.progress.plan, totalsWith(batch, planned, inserted === 0));
+        const progress = { ...me.progress, plan };
         if (inserted + batch.length < planned.shards.length) {
-          return { answer: 'more', me: { holds: String(inserted + batch.length) }, writes };
+          return { answer: 'more', me: { holds: String(inserted + batch.length), progress }, writes };
         }
         const isLast = planned.next === null;
         return {
@@ -235,7 +237,7 @@ async function handOver(
             holds: null,
             cursor: planned.next,
             endedAt: isLast ? loader.now().toISOString() : null,
-            progress: { ...me.progress, plan: addPlanTotals(me.progress.plan, planned.totals) },
+            progress,
           },
           writes,
         };
@@ -243,6 +245,18 @@ async function handOver(
     );
     if (answer !== 'more') return answer ?? { answer: { kind: 'stop' }, isIn: false };
   }
+}
+
+/**
+ * What a page adds to the run's totals when these of its shards come in: selected are only objects that are in, for the rest
+ * of the page may never come.
+ */
+function totalsWith(batch: readonly PlannedShard[], { totals }: PlanPage, isFirst: boolean): PlanTotals {
+  return {
+    ...(isFirst ? totals : EMPTY_PLAN),
+    selected: batch.reduce((sum, { objects }) => sum + objects, 0),
+    selectedBytes: batch.reduce((sum, { bytes }) => sum + bytes, 0),
+  };
 }
 
 /** However planning ends, it is written down: the lanes stop by it, and the summary tells it. */
