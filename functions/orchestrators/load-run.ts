@@ -14,7 +14,7 @@ import { callActivity, type Orchestration } from './steps.ts';
 
 /**
  * A run: one planner, some lanes and some settlers side by side, and the finish when all have ended. The parts don't
- * throw: how they fared stands in their rows.
+ * throw: how they fared stands in the run's rows, by which the finish leaves a run with work left to the tick.
  */
 export function* loadRun(context: OrchestrationContext): Orchestration<RunSummary | null> {
   const { v, runId, epoch, lanes, settlers } = context.df.getInput<LoadRunInput>()!;

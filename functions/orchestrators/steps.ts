@@ -58,8 +58,8 @@ export function* sleep(context: df.OrchestrationContext, ms: number): Orchestrat
 
 /**
  * Makes an orchestrator that ends quietly when the host can't carry its activities out. The part's row is then left
- * without an end: it counts as silent, and the tick takes the run over. A throw would end the parent while its other
- * parts are still at work.
+ * without an end: it counts as silent, and the tick takes the run over, also when all parts have ended so and the run has
+ * come to its finish. A throw would end the parent while its other parts are still at work.
  */
 export function endingQuietly(orchestrator: (context: df.OrchestrationContext) => Orchestration<void>) {
   return function* (context: df.OrchestrationContext): Orchestration<{ readonly ok: boolean }> {

@@ -395,6 +395,17 @@ function isHeldByOther(shard: ShardRow, settler: string, epoch: number, now: Dat
 }
 
 /**
+ * Whether a run has left something undone, as when its parts gave up because none of their activities could be carried out:
+ * planning has not ended, or shards are not settled. A run that was stopped leaves out what it has not begun.
+ */
+export function isWorkLeft(view: RunView): boolean {
+  const isStopped = view.control.value.stop !== null;
+  const isPlanned = partOf(view, 'planner')?.value.endedAt != null;
+  if (!isStopped && !isPlanned) return true;
+  return view.shards.some(({ value }) => !isStopped || value.state !== 'planned' || isRetryShard(value));
+}
+
+/**
  * Since when a run stands still: the latest sign of life of its most silent part without an end. A part without a row
  * has been silent since the epoch began; when all have ended, only the finish is left, and the last end counts.
  */

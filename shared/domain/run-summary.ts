@@ -7,7 +7,7 @@ import type { SkipReason } from './selection.ts';
  * - `gone`: it was deleted before it was loaded.
  * - `changed`: its key was rewritten while it was loaded, and the rows may be those of either version; or it was rewritten
  *   before the fate of its earlier version was known.
- * - `notStarted`: the run was cancelled or stopped before the object was posted.
+ * - `notStarted`: the run was cancelled, stopped or given up before the object was posted.
  */
 export const OBJECT_STATES = [
   'ingested',
@@ -279,7 +279,7 @@ export function finalState({
   rowsAgree,
   unreadable,
 }: FinalStateInput): FinalRunState {
-  const { failed, changed, unknown, deferred } = digest.objects;
+  const { failed, changed, unknown, deferred, notStarted } = digest.objects;
   if (givenUp) return 'failed';
   const isAnyBegun = OBJECT_STATES.some((state) => state !== 'notStarted' && digest.objects[state] > 0);
   if (planFailed && !isAnyBegun) return 'failed';
@@ -287,7 +287,7 @@ export function finalState({
   const isUnclear = DISCREPANCIES.some((code) => digest.failures[code] !== undefined);
   if (rowsAgree === false || changed > 0 || isUnclear || digest.repostedUnproven.length > 0)
     return 'completedWithDiscrepancy';
-  const isAnyMissing = failed > 0 || unknown > 0 || deferred > 0 || unreadable > 0;
+  const isAnyMissing = failed + unknown + deferred + notStarted + unreadable > 0;
   if (planFailed || isAnyMissing) return 'completedWithFailures';
   return 'completed';
 }

@@ -1,6 +1,6 @@
 import type { RunRef } from '../contracts/durable.ts';
 import type { RowCount } from '../domain/row-count.ts';
-import type { RunView } from '../domain/run-record.ts';
+import { isWorkLeft, type RunView } from '../domain/run-record.ts';
 import {
   expectedRowsOf,
   finalState,
@@ -21,27 +21,24 @@ import { digestOfRun, planOfRun } from './run-totals.ts';
 
 /**
  * Ends a run: counts rows, writes the summary, leaves what is still open to the load's next run, and frees the lock.
- * Each step may have been done before; a run that has ended only has its lock freed.
+ * Each step may have been done before; a run that has ended only has its lock freed. One whose parts gave up before all was
+ * done is left to the tick, which takes it over when it has been silent for long, unless it is to be given up.
  *
- * @returns the summary, or `null` when a newer epoch has taken the run over.
+ * @returns the summary, or `null` when the run is left to the tick, or a newer epoch has taken it over.
  */
 export async function finishRun(
   loader: Loader,
   { runId, epoch }: RunRef,
   options: { readonly givenUp?: boolean } = {},
 ): Promise<RunSummary | null> {
-  const view = await closeDown(loader, { runId, epoch });
+  const isGivenUp = options.givenUp === true;
+  const view = await closeDown(loader, { runId, epoch }, isGivenUp);
   if (view === null) return null;
   const snapshot = await readSnapshot(loader, runId);
   if (view.run.value.finalState === null) {
     const summary =
       (await readSummary(loader, runId)) ??
-      (await makeSummary(
-        loader,
-        snapshot,
-        view,
-        options.givenUp === true || view.control.value.stop === 'givenUp',
-      ));
+      (await makeSummary(loader, snapshot, view, isGivenUp || view.control.value.stop === 'givenUp'));
     await handOnUnsettled(loader, snapshot, view);
     await handBackAnnounced(loader, snapshot, view);
     // Before the run has ended, for then nobody comes back to it. The summary stands, whoever tells it.
@@ -60,17 +57,19 @@ export async function finishRun(
  * Keeps all parts of the run from changing anything more, in one transaction, before it is accounted for. An activity that
  * lives on, or a newer epoch that finds the run without its end, would else close shards behind the summary.
  *
- * @returns the run as it stays; `null` when there is none, or a newer epoch has taken it over.
+ * @returns the run as it stays; `null` when there is none, a newer epoch has taken it over, or it has work left.
  */
 async function closeDown(
   loader: Loader,
   { runId, epoch }: Pick<RunRef, 'runId' | 'epoch'>,
+  isGivenUp: boolean,
 ): Promise<RunView | null> {
   for (;;) {
     const view = await loader.runs.readRun(runId);
     if (view === null || view.run.value.finalState !== null) return view;
     if (view.run.value.epoch !== epoch) return null;
     if (view.run.value.closingAt != null) return view;
+    if (!isGivenUp && isWorkLeft(view)) return null;
     const parts = view.parts.filter(({ value }) => value.epoch === epoch);
     await loader.runs.commit(runId, [
       change(view.run, { closingAt: loader.now().toISOString() }),

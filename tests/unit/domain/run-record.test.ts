@@ -5,6 +5,7 @@ import {
   CUT_SHORT,
   chooseForLane,
   chooseForSettler,
+  isWorkLeft,
   type PartRow,
   partOf,
   runState,
@@ -276,6 +277,40 @@ describe('chooseForSettler', () => {
     const free = new Date(Date.parse(at(9)) + SETTLER_HOLD_MS);
     expect(choose({ shards }, new Date(free.getTime() - 1))).toBe('wait until asked again');
     expect(choose({ shards }, free)).toBe('a');
+  });
+});
+
+describe('isWorkLeft', () => {
+  const STOPPED = { control: { stop: 'cancel' } } as const;
+  const planned = partRow('planner', ENDED);
+  const claimed = shardRow('a', { state: 'claimed' });
+  const posted = shardRow('a', { state: 'posted' });
+
+  test.each<[string, Parameters<typeof runView>[0], boolean]>([
+    ['no part yet', {}, true],
+    ['planning has not ended', { parts: [partRow('planner')] }, true],
+    ['planning had ended in an earlier epoch only', { run: { epoch: 2 }, parts: [planned] }, true],
+    ['a shard is planned', { parts: [planned], shards: [shardRow('a')] }, true],
+    ['a shard is claimed', { parts: [planned], shards: [claimed] }, true],
+    ['a shard is posted', { parts: [planned], shards: [posted] }, true],
+    ['a part has no end, and nothing is left to do', { parts: [planned, partRow('settler-0')] }, false],
+    ['stopped before the first part', STOPPED, false],
+    ['stopped in the middle of planning', { ...STOPPED, parts: [partRow('planner')] }, false],
+    ['stopped with a planned shard', { ...STOPPED, parts: [planned], shards: [shardRow('a')] }, false],
+    ['stopped with a claimed shard', { ...STOPPED, parts: [planned], shards: [claimed] }, true],
+    ['stopped with a posted shard', { ...STOPPED, parts: [planned], shards: [posted] }, true],
+    [
+      'stopped with objects that wait to be posted once more',
+      { ...STOPPED, parts: [planned], shards: [shardRow('0000-000r1')] },
+      true,
+    ],
+    [
+      'suspended with a planned shard',
+      { control: { suspendedAt: at(1) }, parts: [planned], shards: [shardRow('a')] },
+      true,
+    ],
+  ])('%s', (_, rows, expected) => {
+    expect(isWorkLeft(runView(rows))).toBe(expected);
   });
 });
 

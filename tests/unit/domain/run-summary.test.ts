@@ -180,6 +180,8 @@ describe('finalState', () => {
     ['one failed', { digest: digestWith({ ingested: 3, failed: 1 }) }, 'completedWithFailures'],
     ['one unknown', { digest: digestWith({ ingested: 3, unknown: 1 }) }, 'completedWithFailures'],
     ['one deferred', { digest: digestWith({ ingested: 3, deferred: 1 }) }, 'completedWithFailures'],
+    ['one not started', { digest: digestWith({ ingested: 3, notStarted: 1 }) }, 'completedWithFailures'],
+    ['none started', { digest: digestWith({ notStarted: 3 }) }, 'completedWithFailures'],
     [
       'rows disagree',
       { digest: digestWith({ ingested: 3, failed: 1 }), rowsAgree: false },

@@ -26,7 +26,7 @@ beforeEach(() => {
   orchestrations = createMemoryOrchestrations();
 });
 
-/** A run that has posted its only shard, and whose settlers were ended from outside. */
+/** A run that has posted its only shard, which nobody has settled when it is given up. */
 async function postAll(): Promise<void> {
   putObjects(test_, 5);
   await putLoad(test_.loader, 'flights', definitionOf());
@@ -39,6 +39,8 @@ async function postAll(): Promise<void> {
   const finished = { shard: taken.shard, ok: true, code: null } as const;
   await takeShard(test_.loader, { ...ref, lane: 0, turn: 1, finished });
 }
+
+const GIVEN_UP = { givenUp: true } as const;
 
 /** A host that dies after it has written the summary. */
 function dyingBeforeTheEnd(): Loader {
@@ -66,7 +68,7 @@ test.each([1, 2])(
   async (epoch) => {
     await postAll();
     const ref = { v: 1, runId, epoch } as const;
-    await expect(finishRun(dyingBeforeTheEnd(), { ...ref, epoch: 1 })).rejects.toThrow('killed');
+    await expect(finishRun(dyingBeforeTheEnd(), { ...ref, epoch: 1 }, GIVEN_UP)).rejects.toThrow('killed');
     const reached = async () => (await test_.loader.runs.readControl(runId))!.run.value.epoch;
     for (let minute = 0; (await reached()) < epoch && minute < 60; minute += 1) {
       test_.clock.advance(60_000);
@@ -100,7 +102,7 @@ test('a part that decided before the end of its run can not write any more', asy
       commit: async (id, writes) => {
         if (isFirst && writes.some(({ value }) => value.row === 'shard')) {
           isFirst = false;
-          await finishRun(test_.loader, ref);
+          await finishRun(test_.loader, ref, GIVEN_UP);
         }
         return runs.commit(id, writes);
       },
@@ -113,7 +115,7 @@ test('a part that decided before the end of its run can not write any more', asy
 
 test('a run that is just ending takes no orders', async () => {
   await postAll();
-  await expect(finishRun(dyingBeforeTheEnd(), { v: 1, runId, epoch: 1 })).rejects.toThrow('killed');
+  await expect(finishRun(dyingBeforeTheEnd(), { v: 1, runId, epoch: 1 }, GIVEN_UP)).rejects.toThrow('killed');
   await expect(cancelRun(test_.loader, runId)).rejects.toMatchObject({ code: 'runEnded' });
   await expect(suspendRun(test_.loader, runId)).rejects.toMatchObject({ code: 'runEnded' });
 });

@@ -47,7 +47,7 @@ test('a recorder that fails is logged, and keeps neither another one nor the run
   expect(logged.filter((line) => line.includes('notRecorded'))).toHaveLength(2);
 });
 
-/** A run that was cancelled with one shard posted, which nobody came to settle, and four that no lane has taken. */
+/** A cancelled run with one shard posted, which nobody came to settle until it is given up, and four that no lane has taken. */
 async function leaveShards(whenTold: (clock: TestClock) => void) {
   const made = createTestLoader();
   const orchestrations = createMemoryOrchestrations();
@@ -121,14 +121,14 @@ test('a recorder that never answers keeps a run for a minute', async () => {
 
 test('objects that an ended run has left are told for a minute at the most, and the rest is missing with a word', async () => {
   const { under, ref, told } = await leaveShards((clock) => clock.advance(30_000));
-  expect(await finishRun(under.loader, ref)).toMatchObject({ state: 'cancelled' });
+  expect(await finishRun(under.loader, ref, { givenUp: true })).toMatchObject({ state: 'failed' });
   expect(told).toEqual(['0000-000', '0000-001', 'run']);
   expect(under.logged.filter((line) => line.includes('3 shards took too long to tell'))).toHaveLength(1);
 });
 
 test('objects that an ended run has left are told as its summary counts them', async () => {
   const { under, ref, outcomes } = await leaveShards(() => undefined);
-  const summary = (await finishRun(under.loader, ref))!;
+  const summary = (await finishRun(under.loader, ref, { givenUp: true }))!;
   expect(summary.objects).toMatchObject({ unknown: 2, notStarted: 8 });
   const counts = Object.groupBy(outcomes, ({ state }) => state);
   expect([counts.unknown?.length, counts.notStarted?.length]).toEqual([2, 8]);
