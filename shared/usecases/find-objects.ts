@@ -28,6 +28,8 @@ export interface FoundPage {
   readonly pending: readonly PendingObject[];
 }
 
+const NOTHING: FoundPage = { objects: [], totals: EMPTY_PLAN, next: null, pending: [] };
+
 /** Where the next page begins: `u:<index of the unsettled manifest>` or `k:<position among the keys>`. */
 type Cursor =
   | { readonly phase: 'unsettled'; readonly index: number }
@@ -48,9 +50,10 @@ export interface FindTask {
 /** Finds the objects of the page that begins at the cursor: first what earlier runs left open, then keys. */
 export async function findObjects(loader: Loader, task: FindTask): Promise<FoundPage> {
   const cursor = readCursor(task.cursor, task.facts);
-  return cursor.phase === 'unsettled'
-    ? findUnsettled(loader, task, cursor.index)
-    : findKeys(loader, task, cursor.after);
+  if (cursor.phase === 'unsettled') return findUnsettled(loader, task, cursor.index);
+  // It was started for what others have settled meanwhile.
+  if (task.snapshot.request.trigger === 'settle') return NOTHING;
+  return findKeys(loader, task, cursor.after);
 }
 
 function readCursor(cursor: string | null, facts: RunFacts): Cursor {

@@ -117,6 +117,16 @@ describe('objects that a run leaves open', () => {
   });
 });
 
+test('a run that begins to settle after others have settled everything loads nothing', async () => {
+  await putLoad(test_.loader, 'flights', definitionOf());
+  test_.source.put({ key: 'in/new' });
+  expect(await runLoad(test_, orchestrations, { trigger: 'settle' })).toMatchObject({
+    state: 'completed',
+    plan: { listed: 0, selected: 0 },
+  });
+  expect(test_.ingestion.messages).toHaveLength(0);
+});
+
 test('an object that no queue took is tried again by the next run', async () => {
   putObjects(test_, 2);
   await putLoad(test_.loader, 'flights', definitionOf());
