@@ -70,18 +70,19 @@ async function findOpen(
   view: RunView,
   taken: readonly Unsettled[],
 ): Promise<{ readonly open: readonly FencedObject[]; readonly read: readonly Unsettled[] }> {
-  const { runId } = snapshot.request;
+  const { runId, createdAt } = snapshot.request;
   const ledger = ledgerOf(snapshot);
   const isReported = snapshot.definition.onUnproven === 'report';
+  const { downloadGraceMs } = loader.timing;
+  const began = { now: new Date(createdAt), downloadGraceMs };
   const found = new Map<string, FencedObject>();
+  const looked = new Set<string>();
   const collect = async (keys: readonly string[]) => {
-    const now = loader.now();
     for (const { value } of (await loader.ledger.readKeys(ledger, keys)).values()) {
-      const { downloadGraceMs } = loader.timing;
-      // It was posted a second time, and nobody reported either, or the load only reports such an object and this run has
-      // looked at it: no later run would do more than look.
-      const isForPerson = value.repostedUnproven || (isReported && value.runId !== runId);
-      const isOver = isForPerson && isBehindFence(value, { now, downloadGraceMs });
+      // It was posted a second time, and nobody reported either, or the load only reports such an object; and this run has
+      // looked at it, all the while behind its fence: no later run would do more than look.
+      const isForPerson = value.repostedUnproven || isReported;
+      const isOver = isForPerson && looked.has(value.key) && isBehindFence(value, began);
       if (!isUnsettled(value.state) || isOver) continue;
       const { key, version, sizeBytes } = value;
       found.set(key, {
@@ -95,9 +96,10 @@ async function findOpen(
   for await (const shard of settledShards(loader, runId)) {
     if (shard.unsettledObjects === 0) continue;
     const outcomes = (await readOutcomes(loader, runId, shard.shard)) ?? [];
-    await collect(
-      outcomes.filter(({ state }) => state === 'unknown' || state === 'deferred').map(({ key }) => key),
-    );
+    const open = outcomes.filter(({ state }) => state === 'unknown' || state === 'deferred');
+    // Any other code says why it could not be looked at.
+    for (const { key, state, code } of open) if (state === 'unknown' && code === 'noReport') looked.add(key);
+    await collect(open.map(({ key }) => key));
   }
   for (const { value } of view.shards.filter((shard) => shard.value.state !== 'planned')) {
     await collect(((await readManifest(loader, value.manifest)) ?? []).map(({ key }) => key));

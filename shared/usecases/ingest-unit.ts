@@ -7,7 +7,7 @@ import { rawSizeOf } from '../domain/raw-size.ts';
 import { CUT_SHORT, type RunView, type Stored } from '../domain/run-record.ts';
 import type { PlannedObject } from '../domain/shard-layout.ts';
 import { sourceIdOf } from '../domain/source-id.ts';
-import { toLoaderError } from '../errors/loader-error.ts';
+import { type LoaderError, toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
 import type { PostResult } from '../ports/ingestion.ts';
 import { askForRows } from './ask-for-rows.ts';
@@ -59,7 +59,10 @@ export async function ingestUnit(loader: Loader, input: IngestUnitInput): Promis
   }
 }
 
-/** `false` when the run was suspended before all objects had their turn. */
+/**
+ * @returns `false` when the run was suspended before all objects had their turn.
+ * @throws {LoaderError} when all had it, and some could not be looked at: the unit is tried again.
+ */
 async function ingestInGroups(
   loader: Loader,
   work: UnitWork,
@@ -69,6 +72,7 @@ async function ingestInGroups(
   let checkedAt = 0;
   let lookedAt = loader.now().getTime();
   let size = most;
+  let failure: LoaderError | null = null;
   for (let at = 0; at < objects.length; at += size) {
     const now = loader.now().getTime();
     if (now - checkedAt >= CONTROL_AGE_MS / loader.timeScale) {
@@ -81,8 +85,9 @@ async function ingestInGroups(
       await showLife(loader, work.input, await loader.runs.readRun(work.input.runId));
       lookedAt = now;
     }
-    await ingestGroup(loader, work, objects.slice(at, at + size));
+    failure = (await ingestGroup(loader, work, objects.slice(at, at + size))) ?? failure;
   }
+  if (failure !== null) throw failure;
   return true;
 }
 
@@ -126,8 +131,12 @@ interface Attempt {
   readonly entry: LedgerEntry;
 }
 
-/** One group: at most as many objects as posts in flight. */
-async function ingestGroup(loader: Loader, work: UnitWork, group: readonly PlannedObject[]): Promise<void> {
+/** One group: at most as many objects as posts in flight. Returns why some of them could not be looked at, if so. */
+async function ingestGroup(
+  loader: Loader,
+  work: UnitWork,
+  group: readonly PlannedObject[],
+): Promise<LoaderError | null> {
   const known = group.filter(({ reason }) => reason !== 'new');
   const entries =
     known.length === 0
@@ -138,7 +147,7 @@ async function ingestGroup(loader: Loader, work: UnitWork, group: readonly Plann
         );
   // Only now: as long as this run has not ended no other has begun, and one that writes later changes the ETags that were
   // read. An activity that slept through its run's end would else post over what the next run has loaded.
-  if (known.length > 0 && (await readOrder(loader, work.input)).order === 'stop') return;
+  if (known.length > 0 && (await readOrder(loader, work.input)).order === 'stop') return null;
   const open = await settleRechecked(loader, work, group, entries);
 
   const toPost: ToPost[] = [];
@@ -159,13 +168,15 @@ async function ingestGroup(loader: Loader, work: UnitWork, group: readonly Plann
     else if (decision.givesWay === true) toGiveUp.push({ object, before, unproven: true });
   }
   const held = new Set(toGiveUp.map(({ object }) => object.key));
-  const left = await askForRows(loader, work, await withoutRewritten(loader, work, [...toGiveUp, ...toPost]));
+  const looked = await withoutRewritten(loader, work, [...toGiveUp, ...toPost]);
+  const left = await askForRows(loader, work, looked.left);
   // What only a person may have posted is posted where the table proves that nothing comes twice.
   await postGroup(
     loader,
     work,
     left.filter(({ object, unproven }) => !unproven || !held.has(object.key)),
   );
+  return looked.failure;
 }
 
 /** Intents, then posts, then what became of them. What every queue refused has failed; the run posts it once more, later. */

@@ -31,6 +31,12 @@ export interface ToPost {
   readonly unproven: boolean;
 }
 
+/** What is left of a round to be posted; and why others stay open that could not be looked at now, but may be later. */
+export interface LookedAt {
+  readonly left: readonly ToPost[];
+  readonly failure: LoaderError | null;
+}
+
 /**
  * Hours lie between an open object's first message and its second. By then the key may hold another object, and its URL
  * would load that one under the old one's name: such an object has failed, and the new one is for the next run. Where ADX
@@ -38,9 +44,9 @@ export interface ToPost {
  */
 export async function withoutRewritten(
   loader: Loader,
-  { source, ledger, input }: UnitWork,
+  { source, ledger, input, snapshot }: UnitWork,
   round: readonly ToPost[],
-): Promise<readonly ToPost[]> {
+): Promise<LookedAt> {
   const { runId, epoch } = input;
   const failures: LoaderError[] = [];
   const codes = await allOf(round, round.length, async ({ object, unproven }) => {
@@ -66,7 +72,24 @@ export async function withoutRewritten(
       return [{ entry: { ...entry, runId, epoch }, etag: before.etag }];
     }),
   );
-  return round.filter((_, index) => codes[index] === null);
+  const left = round.filter((_, index) => codes[index] === null);
+  return { left, failure: await passingFailure(source, snapshot, failures) };
+}
+
+/** S3 says no more than 403, and it says that too when the credentials have ended: then it lists nothing, either. */
+async function passingFailure(
+  source: Source,
+  { definition }: RunSnapshot,
+  failures: readonly LoaderError[],
+): Promise<LoaderError | null> {
+  const passing = failures.find(({ permanent }) => !permanent) ?? null;
+  if (passing !== null || failures.length === 0) return passing;
+  try {
+    await source.listPage({ prefix: definition.source.prefix, startAfter: null });
+    return null;
+  } catch (thrown) {
+    return toLoaderError(thrown);
+  }
 }
 
 function notPosted(

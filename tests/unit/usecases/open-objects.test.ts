@@ -273,6 +273,90 @@ test('an object that is gone before anybody reported on its message is told as s
   });
 });
 
+/** What keeps a run from looking at an object that is a person's to post again. */
+const TROUBLES: readonly (readonly [string, (runId: string) => void])[] = [
+  [
+    'the cluster is away',
+    () => test_.ingestion.failNext('warmUp', new LoaderError('clusterUnavailable', 'HTTP 503'), 5),
+  ],
+  [
+    'S3 does not answer',
+    () => test_.source.failNext('head', new LoaderError('sourceUnavailable', 'HTTP 503'), 5),
+  ],
+  [
+    'the credentials have ended',
+    () => {
+      test_.source.failNext('head', new LoaderError('sourceAccessDenied', 'HTTP 403'));
+      test_.source.failNext('listPage', new LoaderError('sourceAccessDenied', 'ExpiredToken'));
+    },
+  ],
+  [
+    'it was cancelled',
+    (runId) => {
+      const { warmUp } = test_.ingestion;
+      test_.ingestion.warmUp = () => {
+        test_.ingestion.warmUp = warmUp;
+        return cancelRun(test_.loader, runId).then(warmUp);
+      };
+    },
+  ],
+];
+
+describe.each(TROUBLES)(
+  'a run that can not look at open objects behind their fence, as %s',
+  (_name, trouble) => {
+    /** A newer version is announced within the fence: its event is used up. Then the run that is to settle has its trouble. */
+    async function rewriteAndSettle(): Promise<void> {
+      test_.source.put({ key: 'in/000', sizeBytes: 222 });
+      await announce('in/000');
+      await driveRun(test_, orchestrations, (await tickOnce())!, SILENT);
+      test_.clock.advance(BEHIND_THE_FENCE);
+      const runId = (await tickOnce())!;
+      trouble(runId);
+      expect(await driveRun(test_, orchestrations, runId, SILENT)).toMatchObject({ objects: { changed: 0 } });
+      await tickHours(test_, orchestrations, 3);
+    }
+
+    test('loses no newer version of an object of two messages', async () => {
+      await postTwiceSilently({ events: true });
+      await rewriteAndSettle();
+      expect(test_.ingestion.messages.slice(2)).toMatchObject([{ rawSizeBytes: 222 }]);
+    });
+
+    test('loses no newer version of an object that is only reported', async () => {
+      putObjects(test_, 1);
+      await putLoad(test_.loader, 'flights', definitionOf({ events: true, onUnproven: 'report' }));
+      await runLoad(test_, orchestrations, SILENT);
+      await rewriteAndSettle();
+      expect(test_.ingestion.messages.slice(1)).toMatchObject([{ rawSizeBytes: 222 }]);
+    });
+  },
+);
+
+test('a run that looks at an object within its fence, and ends behind it, loses no newer version of its key', async () => {
+  const { presignGet } = test_.source;
+  test_.source.presignGet = (input) => {
+    const lifetimeMs = input.lifetimeMs + (input.key === 'in/000' ? 10 * MINUTE : 0);
+    return presignGet({ ...input, lifetimeMs });
+  };
+  putObjects(test_, 1);
+  await putLoad(test_.loader, 'flights', definitionOf({ events: true }));
+  await runLoad(test_, orchestrations, SILENT);
+  test_.clock.advance(BEHIND_THE_FENCE);
+  // The second message of the one, whose URL lives for ten minutes longer, beside the first of its neighbour.
+  test_.source.put({ key: 'in/001' });
+  const posted = test_.clock.now().getTime();
+  await runLoad(test_, orchestrations, SILENT);
+  test_.source.put({ key: 'in/000', sizeBytes: 222 });
+  await announce('in/000');
+  await driveRun(test_, orchestrations, (await tickOnce())!, SILENT);
+  test_.clock.advance(posted + 7 * HOUR + 5 * MINUTE - test_.clock.now().getTime());
+  // The neighbour is posted once more, and waited for.
+  expect(await runLoad(test_, orchestrations, SILENT)).toMatchObject({ objects: { unknown: 2 } });
+  await tickHours(test_, orchestrations, 3);
+  expect(test_.ingestion.messages.at(-1)).toMatchObject({ rawSizeBytes: 222 });
+});
+
 test('an object of two messages without a report does not keep a newer version of its key out', async () => {
   await postTwiceSilently({ events: true, changed: 'reload' });
   test_.clock.advance(BEHIND_THE_FENCE);
