@@ -131,14 +131,15 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
   const entries = await readEntries(loader, ledgerOf(snapshot), found, first);
   const batch = { ...found, objects: first };
   const looked = await lookAtDated(loader, task, batch, entries);
-  if (looked.gone > 0) skipped.set('gone', looked.gone);
   if (looked.unreadable > 0) skipped.set('unreadable', looked.unreadable);
   // What was looked at once more may be another object by now.
   const selected = looked === batch ? first : select(looked.objects);
 
-  const lookedAtAgain = await openKeys(loader, snapshot, task.facts.unsettled, selected);
+  const gone = looked.gone.map((key) => ({ key }));
+  const lookedAtAgain = await openKeys(loader, snapshot, task.facts.unsettled, [...selected, ...gone]);
   const policy = policyOf(snapshot);
-  const objects: PlannedObject[] = [];
+  const objects = await findGone(loader, snapshot, looked.gone, lookedAtAgain);
+  if (gone.length > objects.length) skipped.set('gone', gone.length - objects.length);
   // A rerun is about the objects that it was asked for, all of them.
   const limits = options.rerun === undefined ? snapshot.definition.limits : NO_LIMITS;
   let taken = isLimited(limits) ? await takenAnew(loader, task) : task.taken;
@@ -162,12 +163,7 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
     }
     if (isOrphan(entry, snapshot.request.runId)) {
       // As with those of the documents: looking at what was posted takes nothing of the limits.
-      objects.push({
-        key: object.key,
-        version: entry.version,
-        sizeBytes: entry.sizeBytes,
-        reason: 'recheck',
-      });
+      objects.push(asPosted(object.key, entry));
       continue;
     }
     const decision = decidePlan(object, entry, policy);
@@ -185,7 +181,7 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
   return {
     objects,
     totals: {
-      listed: found.objects.length + found.gone + found.unreadable,
+      listed: found.objects.length + found.gone.length + found.unreadable,
       listedBytes: sumBytes(found.objects),
       selected: objects.length,
       selectedBytes: sumBytes(objects),
@@ -199,6 +195,26 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
 /** Unsettled, but in no document of unsettled objects: the run that wrote the entry could not finish. */
 function isOrphan(entry: KnownObject | null, runId: string): entry is KnownObject {
   return entry !== null && isUnsettled(entry.state) && entry.runId !== runId;
+}
+
+/** The object that the ledger knows as open under the key, to be looked at again. */
+function asPosted(key: string, { version, sizeBytes }: KnownObject): PlannedObject {
+  return { key, version, sizeBytes, reason: 'recheck' };
+}
+
+/** Of keys that hold nothing, those whose object's fate is open: nothing else finds it, and it would stay open for ever. */
+async function findGone(
+  loader: Loader,
+  snapshot: RunSnapshot,
+  gone: readonly string[],
+  lookedAtAgain: ReadonlySet<string>,
+): Promise<PlannedObject[]> {
+  if (gone.length === 0) return [];
+  const entries = await loader.ledger.readEach(ledgerOf(snapshot), gone, knownOf);
+  return gone.flatMap((key) => {
+    const entry = entries.get(key) ?? null;
+    return !lookedAtAgain.has(key) && isOrphan(entry, snapshot.request.runId) ? [asPosted(key, entry)] : [];
+  });
 }
 
 function selectionOf({ definition: { source, format }, request: { options } }: RunSnapshot) {

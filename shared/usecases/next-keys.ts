@@ -39,7 +39,8 @@ const LISTING_MS = 120_000;
 /** Some of the objects that a run is about, as they are now. */
 export interface KeyBatch {
   readonly objects: readonly S3Object[];
-  readonly gone: number;
+  /** Keys that were asked for and hold nothing. */
+  readonly gone: readonly string[];
   readonly unreadable: number;
   /** Where the next batch begins: behind this key, or whatever else the kind of keys needs. */
   readonly position: string | null;
@@ -82,7 +83,7 @@ async function listed(
   const left = lists.flatMap(({ rest }) => (rest === null ? [] : [rest]));
   return {
     objects: lists.flatMap(({ objects }) => objects),
-    gone: 0,
+    gone: [],
     unreadable: 0,
     position: writeStretches(left),
     runs: lists.flatMap(({ objects }) =>
@@ -127,7 +128,7 @@ async function inventoried(
   const page = await source.readInventory({ list, file, row, most: INVENTORY_ROWS });
   return {
     objects: page.objects,
-    gone: 0,
+    gone: [],
     unreadable: 0,
     position: page.next === null ? null : `${page.next.file}.${page.next.row}`,
     runs: null,
@@ -155,7 +156,7 @@ async function named(
   );
   throwPassing(heads);
   return {
-    ...countHeads(heads),
+    ...sortHeads(batch, heads),
     position: batch.at(-1) ?? after,
     isLast: batch.length === rest.length,
     runs: null,
@@ -182,7 +183,10 @@ async function announced(
   });
   const heads = await headAll(loader, source, task, pending);
   return {
-    ...countHeads(heads),
+    ...sortHeads(
+      pending.map(({ key }) => key),
+      heads,
+    ),
     position: pending.at(-1)?.key ?? afterKey,
     isLast: pending.length < PENDING_KEYS,
     runs: null,
@@ -210,7 +214,8 @@ async function ofEarlierRun(
   });
   const heads = await headAll(loader, source, task, objects);
   throwPassing(heads);
-  return { ...countHeads(heads), position: next, isLast: next === null, runs: null, pending: [] };
+  const keys = objects.map(({ key }) => key);
+  return { ...sortHeads(keys, heads), position: next, isLast: next === null, runs: null, pending: [] };
 }
 
 /** Every state of an ended run's objects but `ingested`. */
@@ -256,12 +261,13 @@ export async function asTheyAreNow(
     throwPassing(some);
     heads.push(...some);
   }
-  const looked = countHeads(heads);
-  const keys = new Set(doubtful.map(({ key }) => key));
+  const doubtfulKeys = doubtful.map(({ key }) => key);
+  const looked = sortHeads(doubtfulKeys, heads);
+  const keys = new Set(doubtfulKeys);
   return {
     ...batch,
     objects: [...batch.objects.filter(({ key }) => !keys.has(key)), ...looked.objects],
-    gone: batch.gone + looked.gone,
+    gone: [...batch.gone, ...looked.gone],
     unreadable: batch.unreadable + looked.unreadable,
   };
 }
@@ -294,10 +300,14 @@ async function headAll(
   return heads;
 }
 
-function countHeads(heads: readonly Head[]): Pick<KeyBatch, 'objects' | 'gone' | 'unreadable'> {
+/** What was found under each of these keys, in their order. */
+function sortHeads(
+  keys: readonly string[],
+  heads: readonly Head[],
+): Pick<KeyBatch, 'objects' | 'gone' | 'unreadable'> {
   return {
     objects: heads.filter((head): head is S3Object => head !== null && !(head instanceof LoaderError)),
-    gone: heads.filter((head) => head === null).length,
+    gone: keys.filter((_, index) => heads[index] === null),
     unreadable: heads.filter((head) => head instanceof LoaderError).length,
   };
 }

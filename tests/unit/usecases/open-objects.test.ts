@@ -372,6 +372,21 @@ test('an object of two messages without a report does not keep a newer version o
   expect(test_.ingestion.messages).toHaveLength(3);
 });
 
+test('an announced object that is gone again is given up where an earlier message for it has no report', async () => {
+  await postTwiceSilently({ events: true });
+  test_.clock.advance(BEHIND_THE_FENCE);
+  await driveRun(test_, orchestrations, (await tickOnce())!, SILENT);
+  expect(await test_.loader.loads.listUnsettled('flights')).toEqual([]);
+  test_.source.put({ key: 'in/000' });
+  await announce('in/000');
+  test_.source.remove('in/000');
+  expect(await driveRun(test_, orchestrations, (await tickOnce())!, SILENT)).toMatchObject({
+    trigger: 'events',
+    objects: { gone: 1 },
+    failures: { goneUnreported: { count: 1 } },
+  });
+});
+
 test('an announced object whose URL expired with the credentials is signed again by a later run', async () => {
   await putLoad(test_.loader, 'flights', definitionOf({ events: true, retry: { attempts: 1 } }));
   test_.source.put({ key: 'in/1' });

@@ -16,6 +16,7 @@ import {
   type MemoryOrchestrations,
 } from '../../fakes/memory-orchestrations.ts';
 import { driveRun, putObjects, runLoad } from '../../fakes/run-load.ts';
+import { undoRun } from '../../fakes/run-operation.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
 
 const HOUR = 3_600_000;
@@ -58,6 +59,8 @@ async function rerun(runId: string, options: Partial<RerunOptions> & DriveOption
   });
   return driveRun(test_, orchestrations, started.runId, driving);
 }
+
+const undo = (runId: string) => undoRun(test_.loader, test_.clock, orchestrations, runId);
 
 /** Keys that were posted since so many messages. */
 const postedSince = (count: number) =>
@@ -149,6 +152,35 @@ describe('a rerun', () => {
     });
     expect(test_.ingestion.messages).toHaveLength(7);
   });
+
+  test.each(['report', 'repost'])(
+    'gives up an open object that is gone, which nothing else would settle (onUnproven %s)',
+    async (onUnproven) => {
+      await putLoad(test_.loader, 'flights', definitionOf({ onUnproven }));
+      putObjects(test_, 1);
+      const first = await runLoad(test_, orchestrations, SILENT);
+      for (let days = 0; days < 3; days += 1) {
+        test_.clock.advance(24 * HOUR);
+        await runLoad(test_, orchestrations, SILENT);
+      }
+      const posted = test_.ingestion.messages.length;
+      expect(await test_.loader.loads.listUnsettled('flights')).toEqual([]);
+      test_.source.remove('in/000');
+      expect((await undo(first.runId)).problem?.code).toBe('undoUnsettled');
+
+      expect(await rerun(first.runId, { objects: 'notIngested', ...SILENT })).toMatchObject({
+        state: 'completedWithDiscrepancy',
+        plan: { listed: 1, selected: 1, skipped: {} },
+        objects: { gone: 1 },
+        failures: { goneUnreported: { count: 1 } },
+      });
+      expect(test_.ingestion.messages).toHaveLength(posted);
+      expect(await undo(first.runId)).toMatchObject({ state: 'succeeded' });
+      expect(await rerun(first.runId, { objects: 'notIngested' })).toMatchObject({
+        plan: { listed: 1, selected: 0, skipped: { gone: 1 } },
+      });
+    },
+  );
 
   test('leaves what earlier runs left open to those runs that are for it', async () => {
     putObjects(test_, 2);
