@@ -6,7 +6,7 @@ import type { SkipReason } from './selection.ts';
 export interface ChangePolicy {
   /** What to do with a key that was ingested in another version. */
   readonly changed: 'skip' | 'reload';
-  /** Whether objects that failed in an earlier run are tried again. */
+  /** Somebody asks for objects that an earlier run has not loaded: those that failed are tried again. */
   readonly retryFailed: boolean;
   /** Of reruns: whether an object without a report may be posted although that may make a second set of rows. */
   readonly acceptDoubles?: boolean;
@@ -43,6 +43,14 @@ function isTriedAgain({ errorCode, attempts }: KnownObject): boolean {
   return errorCode !== 'urlExpired' || attempts < MOST_URLS;
 }
 
+/**
+ * Whether the present version of a key that was ingested as another is loaded beside it. Where the key was not, or may not
+ * have been, what was to be loaded (the entry has a code), whoever asks for what was not loaded gets it also without `reload`.
+ */
+function isReloaded({ errorCode }: Pick<LedgerEntry, 'errorCode'>, policy: ChangePolicy): boolean {
+  return policy.changed === 'reload' || (policy.retryFailed && errorCode !== null);
+}
+
 /** What planning needs to know of a ledger entry. */
 export type KnownObject = Pick<
   LedgerEntry,
@@ -65,7 +73,7 @@ export function decidePlan(object: S3Object, entry: KnownObject | null, policy: 
   switch (entry.state) {
     case 'ingested':
       if (sameVersion) return skip('unchanged');
-      return policy.changed === 'reload' ? load('changed') : skip('changed');
+      return isReloaded(entry, policy) ? load('changed') : skip('changed');
     case 'failed':
       if (!sameVersion) return load('changed');
       return policy.retryFailed || isTriedAgain(entry) ? load('retry') : skip('failedBefore');
@@ -124,7 +132,7 @@ export function decidePost(entry: LedgerEntry | null, situation: PostSituation):
       if (entry.runId === situation.runId) return { post: 'no' };
       // The rows of a key that was, or may have been, rewritten while it was loaded may be those of the version that is to
       // be loaded now.
-      return entry.version !== situation.version && situation.policy.changed === 'reload'
+      return entry.version !== situation.version && isReloaded(entry, situation.policy)
         ? { post: 'again', provenNotIngested: entry.errorCode === null }
         : { post: 'no' };
     case 'failed':

@@ -10,7 +10,7 @@ export type RunTrigger = 'manual' | 'schedule' | 'events' | 'settle' | 'rerun';
 /** Which objects of an earlier run of the load a rerun is about. */
 export interface RerunOptions {
   readonly runId: string;
-  /** By how they ended in that run; `notIngested`: failed, unknown, deferred and not started ones. */
+  /** By how they ended in that run; `notIngested`: all that are not `ingested`, gone and changed ones, too. */
   readonly objects: 'failed' | 'notIngested';
   /**
    * Objects of which nobody knows whether their rows are in are posted once more, also where their URL never expires or

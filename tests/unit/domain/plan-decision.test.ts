@@ -98,6 +98,21 @@ describe('decidePlan', () => {
     }
   });
 
+  test.each(['objectChanged', 'versionUnproven', 'objectGone'] as const)(
+    'loads a key that is not what was asked for (%s) as it is now when somebody asks for it, or changed keys are reloaded',
+    (errorCode) => {
+      for (const policy of POLICIES) {
+        const isLoaded = policy.retryFailed || policy.changed === 'reload';
+        const decide = (version: string) =>
+          decidePlan(OBJECT, ledgerEntry({ state: 'ingested', version, errorCode }), policy);
+        expect(decide('e:0')).toEqual(
+          isLoaded ? { plan: 'load', reason: 'changed' } : { plan: 'skip', reason: 'changed' },
+        );
+        expect(decide(OBJECT.version)).toEqual({ plan: 'skip', reason: 'unchanged' });
+      }
+    },
+  );
+
   test('never plans an object whose message may be alive', () => {
     for (const state of STATES.filter(isUnsettled)) {
       for (const version of [OBJECT.version, 'e:0']) {
@@ -164,6 +179,19 @@ describe('decidePost', () => {
             }
           }
         }
+      }
+    }
+  });
+
+  test('posts a key whose rows may be those of either version as unproven, when somebody asks for it or changed keys are reloaded', () => {
+    for (const errorCode of ['objectChanged', 'versionUnproven', 'objectGone'] as const) {
+      for (const policy of POLICIES) {
+        const say = (version: string, entryRun: string) =>
+          said(ledgerEntry({ state: 'ingested', version, runId: entryRun, errorCode }), { policy });
+        const isLoaded = policy.retryFailed || policy.changed === 'reload';
+        expect(say('e:0', 'run-1')).toBe(isLoaded ? 'again, unproven' : 'no');
+        expect(say('e:1', 'run-1')).toBe('no');
+        expect(say('e:0', 'run-2')).toBe('no');
       }
     }
   });

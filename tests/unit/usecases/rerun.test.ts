@@ -252,6 +252,27 @@ describe('a rerun', () => {
     expect(test_.source.presignCalls.slice(4).map(({ version }) => version)).toContain(overwritten.version);
   });
 
+  test('loads a key that was rewritten while it was loaded, as nobody knows which version is in the table', async () => {
+    test_.source.put({ key: 'in/1' });
+    const first = await runLoad(test_, orchestrations, {
+      whenIdle: () => {
+        if (test_.ingestion.messages.length > 0) test_.source.put({ key: 'in/1', sizeBytes: 55 });
+        test_.ingestion.settleAll();
+      },
+    });
+    expect(first).toMatchObject({ state: 'completedWithDiscrepancy', objects: { changed: 1 } });
+    expect(await runLoad(test_, orchestrations)).toMatchObject({ plan: { skipped: { changed: 1 } } });
+    expect(await rerun(first.runId, { objects: 'notIngested' })).toMatchObject({
+      state: 'completedWithDiscrepancy',
+      objects: { ingested: 1 },
+      repostedUnproven: ['in/1'],
+    });
+    expect(test_.ingestion.messages.slice(1)).toMatchObject([{ rawSizeBytes: 55 }]);
+    expect(await rerun(first.runId, { objects: 'notIngested' })).toMatchObject({
+      plan: { selected: 0, skipped: { unchanged: 1 } },
+    });
+  });
+
   test('works by the present definition', async () => {
     putObjects(test_, 3);
     const first = await runLoad(test_, orchestrations, rejecting('in/000', 'in/001'));
