@@ -35,11 +35,15 @@ const TRIED_AGAIN: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'objectReplaced',
 ]);
 
+/** Of these a message may have been ingested: in the same version they are posted without proof. */
+const GIVEN_UP: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['goneUnreported', 'objectChanged']);
+
 /** After so many attempts a URL that always ends too soon is somebody's to look at. */
 const MOST_URLS = 5;
 
-function isTriedAgain({ errorCode, attempts }: KnownObject): boolean {
+function isTriedAgain({ errorCode, attempts }: KnownObject, { onUnproven }: ChangePolicy): boolean {
   if (errorCode === null || !TRIED_AGAIN.has(errorCode)) return false;
+  if (onUnproven === 'report' && GIVEN_UP.has(errorCode)) return false;
   return errorCode !== 'urlExpired' || attempts < MOST_URLS;
 }
 
@@ -76,7 +80,7 @@ export function decidePlan(object: S3Object, entry: KnownObject | null, policy: 
       return isReloaded(entry, policy) ? load('changed') : skip('changed');
     case 'failed':
       if (!sameVersion) return load('changed');
-      return policy.retryFailed || isTriedAgain(entry) ? load('retry') : skip('failedBefore');
+      return policy.retryFailed || isTriedAgain(entry, policy) ? load('retry') : skip('failedBefore');
     case 'undone':
       return load('retry');
     default:

@@ -113,6 +113,31 @@ describe('decidePlan', () => {
     },
   );
 
+  test.each(['goneUnreported', 'objectChanged'] as const)(
+    'with onUnproven report an object that was given up (%s) is tried again in its version only when somebody asks for it',
+    (errorCode) => {
+      for (const policy of POLICIES) {
+        for (const onUnproven of ['report', 'repost'] as const) {
+          const decide = (version: string) => {
+            const entry = ledgerEntry({ state: 'failed', version, errorCode, fateUnknown: true });
+            return decidePlan(OBJECT, entry, { ...policy, onUnproven });
+          };
+          const isLoaded = onUnproven === 'repost' || policy.retryFailed;
+          expect(decide(OBJECT.version)).toEqual(
+            isLoaded ? { plan: 'load', reason: 'retry' } : { plan: 'skip', reason: 'failedBefore' },
+          );
+          expect(decide('e:0')).toEqual({ plan: 'load', reason: 'changed' });
+        }
+      }
+    },
+  );
+
+  test('with onUnproven report what no queue took is tried again, also when it was posted without proof', () => {
+    const entry = ledgerEntry({ state: 'failed', errorCode: 'queueRefused', repostedUnproven: true });
+    const policy = { changed: 'skip', retryFailed: false, onUnproven: 'report' } as const;
+    expect(decidePlan(OBJECT, entry, policy)).toEqual({ plan: 'load', reason: 'retry' });
+  });
+
   test('never plans an object whose message may be alive', () => {
     for (const state of STATES.filter(isUnsettled)) {
       for (const version of [OBJECT.version, 'e:0']) {

@@ -264,6 +264,25 @@ describe('with onUnproven report', () => {
     expect(test_.ingestion.messages).toHaveLength(3);
   });
 
+  test('an object that comes back as it was, after its key was gone, is posted again only when somebody asks for it', async () => {
+    await load({}, REPORT);
+    putRows(1);
+    await runUnreported({ ingested: 1 });
+    const object = test_.source.present('in/000')!;
+    test_.source.remove('in/000');
+    expect(await runLoad(test_, orchestrations)).toMatchObject({
+      failures: { goneUnreported: { count: 1 } },
+    });
+    test_.source.put(object);
+    expect(await runLoad(test_, orchestrations)).toMatchObject({ plan: { skipped: { failedBefore: 1 } } });
+    expect(test_.ingestion.messages).toHaveLength(1);
+    const options = { prefix: null, modifiedAfter: null, modifiedBefore: null, retryFailed: true };
+    expect(await runLoad(test_, orchestrations, { options })).toMatchObject({
+      objects: { ingested: 1 },
+      repostedUnproven: ['in/000'],
+    });
+  });
+
   test('a rewritten key is not kept out for ever', async () => {
     await load({}, { ...REPORT, changed: 'reload' });
     putRows(1);
