@@ -58,7 +58,7 @@ function isReloaded({ errorCode }: Pick<LedgerEntry, 'errorCode'>, policy: Chang
 /** What planning needs to know of a ledger entry. */
 export type KnownObject = Pick<
   LedgerEntry,
-  'version' | 'sizeBytes' | 'state' | 'runId' | 'errorCode' | 'attempts'
+  'version' | 'sizeBytes' | 'state' | 'runId' | 'errorCode' | 'attempts' | 'urlExpiresAt'
 >;
 
 const load = (reason: LoadReason): PlanDecision => ({ plan: 'load', reason });

@@ -1,4 +1,4 @@
-import { isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
+import { isBehindFence, isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
 import { decidePlan, type KnownObject } from '../domain/plan-decision.ts';
 import { fits, isLimited, NO_LIMITS, type Taken } from '../domain/run-limits.ts';
 import { EMPTY_PLAN, type PlanTotals } from '../domain/run-summary.ts';
@@ -144,6 +144,7 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
   const limits = options.rerun === undefined ? snapshot.definition.limits : NO_LIMITS;
   let taken = isLimited(limits) ? await takenAnew(loader, task) : task.taken;
   const left = new Set<string>();
+  const newer = new Set<string>();
   const take = (object: PlannedObject) => {
     // Once the run is full it stays full: what comes later must not overtake what was left.
     if (left.size > 0 || !fits(limits, taken, object.sizeBytes)) {
@@ -159,6 +160,7 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
     if (lookedAtAgain.has(object.key)) {
       // This run settles its earlier version; a newer one is for the next run, as a run loads a key once.
       skip('unsettled');
+      if (isLeftBehind(loader, snapshot, entry, object)) newer.add(object.key);
       continue;
     }
     if (isOrphan(entry, snapshot.request.runId)) {
@@ -188,8 +190,22 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
       skipped: Object.fromEntries(skipped),
     },
     next: batch.isLast || left.size > 0 ? null : `k:${batch.position}`,
-    pending: batch.pending.filter(({ key }) => !left.has(key)),
+    pending: batch.pending.filter(({ key }) => !left.has(key) && !newer.has(key)),
   };
+}
+
+/**
+ * The run may have looked at the key before it held this version, and then hand the object on to nobody: the event that
+ * announced the version is not used up.
+ */
+function isLeftBehind(
+  { timing: { downloadGraceMs } }: Loader,
+  { request }: RunSnapshot,
+  entry: KnownObject | null,
+  { version }: S3Object,
+): boolean {
+  if (entry === null || !isUnsettled(entry.state) || entry.version === version) return false;
+  return isBehindFence(entry, { now: new Date(request.createdAt), downloadGraceMs });
 }
 
 /** Unsettled, but in no document of unsettled objects: the run that wrote the entry could not finish. */
@@ -269,8 +285,9 @@ async function readEntries(
 }
 
 /** A page of 50,000 keys would hold 70 MB of whole entries. */
-function knownOf({ version, sizeBytes, state, runId, errorCode, attempts }: LedgerEntry): KnownObject {
-  return { version, sizeBytes, state, runId, errorCode, attempts };
+function knownOf(entry: LedgerEntry): KnownObject {
+  const { version, sizeBytes, state, runId, errorCode, attempts, urlExpiresAt } = entry;
+  return { version, sizeBytes, state, runId, errorCode, attempts, urlExpiresAt };
 }
 
 /** The keys of each run, both in the order of the listing. */

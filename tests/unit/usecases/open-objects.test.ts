@@ -372,6 +372,29 @@ test('an object of two messages without a report does not keep a newer version o
   expect(test_.ingestion.messages).toHaveLength(3);
 });
 
+test('an event that comes just after its key was looked at in vain is not used up', async () => {
+  await postTwiceSilently({ events: true });
+  test_.clock.advance(BEHIND_THE_FENCE);
+  await announce('in/none');
+  const { head } = test_.source;
+  test_.source.head = async (key) => {
+    const seen = await head(key);
+    if (key !== 'in/000') return seen;
+    test_.source.head = head;
+    test_.source.put({ key, sizeBytes: 222 });
+    await announce(key);
+    return seen;
+  };
+  expect(await driveRun(test_, orchestrations, (await tickOnce())!, SILENT)).toMatchObject({
+    trigger: 'events',
+    objects: { unknown: 1 },
+    plan: { skipped: { unsettled: 1 } },
+  });
+  await tickHours(test_, orchestrations, 1);
+  expect(test_.ingestion.messages.slice(2)).toMatchObject([{ rawSizeBytes: 222 }]);
+  expect(await tickOnce()).toBeNull();
+});
+
 test('an announced object that is gone again is given up where an earlier message for it has no report', async () => {
   await postTwiceSilently({ events: true });
   test_.clock.advance(BEHIND_THE_FENCE);
