@@ -55,7 +55,7 @@ function isReloaded({ errorCode }: Pick<LedgerEntry, 'errorCode'>, policy: Chang
   return policy.changed === 'reload' || (policy.retryFailed && errorCode !== null);
 }
 
-/** What planning needs to know of a ledger entry. */
+/** What planning needs to know of a ledger entry; `urlExpiresAt` only while its fate is open. */
 export type KnownObject = Pick<
   LedgerEntry,
   'version' | 'sizeBytes' | 'state' | 'runId' | 'errorCode' | 'attempts' | 'urlExpiresAt'

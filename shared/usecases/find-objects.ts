@@ -286,7 +286,8 @@ async function readEntries(
 
 /** A page of 50,000 keys would hold 70 MB of whole entries. */
 function knownOf(entry: LedgerEntry): KnownObject {
-  const { version, sizeBytes, state, runId, errorCode, attempts, urlExpiresAt } = entry;
+  const { version, sizeBytes, state, runId, errorCode, attempts } = entry;
+  const urlExpiresAt = isUnsettled(state) ? entry.urlExpiresAt : null;
   return { version, sizeBytes, state, runId, errorCode, attempts, urlExpiresAt };
 }
 
