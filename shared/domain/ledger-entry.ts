@@ -37,6 +37,15 @@ export function isBehindFence(
   return fence !== null && now >= fence;
 }
 
+/** Whether a run that looked at the object did so behind its fence, whenever that was. */
+export function wasBehindFence(
+  entry: Pick<LedgerEntry, 'urlExpiresAt'>,
+  { createdAt }: { readonly createdAt: string },
+  downloadGraceMs: number,
+): boolean {
+  return isBehindFence(entry, { now: new Date(createdAt), downloadGraceMs });
+}
+
 /** The ledger's entry for one object of a load generation. Times are ISO 8601, UTC; `null` is "not yet". */
 export interface LedgerEntry {
   readonly key: string;

@@ -136,7 +136,7 @@ export interface ShardRow {
   readonly looks: number;
   /** Why objects of the shard could not be posted. */
   readonly code: string | null;
-  /** Objects and bytes settled so far; for progress only. */
+  /** Objects and bytes settled so far: for progress, and for the room that is left for others. */
   readonly settledObjects: number;
   readonly settledBytes: number;
   /** How the settled ones have ended, without those that are posted once more; `null` before the first look. */
@@ -299,27 +299,25 @@ function isWithin(maxInFlight: number, before: number, { objects }: ShardRow): b
   return before === 0 || before + objects <= maxInFlight;
 }
 
-/** Objects that are posted, or being posted, and not yet settled. */
-function inFlight({ run, shards }: RunView): number {
-  return (
-    shards
-      // A shard that was cut short may have posted nothing; it counts again when it is taken again.
-      .filter(
-        ({ value }) =>
-          (value.state === 'posted' && !isCutShort(value)) ||
-          (value.state === 'claimed' && value.epoch === run.value.epoch),
-      )
-      .reduce((sum, { value }) => sum + value.objects - value.settledObjects, 0)
-  );
+/** A shard that was cut short may have posted nothing; it counts again when it is taken again. */
+function isInFlight(shard: ShardRow, epoch: number): boolean {
+  return shard.state === 'posted' ? !isCutShort(shard) : shard.state === 'claimed' && shard.epoch === epoch;
 }
 
-/** Objects of retry shards that no settler has taken yet although they are due. */
-function dueAgain({ shards }: RunView, now: Date): number {
-  return shards
-    .filter(
-      ({ value }) => value.state === 'planned' && isRetryShard(value) && lookTime(value) <= now.getTime(),
-    )
-    .reduce((sum, { value }) => sum + value.objects, 0);
+/** Objects that are posted, or being posted, and not yet settled. */
+function inFlight({ run, shards }: RunView): number {
+  return openObjects(shards.filter(({ value }) => isInFlight(value, run.value.epoch)));
+}
+
+/** Objects of retry shards that no settler has taken yet, or again, although they are due. */
+function dueAgain({ run, shards }: RunView, now: Date): number {
+  const isDue = (shard: ShardRow) =>
+    isRetryShard(shard) && !isInFlight(shard, run.value.epoch) && lookTime(shard) <= now.getTime();
+  return openObjects(shards.filter(({ value }) => isDue(value)));
+}
+
+function openObjects(shards: readonly Stored<ShardRow>[]): number {
+  return shards.reduce((sum, { value }) => sum + value.objects - value.settledObjects, 0);
 }
 
 /** What a settler is told by `takePosted`. */
@@ -351,12 +349,13 @@ export function chooseForSettler(
     )
     .sort((a, b) => lookTime(a.value) - lookTime(b.value));
   if (open.length === 0) return lanesEnded ? { choice: 'stop' } : { choice: 'wait', until: null };
+  const before = inFlight(view);
   for (const shard of open) {
     const choice = settlerWork(view, shard.value, settler, now);
     if (choice === 'leave') continue;
     // Of one that this settler is at work on already all objects are counted.
     const isTaken = shard.value.state === 'claimed' && shard.value.epoch === epoch;
-    if (choice === 'load' && !isTaken && !isWithin(maxInFlight, inFlight(view), shard.value)) continue;
+    if (choice === 'load' && !isTaken && !isWithin(maxInFlight, before, shard.value)) continue;
     // What waits to be posted again and never will be is only accounted for.
     const isDue =
       lookTime(shard.value) <= now.getTime() || (choice === 'settle' && shard.value.state !== 'posted');

@@ -28,7 +28,7 @@ const system = (permanent: boolean, httpStatus: number, title: string, remedy: s
 });
 
 const HOW_OPEN_ONES_END =
-  'One that was posted twice without a report stays open until its key changes, or a run with {"retryFailed": true} or a rerun with {"acceptDoubles": true} posts it once more, which may double its rows; one whose URL never ends is posted again by the latter only. Where the key holds nothing any more, a rerun with {"objects": "notIngested"} settles it.';
+  'One that was posted twice without a report stays open until its key changes, or a run with {"retryFailed": true} or a rerun with {"acceptDoubles": true} posts it once more, which may double its rows; one whose URL never ends is posted again by the latter only. Where the key holds nothing any more, a rerun with {"objects": "notIngested"} settles it, and {"acceptDoubles": true} beside it where its URL never ends.';
 
 /** The closed list of error codes. docs/REFERENCE.md prints it; a test holds the two together. */
 export const ERROR_KINDS = {

@@ -1,4 +1,4 @@
-import { isBehindFence, isUnsettled, type LedgerEntry } from '../domain/ledger-entry.ts';
+import { isUnsettled, type LedgerEntry, wasBehindFence } from '../domain/ledger-entry.ts';
 import { decidePlan, type KnownObject } from '../domain/plan-decision.ts';
 import { fits, isLimited, NO_LIMITS, type Taken } from '../domain/run-limits.ts';
 import { EMPTY_PLAN, type PlanTotals } from '../domain/run-summary.ts';
@@ -73,7 +73,8 @@ async function findUnsettled(
   const isLast = index + 1 === facts.unsettled.length;
   const next = isLast ? (snapshot.request.trigger === 'settle' ? null : 'k:') : `u:${index + 1}`;
   const open = await readOpenObjects(loader, snapshot, unsettled);
-  const before = await openKeys(loader, snapshot, facts.unsettled.slice(0, index), open);
+  const keys = open.map(({ key }) => key);
+  const before = await openKeys(loader, snapshot, facts.unsettled.slice(0, index), keys);
   const objects = open
     .filter(({ key }) => !before.has(key))
     .map(({ key, version, sizeBytes }): PlannedObject => ({ key, version, sizeBytes, reason: 'recheck' }));
@@ -82,18 +83,16 @@ async function findUnsettled(
   return { objects, totals, next, pending: [] };
 }
 
-/**
- * Of these objects, the keys that this run looks at again already, as earlier runs had handed them on. A run may have
- * handed on another's.
- */
+/** Of these keys, those that this run looks at again already, as earlier runs had handed them on. A run may have handed on another's. */
 async function openKeys(
   loader: Loader,
   snapshot: RunSnapshot,
   unsettled: readonly Unsettled[],
-  objects: readonly { readonly key: string }[],
+  keys: readonly string[],
 ): Promise<ReadonlySet<string>> {
-  const asked = new Set(objects.map(({ key }) => key));
+  const asked = new Set(keys);
   const found = new Set<string>();
+  if (asked.size === 0) return found;
   // One after the other: each may hold many.
   for (const document of unsettled)
     for (const { key } of await readOpenObjects(loader, snapshot, document))
@@ -135,11 +134,11 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
   // What was looked at once more may be another object by now.
   const selected = looked === batch ? first : select(looked.objects);
 
-  const gone = looked.gone.map((key) => ({ key }));
-  const lookedAtAgain = await openKeys(loader, snapshot, task.facts.unsettled, [...selected, ...gone]);
+  const keys = [...selected.map(({ key }) => key), ...looked.gone];
+  const lookedAtAgain = await openKeys(loader, snapshot, task.facts.unsettled, keys);
   const policy = policyOf(snapshot);
   const objects = await findGone(loader, snapshot, looked.gone, lookedAtAgain);
-  if (gone.length > objects.length) skipped.set('gone', gone.length - objects.length);
+  if (looked.gone.length > objects.length) skipped.set('gone', looked.gone.length - objects.length);
   // A rerun is about the objects that it was asked for, all of them.
   const limits = options.rerun === undefined ? snapshot.definition.limits : NO_LIMITS;
   let taken = isLimited(limits) ? await takenAnew(loader, task) : task.taken;
@@ -205,7 +204,7 @@ function isLeftBehind(
   { version }: S3Object,
 ): boolean {
   if (entry === null || !isUnsettled(entry.state) || entry.version === version) return false;
-  return isBehindFence(entry, { now: new Date(request.createdAt), downloadGraceMs });
+  return wasBehindFence(entry, request, downloadGraceMs);
 }
 
 /** Unsettled, but in no document of unsettled objects: the run that wrote the entry could not finish. */

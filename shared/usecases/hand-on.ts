@@ -1,4 +1,4 @@
-import { fenceOf, isBehindFence, isUnsettled } from '../domain/ledger-entry.ts';
+import { fenceOf, isUnsettled, wasBehindFence } from '../domain/ledger-entry.ts';
 import type { RunView, ShardRow } from '../domain/run-record.ts';
 import { toLoaderError } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
@@ -70,11 +70,10 @@ async function findOpen(
   view: RunView,
   taken: readonly Unsettled[],
 ): Promise<{ readonly open: readonly FencedObject[]; readonly read: readonly Unsettled[] }> {
-  const { runId, createdAt } = snapshot.request;
+  const { runId } = snapshot.request;
   const ledger = ledgerOf(snapshot);
   const isReported = snapshot.definition.onUnproven === 'report';
   const { downloadGraceMs } = loader.timing;
-  const began = { now: new Date(createdAt), downloadGraceMs };
   const found = new Map<string, FencedObject>();
   const looked = new Set<string>();
   const collect = async (keys: readonly string[]) => {
@@ -82,7 +81,8 @@ async function findOpen(
       // It was posted a second time, and nobody reported either, or the load only reports such an object; and this run has
       // looked at it, all the while behind its fence: no later run would do more than look.
       const isForPerson = value.repostedUnproven || isReported;
-      const isOver = isForPerson && looked.has(value.key) && isBehindFence(value, began);
+      const isOver =
+        isForPerson && looked.has(value.key) && wasBehindFence(value, snapshot.request, downloadGraceMs);
       if (!isUnsettled(value.state) || isOver) continue;
       const { key, version, sizeBytes } = value;
       found.set(key, {

@@ -25,7 +25,10 @@ export async function presentObjects(
   keys: readonly string[],
   share = 1,
 ): Promise<ReadonlyMap<string, S3Object>> {
-  const wanted = sortByBytes(keys.filter((key) => key.startsWith(prefix)));
+  const { under = [], elsewhere = [] } = Object.groupBy(keys, (key) =>
+    key.startsWith(prefix) ? 'under' : 'elsewhere',
+  );
+  const wanted = sortByBytes(under);
   const found = new Map<string, S3Object>();
   const keep = (objects: readonly (S3Object | null)[]) => {
     for (const object of objects) if (object !== null) found.set(object.key, object);
@@ -33,7 +36,7 @@ export async function presentObjects(
   const lookAtEach = async (some: readonly string[]) =>
     keep(await allOf(some, atShare(HEADS_AT_ONCE, share), (key) => source.head(key)));
 
-  await lookAtEach(keys.filter((key) => !key.startsWith(prefix)));
+  await lookAtEach(elsewhere);
   let at = 0;
   while (at < wanted.length) {
     if (wanted.length - at <= WORTH_A_PAGE) {

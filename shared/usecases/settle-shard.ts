@@ -97,10 +97,13 @@ async function passOver(
   // Objects that wait for the run to be resumed have no outcome yet.
   const isWaiting = isCutShort(row) && view.control.value.stop === null && !isForGood;
   if (isWaiting || settled.some(({ stored }) => isOpen(stored, runId))) {
-    await lookAgain(loader, input, snapshot, settled);
+    await lookAgain(loader, input, snapshot, { row, items: settled });
     return { ok: true, settled: false };
   }
-  const mayLeave = isLastLook || settledForMs(loader, row, settled) >= LOOK_AT_KEYS_MS / loader.timeScale;
+  // What was settled only now is looked at at least once more.
+  const isSettledLong =
+    open.length === 0 && settledForMs(loader, row, settled) >= LOOK_AT_KEYS_MS / loader.timeScale;
+  const mayLeave = isForGood || isSettledLong;
   const share = shareAt(view.control.value.pace, loader.now(), loader.timeScale);
   const look = { snapshot, share, isLastLook: mayLeave };
   const looked = await withPresentVersions(loader, input, { ...look, items: settled });
@@ -246,11 +249,15 @@ async function lookAgain(
   loader: Loader,
   { runId, epoch, settler, shard }: SettleShardInput,
   snapshot: RunSnapshot,
-  items: readonly ShardItem[],
+  { row, items }: { readonly row: ShardRow; readonly items: readonly ShardItem[] },
 ): Promise<void> {
   const facts = await readFacts(loader, runId);
   const done = items.filter(
-    ({ stored }) => stored !== null && stored.value.runId === runId && !isOpen(stored, runId),
+    (item) =>
+      item.stored !== null &&
+      item.stored.value.runId === runId &&
+      !isOpen(item.stored, runId) &&
+      !(isCutShort(row) && isYetToBePosted(item)),
   );
   const ended = endsOf(done.filter((item) => postedAgain(item, snapshot, shard) === null));
   await decideAsPart(loader, { runId, epoch, part: `settler-${settler}` }, ({ view, me }) => {
@@ -284,6 +291,11 @@ async function lookAgain(
       writes: [next, ...stopOnError(loader, view.control, snapshot, seen)],
     };
   });
+}
+
+/** An object of a retry shard that still has the fate of its last post. */
+function isYetToBePosted({ object, stored }: ShardItem): boolean {
+  return object.failedSeq !== undefined && object.failedSeq === stored?.value.attemptSeq;
 }
 
 /** How many of these have ended how, as their shard will say when it is closed. */

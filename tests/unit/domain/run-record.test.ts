@@ -148,6 +148,8 @@ describe('chooseForLane', () => {
     expect(choose({ shards: [again, next] }, 100)).toBe('wait');
     expect(choose({ shards: [again, next] }, 110)).toBe('b');
     expect(choose({ shards: [{ ...again, lookAt: at(51) }, next] }, 100)).toBe('b');
+    const ofBefore = { ...again, state: 'claimed', heldBy: 'settler-0', epoch: 1 } as const;
+    expect(choose({ run: { epoch: 2 }, shards: [ofBefore, { ...next, epoch: 2 }] }, 100)).toBe('wait');
   });
 
   test('a shard that it has tried often enough keeps no lane busy', () => {

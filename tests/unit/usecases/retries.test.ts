@@ -281,6 +281,21 @@ describe('a key that is not what it was when it was listed', () => {
     expect(test_.logged.filter((line) => line.includes('settlingFailed'))).toHaveLength(3);
   });
 
+  test('is looked at once more where ADX has reported just before the deadline', async () => {
+    await putLoad(test_.loader, 'flights', definitionOf());
+    putObjects(test_, 1);
+    test_.source.failNext('head', S3_AWAY, 1);
+    const start = test_.clock.now().getTime();
+    const summary = await runLoad(test_, orchestrations, {
+      whenIdle: () => {
+        // The last look is at 30 minutes, the one before it at 25 or later.
+        if (test_.clock.now().getTime() - start >= 26 * 60_000) test_.ingestion.settleAll();
+      },
+    });
+    expect(summary).toMatchObject({ state: 'completed', objects: { ingested: 1 } });
+    expect(test_.logged.filter((line) => line.includes('settlingFailed'))).toHaveLength(1);
+  });
+
   test('is looked at until somebody may, also where ADX reported long before the run', async () => {
     await putLoad(test_.loader, 'flights', definitionOf());
     putObjects(test_, 1);

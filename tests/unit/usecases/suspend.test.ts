@@ -116,6 +116,34 @@ describe('a suspended run', () => {
     expectEachLoadedOnce();
   });
 
+  test('does not count as failed what it was just posting once more', async () => {
+    const runId = await start({ onError: { policy: 'stop' }, retry: { attempts: 2, firstDelaySeconds: 1 } });
+    const refused = new Set<string>();
+    test_.ingestion.endPosts(({ url }) => {
+      const { pathname } = new URL(url);
+      if (refused.size < OBJECTS) return refused.add(pathname) && 'refused';
+      if (test_.ingestion.messages.length === 30) {
+        test_.clock.advance(1000);
+        void suspendRun(test_.loader, runId);
+      }
+      return 'accepted';
+    });
+    const before = test_.clock.now().getTime();
+    let postedBefore: number | null = null;
+    const summary = await driveRun(test_, orchestrations, runId, {
+      whenIdle: () => {
+        test_.ingestion.settleAll();
+        if (postedBefore !== null || test_.clock.now().getTime() - before < 60 * MINUTE) return;
+        postedBefore = test_.ingestion.messages.length;
+        void resumeRun(test_.loader, runId);
+      },
+    });
+    expect(postedBefore).toBeGreaterThan(30);
+    expect(postedBefore).toBeLessThan(OBJECTS);
+    expect(summary).toMatchObject({ state: 'completed', stopReason: null, objects: { ingested: OBJECTS } });
+    expectEachLoadedOnce();
+  });
+
   test('is not taken over, however long it is suspended', async () => {
     const runId = await start();
     await suspendRun(test_.loader, runId);
