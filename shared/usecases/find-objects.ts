@@ -28,6 +28,12 @@ export interface FoundPage {
   readonly pending: readonly PendingObject[];
 }
 
+/** The ledger knows the object as ingested in its present version. Most objects of most pages are so. */
+const UNCHANGED = 'unchanged';
+
+/** What planning needs of the ledger, by key: a page of 50,000 keys would hold 70 MB of whole entries. */
+type Known = ReadonlyMap<string, KnownObject | typeof UNCHANGED>;
+
 const NOTHING: FoundPage = { objects: [], totals: EMPTY_PLAN, next: null, pending: [] };
 
 /** Where the next page begins: `u:<index of the unsettled manifest>` or `k:<position among the keys>`. */
@@ -156,6 +162,10 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
   };
   for (const object of selected) {
     const entry = entries.get(object.key) ?? null;
+    if (entry === UNCHANGED) {
+      skip(lookedAtAgain.has(object.key) ? 'unsettled' : 'unchanged');
+      continue;
+    }
     if (lookedAtAgain.has(object.key)) {
       // This run settles its earlier version; a newer one is for the next run, as a run loads a key once.
       skip('unsettled');
@@ -258,12 +268,13 @@ async function lookAtDated(
   loader: Loader,
   task: FindTask,
   batch: KeyBatch,
-  entries: ReadonlyMap<string, KnownObject>,
+  entries: Known,
 ): Promise<KeyBatch> {
   if (batch.isDated !== true || task.snapshot.definition.source.writtenOnce) return batch;
   const isDoubtful = ({ key, version }: S3Object) => {
     const entry = entries.get(key);
-    return entry !== undefined && !isUnsettled(entry.state) && entry.version !== version;
+    if (entry === undefined || entry === UNCHANGED) return false;
+    return !isUnsettled(entry.state) && entry.version !== version;
   };
   return asTheyAreNow(loader, task, batch, isDoubtful);
 }
@@ -274,16 +285,17 @@ async function readEntries(
   ledger: LedgerName,
   { runs }: KeyBatch,
   selected: readonly S3Object[],
-): Promise<ReadonlyMap<string, KnownObject>> {
+): Promise<Known> {
   const keys = selected.map(({ key }) => key);
-  const entries = new Map<string, KnownObject>();
+  const versions = new Map(selected.map(({ key, version }) => [key, version]));
+  const keep = (entry: LedgerEntry) =>
+    entry.state === 'ingested' && entry.version === versions.get(entry.key) ? UNCHANGED : knownOf(entry);
+  const entries = new Map<string, KnownObject | typeof UNCHANGED>();
   for (const stretch of runs === null ? [keys] : splitAt(keys, runs))
-    for (const [key, entry] of await loader.ledger.readEach(ledger, stretch, knownOf))
-      entries.set(key, entry);
+    for (const [key, entry] of await loader.ledger.readEach(ledger, stretch, keep)) entries.set(key, entry);
   return entries;
 }
 
-/** A page of 50,000 keys would hold 70 MB of whole entries. */
 function knownOf(entry: LedgerEntry): KnownObject {
   const { version, sizeBytes, state, runId, errorCode, attempts } = entry;
   const urlExpiresAt = isUnsettled(state) ? entry.urlExpiresAt : null;
