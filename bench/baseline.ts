@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 import type { BenchResult } from './bench.ts';
+import { writeFiguresPage } from './figures-page.ts';
 import type { Machine } from './machine.ts';
 
 /** What one bench has measured, and on what. */
@@ -29,10 +30,11 @@ export async function readBaseline(): Promise<Baseline> {
   }
 }
 
-/** Replaces the figures of the benches that were run; the others stay. */
+/** Replaces the figures of the benches that were run, in docs/BENCHMARKS.md, too; the others stay. */
 export async function saveBaseline(measured: Baseline): Promise<string> {
   const kept = { ...(await readBaseline()), ...measured };
   const sorted = Object.fromEntries(Object.entries(kept).sort(([a], [b]) => (a < b ? -1 : 1)));
   await writeFile(FILE, `${JSON.stringify(sorted, null, 2)}\n`);
+  await writeFiguresPage(sorted);
   return FILE;
 }

@@ -111,7 +111,8 @@ usage: npm run bench [-- NAME...] [-- options]
   NAME             benches to run; default: all but the long ones
   --all            the long ones, too
   --json FILE      write machine, figures and tables as JSON
-  --save-baseline  keep figures and tables in bench/baseline.json, which later runs are compared with
+  --save-baseline  keep figures and tables in bench/baseline.json, which later runs are compared with, and in
+                   docs/BENCHMARKS.md
   --list           names and subjects
   --help           this text
 

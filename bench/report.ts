@@ -4,7 +4,7 @@ import type { BenchResult, Figure } from './bench.ts';
 import type { Machine } from './machine.ts';
 
 /** Text of a value with its unit. */
-function formatFigure({ value, unit }: Pick<Figure, 'value' | 'unit'>): string {
+export function formatFigure({ value, unit }: Pick<Figure, 'value' | 'unit'>): string {
   switch (unit) {
     case 'ms':
       return value < 10 ? `${value.toFixed(2)} ms` : formatDuration(value);
@@ -60,8 +60,8 @@ export function resultText(
   ].join('\n');
 }
 
-/** Times and sizes are comparable only where this agrees with the heading. */
-function baselineText({ measuredAt, machine: { cpu, cores, node } }: MeasuredBench): string {
+/** When and on what. Times and sizes are comparable only where this agrees with the heading. */
+export function baselineText({ measuredAt, machine: { cpu, cores, node } }: MeasuredBench): string {
   return `${measuredAt.slice(0, 10)}, ${cpu}, ${cores} cores, Node ${node}`;
 }
 
