@@ -15,7 +15,7 @@ const MOST_PAYLOAD_BYTES = 16 * 1024;
 /** The state of a million objects is in the process that is measured. */
 const NODE_OPTIONS = '--max-old-space-size=12000';
 /** Of runs with a repeat, whose plan pages hold ledger entries beside their keys. */
-const REPEAT_HEAP_LIMIT = '--max-old-space-size=64 --max-semi-space-size=4';
+const REPEAT_HEAP_LIMIT = '--max-old-space-size=56 --max-semi-space-size=4';
 
 /** CPU and memory of runs up to a million objects, packed, one after the other. */
 export async function largeFanOut(run: BenchRun): Promise<BenchResult> {

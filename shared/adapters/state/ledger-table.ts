@@ -35,6 +35,9 @@ const ENTRY: FieldKinds<LedgerEntry> = {
 /** From this many keys of one partition on, one range query is asked instead of a look-up each. */
 const KEYS_FOR_RANGE = 4;
 
+/** Entries that range queries have under way at the same time: an answer of 1,000 takes some 3 MB until it is read. */
+const ENTRIES_UNDER_WAY = 4000;
+
 /** A write that waits in a transaction, with its place in what the caller gave. */
 interface QueuedWrite {
   readonly index: number;
@@ -105,7 +108,9 @@ export function ledgerTable(table: EntityTable, partitions = LEDGER_PARTITIONS):
     };
     const groups = [...Map.groupBy(wanted, (key) => partitionOf(key, partitions))];
     const single = groups.flatMap(([, group]) => (group.length < KEYS_FOR_RANGE ? group : []));
-    await mapLimited(groups, REQUESTS_AT_ONCE, async ([partition, group]) => {
+    const inARange = wanted.size / groups.length;
+    const atOnce = Math.max(1, Math.min(REQUESTS_AT_ONCE, Math.floor(ENTRIES_UNDER_WAY / inARange)));
+    await mapLimited(groups, atOnce, async ([partition, group]) => {
       if (group.length < KEYS_FOR_RANGE) return;
       const whole = await readSpan(partitionKeyOf(name, partition), group, add);
       if (!whole) single.push(...group.filter((key) => !entries.has(key)));
