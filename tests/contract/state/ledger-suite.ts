@@ -144,6 +144,15 @@ export function ledgerSuite(makeState: MakeState): void {
       const counted = requests.take();
       expect(counted['table query'] ?? 0).toBeLessThanOrEqual(4);
       expect(Object.values(counted).reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(8);
+
+      const scattered = Array.from({ length: 31 }, (_, at) => keys[at * 180]!);
+      const absent = `${keys[100]!}.gone`;
+      expect(new Set((await state.ledger.readKeys(name, [...scattered, absent])).keys())).toEqual(
+        new Set(scattered),
+      );
+      const more = requests.take();
+      expect(more['table query']).toBeLessThanOrEqual(3);
+      expect(Object.values(more).reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(35);
     });
 
     test('generations and loads do not see each other', async () => {

@@ -3,11 +3,12 @@ import {
   openContainerClient,
   openTableClient,
 } from '../../../shared/adapters/state/azure-storage-clients.ts';
+import { ledgerTable } from '../../../shared/adapters/state/ledger-table.ts';
 import { mapLimited } from '../../../shared/adapters/state/map-limited.ts';
 import { memoryEntityTable } from '../../../shared/adapters/state/memory-entity-table.ts';
 import { runTable } from '../../../shared/adapters/state/run-table.ts';
 import { transactOnce } from '../../../shared/adapters/state/transact-once.ts';
-import { runOf } from './samples.ts';
+import { entryOf, runOf } from './samples.ts';
 
 test('a run whose creation was cut off is listed once it is created again', async () => {
   const table = memoryEntityTable();
@@ -60,6 +61,48 @@ test('an entity that somebody else changed since the lost answer does not count 
   const etag = (await table.get('p', 'a'))!.etag;
   expect(result).toEqual({ ok: true, etags: [etag, null] });
 });
+
+test.each([5, 31, 200])(
+  'of %i keys that are scattered over a large ledger few of the entries between them are read',
+  async (count) => {
+    const table = memoryEntityTable();
+    let entries = 0;
+    let lookUps = 0;
+    const ledger = ledgerTable(
+      {
+        ...table,
+        get: (...which) => {
+          lookUps += 1;
+          return table.get(...which);
+        },
+        query: async function* (range) {
+          for await (const page of table.query(range)) {
+            entries += page.length;
+            yield page;
+          }
+        },
+      },
+      1,
+    );
+    const name = { load: 'daily', generation: 1 };
+    const keys = Array.from({ length: 20_000 }, (_, at) => `in/${String(at).padStart(5, '0')}`);
+    await ledger.write(
+      name,
+      keys.map((key) => ({ entry: entryOf(key), etag: null })),
+    );
+    const scattered = Array.from({ length: count }, (_, at) => keys[Math.floor((at * keys.length) / count)]!);
+    const read = await ledger.readKeys(name, [...scattered, ...scattered.map((key) => `${key}.gone`)]);
+    expect(new Set(read.keys())).toEqual(new Set(scattered));
+    expect(entries).toBeLessThanOrEqual(2 * count * 64);
+    expect(lookUps).toBeLessThan(2 * count);
+    // Neighbours cost no look-up, also where the ledger does not know them.
+    entries = 0;
+    lookUps = 0;
+    const neighbours = keys.slice(5_000, 5_000 + count);
+    await ledger.readKeys(name, [...neighbours, ...neighbours.map((key) => `${key}.gone`)]);
+    expect([entries, lookUps]).toEqual([count, 0]);
+  },
+);
 
 test('mapLimited keeps to its limit, keeps the order, and awaits what is under way when one fails', async () => {
   let underWay = 0;
