@@ -121,7 +121,7 @@ async function takenAnew(loader: Loader, { snapshot, facts, taken }: FindTask): 
 async function findKeys(loader: Loader, task: FindTask, after: string | null): Promise<FoundPage> {
   const { snapshot } = task;
   const { options } = snapshot.request;
-  const found = await nextKeys(loader, task, after);
+  const found = eachOnce(await nextKeys(loader, task, after));
   const skipped = new Map<SkipReason, number>();
   const skip = (reason: SkipReason) => skipped.set(reason, (skipped.get(reason) ?? 0) + 1);
 
@@ -201,6 +201,18 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
     next: batch.isLast || left.size > 0 ? null : `k:${batch.position}`,
     pending: batch.pending.filter(({ key }) => !left.has(key) && !newer.has(key)),
   };
+}
+
+/** A list may hold older versions of a key, too, and a page loads a key once: as what was modified last. */
+function eachOnce(batch: KeyBatch): KeyBatch {
+  // A listing names each key once.
+  if (batch.runs !== null) return batch;
+  const objects = new Map<string, S3Object>();
+  for (const object of batch.objects) {
+    const other = objects.get(object.key);
+    if (other === undefined || other.lastModified <= object.lastModified) objects.set(object.key, object);
+  }
+  return objects.size === batch.objects.length ? batch : { ...batch, objects: [...objects.values()] };
 }
 
 /**

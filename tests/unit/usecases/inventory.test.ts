@@ -81,6 +81,32 @@ test('of keys that were overwritten since the list was made, the present version
   expect(under.ingestion.messages).toHaveLength(4);
 });
 
+test.each(['before', 'behind'])(
+  'a list may hold an older version of a key, too (the newer one stands %s it): the newer one is loaded, once',
+  async (where) => {
+    for (const key of ['in/a', 'in/b']) under.source.put({ key });
+    under.source.takeInventory(10);
+    under.clock.advance(HOUR);
+    const newer = under.source.put({ key: 'in/a' });
+    const { readInventory } = under.source;
+    under.source.readInventory = async (input) => {
+      const page = await readInventory(input);
+      return { ...page, objects: where === 'before' ? [newer, ...page.objects] : [...page.objects, newer] };
+    };
+    expect(await runLoad(under, under.orchestrations)).toMatchObject({
+      state: 'completed',
+      objects: { ingested: 2 },
+      plan: { listed: 2, selected: 2 },
+    });
+    expect(under.source.presignCalls.filter(({ key }) => key === 'in/a')).toMatchObject([
+      { version: newer.version },
+    ]);
+    expect(await runLoad(under, under.orchestrations)).toMatchObject({
+      plan: { selected: 0, skipped: { unchanged: 2 } },
+    });
+  },
+);
+
 test('an object that is gone since the list was made is gone, and keeps nothing else', async () => {
   for (const key of ['in/a', 'in/b']) under.source.put({ key });
   under.source.takeInventory(10);
