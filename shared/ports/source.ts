@@ -55,7 +55,11 @@ export interface Source extends Connection {
    */
   signIn(leastLeftMs?: number): Promise<string>;
 
-  /** One page of at most 1,000 keys that begin with `prefix` and come after `startAfter` (`null`: from the first). */
+  /**
+   * One page of at most 1,000 keys that begin with `prefix` and come after `startAfter` (`null`: from the first).
+   *
+   * @throws {LoaderError} also `invalidDefinition`, where the service lists in another order.
+   */
   listPage(input: {
     readonly prefix: string;
     readonly startAfter: string | null;

@@ -39,7 +39,8 @@ const REQUEST_TIMEOUT_MS = 30_000;
  * - `head` answers `null` for a bucket that does not exist, too: S3 tells no more without a body. Where
  *   `s3:ListBucket` is not allowed, S3 answers 403 for a missing key, and so `head` throws `sourceAccessDenied`.
  * - Anonymous: `presignGet` gives the plain URL, which never expires.
- * - Directory buckets (S3 Express One Zone) list keys in no order and are refused with `invalidDefinition`.
+ * - Directory buckets (S3 Express One Zone) list keys in no order and are refused with `invalidDefinition`; so are answers
+ *   of other services whose keys are not in the order of S3.
  */
 export function createAwsSource(options: AwsSourceOptions): Source {
   const { bucket, region } = options;
@@ -146,10 +147,9 @@ export function createAwsSource(options: AwsSourceOptions): Source {
           page = await list(page.NextContinuationToken);
         }
         const decode = page.EncodingType === 'url' ? decodeKey : (key: string) => key;
-        return {
-          objects: (page.Contents ?? []).map((object) => toS3Object(object, decode)),
-          isLast: page.IsTruncated !== true,
-        };
+        const objects = (page.Contents ?? []).map((object) => toS3Object(object, decode));
+        if (!isInOrder(objects, startAfter)) throw notInOrder(bucket);
+        return { objects, isLast: page.IsTruncated !== true };
       } catch (error) {
         signal?.throwIfAborted();
         throw errorOf(error, 'list the keys');
@@ -279,6 +279,25 @@ function toS3Object(object: ListedObject, decode: (key: string) => string): S3Ob
     lastModified: (object.LastModified ?? new Date(0)).toISOString(),
     storageClass: object.StorageClass ?? 'STANDARD',
   };
+}
+
+/** Whether the keys ascend by their UTF-8 bytes, from behind `startAfter` on: a listing goes on by its last key. */
+function isInOrder(objects: readonly S3Object[], startAfter: string | null): boolean {
+  let before = startAfter === null ? null : Buffer.from(startAfter);
+  return objects.every(({ key }) => {
+    const bytes = Buffer.from(key);
+    const isBehind = before === null || Buffer.compare(before, bytes) < 0;
+    before = bytes;
+    return isBehind;
+  });
+}
+
+function notInOrder(bucket: string): LoaderError {
+  return new LoaderError(
+    'invalidDefinition',
+    `The endpoint of the bucket "${bucket}" lists keys that are not in the order of their UTF-8 bytes, or not behind the key that was asked for, so that some would be missed. Use a service that lists as Amazon S3 does, or name the keys by source.files or events, with source.writtenOnce.`,
+    { problems: [{ field: 'source.endpoint', message: 'must list keys in the order of Amazon S3' }] },
+  );
 }
 
 /** In listings S3 writes a space as `+` and a plus as `%2B`; the SDK hands keys out as they came. */

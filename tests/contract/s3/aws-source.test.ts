@@ -57,7 +57,7 @@ test('a listing is one request without extras, and encoded keys are decoded', as
      <Contents><Key>a+b%2Bc%2520/%C3%BC%0A</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>
      <ETag>&quot;abc-2&quot;</ETag><Size>7</Size><StorageClass>GLACIER</StorageClass></Contents></ListBucketResult>`,
   );
-  const page = await connect().listPage({ prefix: 'a b', startAfter: 'a+%' });
+  const page = await connect().listPage({ prefix: 'a b', startAfter: 'a +%' });
   expect(page).toEqual({
     objects: [
       {
@@ -76,7 +76,7 @@ test('a listing is one request without extras, and encoded keys are decoded', as
     'encoding-type': 'url',
     'list-type': '2',
     prefix: 'a b',
-    'start-after': 'a+%',
+    'start-after': 'a +%',
   });
   expect(Object.keys(requests[0]?.headers ?? {}).filter((name) => name.includes('checksum'))).toEqual([]);
 });
@@ -126,6 +126,27 @@ test('a service that does not encode keys is believed', async () => {
     '<ListBucketResult><Contents><Key>a+b%20</Key><Size>1</Size></Contents></ListBucketResult>',
   );
   expect((await list()).objects[0]).toMatchObject({ key: 'a+b%20', storageClass: 'STANDARD' });
+});
+
+test.each([
+  ['in the order of UTF-16', null, ['z/\u{1f600}', 'z/\u{ffee}']],
+  ['in no order', null, ['a', 'c', 'b']],
+  ['that hold one twice', null, ['a', 'a']],
+  ['from the first on, whatever was asked for', 'm', ['a', 'm', 'z']],
+  ['from the key on that they were to be behind', 'm', ['m', 'n']],
+])('keys that are listed %s are refused, and nothing is missed', async (_name, startAfter, keys) => {
+  const contents = keys.map((key) => `<Contents><Key>${encodeURIComponent(key)}</Key></Contents>`);
+  answer = answerXml(
+    200,
+    `<ListBucketResult><EncodingType>url</EncodingType>${contents.join('')}</ListBucketResult>`,
+  );
+  const error = await errorOf(connect().listPage({ prefix: '', startAfter }));
+  expect([error.code, error.permanent, error.message]).toEqual([
+    'invalidDefinition',
+    true,
+    expect.stringContaining('source.writtenOnce'),
+  ]);
+  expect(requests).toHaveLength(1);
 });
 
 test.each([
