@@ -86,7 +86,7 @@ export interface Source extends Connection {
     readonly most: number;
   }): Promise<InventoryPage>;
 
-  /** The present version of a key, or `null` when there is none. */
+  /** The present version of a key, or `null` when there is none. `sourceAccessDenied` may be about this key alone. */
   head(key: string): Promise<S3Object | null>;
 
   /**

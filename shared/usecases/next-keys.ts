@@ -293,8 +293,8 @@ async function headAll(
     }
   });
   await slowDownBy(loader, { runId: request.runId, epoch }, heads);
-  // S3 says no more than 403, and it says that too when the credentials have ended meanwhile: then the listing fails, and
-  // nothing is taken for what it is not.
+  // S3 says no more than 403 or 400, and it says that too when the credentials have ended meanwhile: then the listing
+  // fails, and nothing is taken for what it is not.
   if (heads.some((head) => head instanceof LoaderError))
     await source.listPage({ prefix: definition.source.prefix, startAfter: null });
   return heads;

@@ -76,7 +76,7 @@ export async function withoutRewritten(
   return { left, failure: await passingFailure(source, snapshot, failures) };
 }
 
-/** S3 says no more than 403, and it says that too when the credentials have ended: then it lists nothing, either. */
+/** S3 says no more than 403 or 400, and it says that too when the credentials have ended: then it lists nothing, either. */
 async function passingFailure(
   source: Source,
   { definition }: RunSnapshot,

@@ -41,6 +41,7 @@ const REQUEST_TIMEOUT_MS = 30_000;
  * - Anonymous: `presignGet` gives the plain URL, which never expires.
  * - Directory buckets (S3 Express One Zone) list keys in no order and are refused with `invalidDefinition`; so are answers
  *   of other services whose keys are not in the order of S3.
+ * - `head` throws `sourceAccessDenied` for HTTP 400, too: S3 never shows such an object, or the credentials have ended.
  */
 export function createAwsSource(options: AwsSourceOptions): Source {
   const { bucket, region } = options;
@@ -196,8 +197,11 @@ export function createAwsSource(options: AwsSourceOptions): Source {
           storageClass: head.StorageClass ?? 'STANDARD',
         };
       } catch (error) {
-        if (statusOfAwsError(error) === 404) return null;
-        throw errorOf(error, 'read the properties of an object');
+        const status = statusOfAwsError(error);
+        if (status === 404) return null;
+        const failure = errorOf(error, 'read the properties of an object');
+        if (status === 400 && failure.code === 'sourceUnavailable') throw notShown(failure);
+        throw failure;
       }
     },
 
@@ -297,6 +301,14 @@ function notInOrder(bucket: string): LoaderError {
     'invalidDefinition',
     `The endpoint of the bucket "${bucket}" lists keys that are not in the order of their UTF-8 bytes, or not behind the key that was asked for, so that some would be missed. Use a service that lists as Amazon S3 does, or name the keys by source.files or events, with source.writtenOnce.`,
     { problems: [{ field: 'source.endpoint', message: 'must list keys in the order of Amazon S3' }] },
+  );
+}
+
+/** The answer to a HEAD has no body that would say more. */
+function notShown({ message }: LoaderError): LoaderError {
+  return new LoaderError(
+    'sourceAccessDenied',
+    `${message}. S3 answers so for an object that is encrypted with a key of its owner (SSE-C), for a key of more than 1,024 bytes, and when the credentials have ended.`,
   );
 }
 

@@ -183,6 +183,13 @@ test.each([
   else expect((await errorOf(connect().head('k'))).code).toBe(expected);
 });
 
+test('an object that HEAD answers with 400 is one that S3 refuses to show', async () => {
+  answer = (_request, response) => response.writeHead(400).end();
+  const error = await errorOf(connect().head('k'));
+  expect([error.code, error.message]).toEqual(['sourceAccessDenied', expect.stringContaining('SSE-C')]);
+  expect(requests).toHaveLength(1);
+});
+
 test('no connection is sourceUnavailable', async () => {
   const source = connect({ endpoint: 'http://127.0.0.1:1' });
   const error = await errorOf(source.head('k'));

@@ -58,6 +58,21 @@ test("a run's own prefix holds for files that are named, too", async () => {
   });
 });
 
+test('an object that S3 refuses to show does not keep the others from being loaded', async () => {
+  for (const key of ['in/a', 'in/b', 'in/encrypted']) test_.source.put({ key });
+  await putFiles(['in/a', 'in/encrypted', 'in/b']);
+  const { head } = test_.source;
+  test_.source.head = (key) =>
+    key === 'in/encrypted'
+      ? Promise.reject(new LoaderError('sourceAccessDenied', 'HEAD, HTTP 400'))
+      : head(key);
+  expect(await runLoad(test_, orchestrations)).toMatchObject({
+    state: 'completedWithFailures',
+    objects: { ingested: 2 },
+    plan: { listed: 3, selected: 2, skipped: { unreadable: 1 } },
+  });
+});
+
 test('waits for a bucket that does not answer rather than plan without an object', async () => {
   test_.source.put({ key: 'in/a' });
   await putFiles(['in/a']);
