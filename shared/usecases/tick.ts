@@ -251,13 +251,12 @@ async function noteDue(
   if (schedule === null) return null;
   const now = loader.now();
   const checkedUntil = now.toISOString();
-  const before = await loader.loads.readSchedule(name);
-  if (before?.setAt !== setAt) {
-    // A schedule counts from when it is first seen: what fell due before is nobody's expectation.
-    const fresh = { setAt, checkedUntil, waiting: null, etag: before?.etag ?? null };
-    await loader.loads.writeSchedule(name, fresh);
-    return null;
-  }
+  const stored = await loader.loads.readSchedule(name);
+  // A schedule counts from when it was set, whenever a tick first sees it: what fell due before is nobody's expectation.
+  const before =
+    stored?.setAt === setAt
+      ? stored
+      : { setAt, checkedUntil: setAt, waiting: null, etag: stored?.etag ?? null };
   const due = latestDue(schedule, new Date(before.checkedUntil), now);
   const waiting = due?.toISOString() ?? before.waiting;
   if (!(await loader.loads.writeSchedule(name, { ...before, checkedUntil, waiting }))) return null;

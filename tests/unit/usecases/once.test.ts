@@ -168,6 +168,46 @@ test('a load that is deleted and created again does not start for what fell due 
   expect(await tickOnce()).toBeNull();
 });
 
+test.each([
+  ['created', null],
+  ['changed', { cron: '0 2 * * *' }],
+  ['moved', { cron: '0 13 * * *', timeZone: 'Asia/Kolkata' }],
+])(
+  'what falls due between the PUT of a load that is %s and the first tick behind it is started, once',
+  async (load, before) => {
+    if (before !== null) {
+      await putLoad(test_.loader, load, definitionOf({ schedule: before }));
+      await tickOnce();
+    }
+    test_.clock.advance(HOUR - 40_000);
+    await putLoad(test_.loader, load, definitionOf({ schedule: { cron: '0 13 * * *' } }));
+    test_.clock.advance(40_200);
+    const runId = await tickOnce();
+    expect(runId).toBe(`${load}-20260131T130000Z-cron`);
+    await driveRun(test_, orchestrations, runId!);
+    test_.clock.advance(60_000);
+    expect(await tickOnce()).toBeNull();
+  },
+);
+
+test('a schedule that no tick has seen for hours after it was set is caught up once, by its latest instant', async () => {
+  await putLoad(test_.loader, 'hourly', definitionOf({ schedule: { cron: '30 * * * *' } }));
+  test_.clock.advance(5 * HOUR);
+  const runId = await tickOnce();
+  expect(runId).toBe('hourly-20260131T163000Z-cron');
+  await driveRun(test_, orchestrations, runId!);
+  test_.clock.advance(60_000);
+  expect(await tickOnce()).toBeNull();
+});
+
+test('a load is not started for what fell due before its schedule was set', async () => {
+  test_.clock.advance(200);
+  await putLoad(test_.loader, 'flights', definitionOf({ schedule: { cron: '0 12 * * *' } }));
+  expect(await tickOnce()).toBeNull();
+  test_.clock.advance(60_000);
+  expect(await tickOnce()).toBeNull();
+});
+
 test('an object that was settled in a cancelled run is not counted as ingested again by the next one', async () => {
   await putLoad(test_.loader, 'flights', definitionOf());
   test_.source.put({ key: 'in/1' });
