@@ -9,9 +9,16 @@ export function isSameBucket(a: Source, b: Source): boolean {
   return a.bucket === b.bucket && serviceOf(a.endpoint) === serviceOf(b.endpoint);
 }
 
-/** The same table of the same cluster, however the cluster's URL is written: with its ingestion endpoint, a slash, a port. */
+/**
+ * The same table of the same cluster, however the cluster's URL is written: with its ingestion endpoint, a slash, a port. Azure
+ * Data Explorer tells tables apart by the case of their names, databases not.
+ */
 export function isSameTable(a: Table, b: Table): boolean {
-  return clusterOf(a.cluster) === clusterOf(b.cluster) && a.database === b.database && a.table === b.table;
+  return (
+    clusterOf(a.cluster) === clusterOf(b.cluster) &&
+    a.database.toLowerCase() === b.database.toLowerCase() &&
+    a.table === b.table
+  );
 }
 
 function clusterOf(cluster: string): string {

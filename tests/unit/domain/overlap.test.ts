@@ -81,5 +81,7 @@ test('says no where it is certain', () => {
   expect(mayOverlap(load({ suffix: '.csv' }), load({ suffix: '.old.csv' }))).toBe(true);
   expect(mayOverlap(load({}), load({ bucket: 'two' }))).toBe(false);
   expect(mayOverlap(load({}), load({}, { table: 't' }))).toBe(false);
+  expect(mayOverlap(load({}), load({}, { database: 'other' }))).toBe(false);
+  expect(mayOverlap(load({}), load({}, { database: 'DB' }))).toBe(true);
   expect(mayOverlap(load({}), load({}, { cluster: 'https://C.kusto.windows.net/' }))).toBe(true);
 });

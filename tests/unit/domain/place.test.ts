@@ -18,10 +18,15 @@ describe('a table is the same', () => {
     expect(isSameTable({ ...table, cluster: other }, table)).toBe(true);
   });
 
+  test('with its database in other capitals, which mean nothing there', () => {
+    expect(isSameTable(table, { ...table, database: 'Db' })).toBe(true);
+    expect(isSameTable({ ...table, database: 'Db' }, table)).toBe(true);
+  });
+
   test.each([
     { ...table, cluster: 'https://d.westeurope.kusto.windows.net' },
     { ...table, cluster: 'http://127.0.0.1:8082' },
-    { ...table, database: 'DB' },
+    { ...table, database: 'db2' },
     { ...table, table: 't' },
   ])('and is not as %o', (other) => {
     expect(isSameTable(table, other)).toBe(false);

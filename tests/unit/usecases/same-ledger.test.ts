@@ -30,6 +30,7 @@ test.each([
     { destination: { ...destination, cluster: 'https://ingest-test.kusto.windows.net' } },
   ],
   ['capitals', { destination: { ...destination, cluster: 'https://Test.Kusto.Windows.Net' } }],
+  ['capitals in the name of its database', { destination: { ...destination, database: 'Db' } }],
   [
     "AWS's own endpoint",
     { source: { bucket: 'memory-bucket', endpoint: 'https://s3.us-east-1.amazonaws.com' } },
@@ -43,7 +44,9 @@ test.each([
 
 test.each([
   ['cluster', { destination: { ...destination, cluster: 'https://other.kusto.windows.net' } }],
+  ['database', { destination: { ...destination, database: 'other' } }],
   ['table', { destination: { ...destination, table: 'U' } }],
+  ['table, if only by its capitals,', { destination: { ...destination, table: 't' } }],
   ['service', { source: { bucket: 'memory-bucket', endpoint: 'https://minio.example.com' } }],
 ])('another %s begins a new ledger: everything is loaded', async (_, changes) => {
   await putLoad(under.loader, 'flights', definitionOf({ destination, ...changes }));
