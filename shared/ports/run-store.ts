@@ -61,10 +61,15 @@ export interface RunStore {
   /** Removes all rows of a run, and its name from the index last: a call that was cut off is made again. */
   deleteRun(run: IndexedRun): Promise<void>;
 
-  /** Runs, newest first. */
+  /**
+   * Runs, newest first.
+   *
+   * @param options.createdUntil - the first page begins with what was created at that instant or before.
+   */
   listRuns(options: {
     readonly load?: string;
     readonly limit: number;
     readonly after?: string | null;
+    readonly createdUntil?: Date;
   }): Promise<RunPage>;
 }

@@ -20,12 +20,14 @@ export async function runsOfUnit(
   if (tagWindow === 'run') return [request];
   const found: RunOfUnit[] = [];
   const earliest = Date.parse(request.createdAt) - LONGEST_WINDOW_MS;
+  const createdUntil = new Date(Date.parse(request.createdAt) + LONGEST_WINDOW_MS);
   let after: string | null = null;
   for (;;) {
     const page: Awaited<ReturnType<Loader['runs']['listRuns']>> = await loader.runs.listRuns({
       load: request.load,
       limit: RUNS_PER_PAGE,
       after,
+      createdUntil,
     });
     for (const { runId, createdAt } of page.runs) {
       if (Date.parse(createdAt) < earliest) return found;

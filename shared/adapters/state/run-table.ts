@@ -106,12 +106,14 @@ export function runTable(table: EntityTable): RunStore {
         await deleteAll(table, { partitionKey, from: rowKey, to: rowKey });
     },
 
-    listRuns: async ({ load, limit, after = null }) => {
+    listRuns: async ({ load, limit, after = null, createdUntil }) => {
+      // What was created at that instant stands behind it, as its row key goes on with the run's id.
+      const from = after ?? (createdUntil === undefined ? null : newestFirst(createdUntil));
       // One more tells whether there is a next page.
       const rows = await readAll(table, {
         partitionKey: indexPartition(load),
         limit: limit + 1,
-        ...(after === null ? {} : { after }),
+        ...(from === null ? {} : { after: from }),
       });
       const page = rows.slice(0, limit);
       const runs = await mapLimited(page, REQUESTS_AT_ONCE, ({ fields }) =>

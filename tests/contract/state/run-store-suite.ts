@@ -266,6 +266,13 @@ export function runStoreSuite(makeState: MakeState): void {
       const second = await own.runs.listRuns({ limit: 4, after: first.next });
       expect(second).toEqual({ runs: newest.slice(3), next: null });
       expect((await own.runs.listRuns({ limit: 10, after: "it's no cursor" })).runs).toEqual([]);
+      const createdUntil = new Date(newest[2]!.createdAt);
+      const older = await own.runs.listRuns({ limit: 2, createdUntil });
+      expect(older.runs).toEqual(newest.slice(2, 4));
+      expect(await own.runs.listRuns({ limit: 9, createdUntil, after: older.next })).toEqual({
+        runs: newest.slice(4),
+        next: null,
+      });
     });
 
     test('refuses a commit that is larger than a transaction', async () => {

@@ -174,6 +174,31 @@ test('runs that share a tag are compared with what all of them have loaded', asy
   });
 });
 
+test('the rows of an old run are counted again without a look at the runs since', async () => {
+  await load(FOOTERS, { tagWindow: 'day' });
+  putParquet(10);
+  const { runId } = await runLoad(under.test, under.orchestrations);
+  under.test.clock.advance(2 * 3_600_000);
+  under.test.source.put({ key: 'in/later' });
+  under.test.source.setParquetRows('in/later', 7);
+  under.test.ingestion.setRowsOf('/in/later', 7);
+  const { runId: sameDay } = await runLoad(under.test, under.orchestrations);
+  for (let day = 0; day < 5; day += 1) {
+    under.test.clock.advance(25 * 3_600_000);
+    await runLoad(under.test, under.orchestrations);
+  }
+  const { runs } = under.test.loader;
+  const seen: string[] = [];
+  const listRuns: typeof runs.listRuns = async (options) => {
+    const page = await runs.listRuns(options);
+    seen.push(...page.runs.map((run) => run.runId));
+    return page;
+  };
+  const loader = { ...under.test.loader, runs: { ...runs, listRuns } };
+  expect(await recountRows(loader, runId)).toMatchObject({ tagged: 17, expected: 17, agrees: true });
+  expect(seen).toEqual([sameDay, runId]);
+});
+
 test('the rows of an ended run can be counted again', async () => {
   await load(FOOTERS);
   putParquet(10, 20);
