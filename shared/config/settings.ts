@@ -80,9 +80,13 @@ export interface OtlpSettings {
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
 
 /** A SigV4 signature is valid for at most 7 days. */
-const LONGEST_URL_LIFETIME_MS = 7 * 24 * HOUR;
+const LONGEST_URL_LIFETIME_MS = 7 * DAY;
+
+/** A run counts rows with those of the runs of the same day, which share its tag; the first may have ended a day before the last. */
+const LEAST_RETENTION_OF_RUNS_MS = 2 * DAY;
 
 /** How often a tick must see a silent run, measured as time between the first and the deciding sight. */
 const TAKEOVER_AFTER_MS = 3 * MINUTE;
@@ -99,16 +103,18 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
   const text = (name: string): string | null =>
     env[name] === undefined || env[name] === '' ? null : env[name];
 
-  const duration = (name: string, fallbackMs: number, most = Number.POSITIVE_INFINITY): number => {
+  const duration = (
+    name: string,
+    fallbackMs: number,
+    { leastMs, mostMs }: { readonly leastMs?: number; readonly mostMs?: number } = {},
+  ): number => {
     const value = text(name);
     if (value === null) return fallbackMs;
     const ms = parseDurationMs(value);
-    if (ms === null || ms <= 0 || ms > most) {
-      problem(
-        name,
-        'must be a duration such as 30s, 10m or 6h' +
-          (most === Number.POSITIVE_INFINITY ? '' : ', at most 7d'),
-      );
+    if (ms === null || ms <= 0 || ms < (leastMs ?? 0) || ms > (mostMs ?? Number.POSITIVE_INFINITY)) {
+      const least = leastMs === undefined ? '' : `, at least ${leastMs / DAY}d`;
+      const most = mostMs === undefined ? '' : `, at most ${mostMs / DAY}d`;
+      problem(name, `must be a duration such as 30s, 10m or 6h${least}${most}`);
     }
     return ms ?? fallbackMs;
   };
@@ -130,7 +136,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
 
   const scaled = (ms: number) => Math.max(1, Math.round(ms / timeScale));
   const timing: Timing = {
-    urlLifetimeMs: scaled(duration('LOADER_URL_LIFETIME', 6 * HOUR, LONGEST_URL_LIFETIME_MS)),
+    urlLifetimeMs: scaled(duration('LOADER_URL_LIFETIME', 6 * HOUR, { mostMs: LONGEST_URL_LIFETIME_MS })),
     downloadGraceMs: scaled(duration('LOADER_DOWNLOAD_GRACE', HOUR)),
     settleDeadlineMs: scaled(duration('LOADER_SETTLE_DEADLINE', 30 * MINUTE)),
     staleAfterMs: scaled(duration('LOADER_STALE_AFTER', 10 * MINUTE)),
@@ -157,8 +163,15 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     otlp: readOtlp(text, problem, appId),
     history: readHistory(text, problem),
     retention: {
-      runsMs: scaled(duration('LOADER_RETENTION_RUNS', 90 * 24 * HOUR)),
-      historyMs: scaled(duration('LOADER_RETENTION_HISTORY', 7 * 24 * HOUR)),
+      // Tests, whose time goes faster, can't wait for days.
+      runsMs: scaled(
+        duration(
+          'LOADER_RETENTION_RUNS',
+          90 * DAY,
+          timeScale === 1 ? { leastMs: LEAST_RETENTION_OF_RUNS_MS } : {},
+        ),
+      ),
+      historyMs: scaled(duration('LOADER_RETENTION_HISTORY', 7 * DAY)),
     },
   };
   if (problems.length > 0) {

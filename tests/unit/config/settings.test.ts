@@ -106,6 +106,7 @@ describe('readSettings', () => {
   test.each([
     ['LOADER_URL_LIFETIME', ['0s', '7.01d', '6', '6 hours', '-1h', 'NaN', 'Infinity']],
     ['LOADER_DOWNLOAD_GRACE', ['0', '1', 'x']],
+    ['LOADER_RETENTION_RUNS', ['0d', '50s', '47h', '1.99d', 'x']],
     ['LOADER_TIME_SCALE', ['0', '0.5', '-1', 'x', 'NaN', ' ', 'Infinity']],
     ['LOADER_STATE_PREFIX', ['ab', '1abc', 'a-b', 'A', 'a'.repeat(32)]],
     ['LOADER_APP_ID', ['a.b', 'ä', 'a'.repeat(61)]],
@@ -133,6 +134,12 @@ describe('readSettings', () => {
         },
       ),
     );
+  });
+
+  test('keeps runs for two days at least, but in tests, whose time goes faster', () => {
+    expect(read({ LOADER_RETENTION_RUNS: '2d' }).retention.runsMs).toBe(172_800_000);
+    expect(() => read({ LOADER_RETENTION_RUNS: '1d' })).toThrow(/LOADER_RETENTION_RUNS .*at least 2d/);
+    expect(read({ LOADER_RETENTION_RUNS: '50s', LOADER_TIME_SCALE: '10' }).retention.runsMs).toBe(5000);
   });
 
   test('divides every waiting time by the time scale of tests', () => {
