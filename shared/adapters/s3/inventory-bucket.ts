@@ -39,8 +39,9 @@ export function createInventoryBucket(options: InventoryBucketOptions): Inventor
     },
     async readRange(key, start, end) {
       const answer = await get(key, `bytes=${start}-${end - 1}`);
+      if (answer === null) return null;
       try {
-        return (await answer?.Body?.transformToByteArray()) ?? new Uint8Array();
+        return (await answer.Body?.transformToByteArray()) ?? new Uint8Array();
       } catch (error) {
         throw errorOf(error, 'read an inventory list');
       }

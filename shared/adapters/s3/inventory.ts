@@ -10,8 +10,8 @@ export interface InventoryBucket {
   readonly bucket: string;
   /** The whole object; `null` when it is not there. */
   open(key: string): Promise<{ readonly body: AsyncIterable<Uint8Array> } | null>;
-  /** Bytes `start` to `end`, exclusive, of an object that is there. */
-  readRange(key: string, start: number, end: number): Promise<Uint8Array>;
+  /** Bytes `start` to `end`, exclusive; `null` when the object is not there. */
+  readRange(key: string, start: number, end: number): Promise<Uint8Array | null>;
   sizeOf(key: string): Promise<number | null>;
   /** Folders directly below a prefix that ends with `/`, in order. */
   folders(prefix: string): Promise<readonly string[]>;
@@ -110,6 +110,14 @@ function notUsable(reason: string): LoaderError {
   return new LoaderError('inventoryNotUsable', `The S3 Inventory list can't be used: ${reason}`);
 }
 
+function isGone({ bucket }: InventoryBucket, key: string): LoaderError {
+  return notUsable(`its file s3://${bucket}/${key} is not there`);
+}
+
+function damaged({ bucket }: InventoryBucket, key: string): LoaderError {
+  return notUsable(`its file s3://${bucket}/${key} is damaged`);
+}
+
 /** A row by the names of CSV. */
 type Row = Readonly<Record<string, string | undefined>>;
 
@@ -144,7 +152,7 @@ async function readCsv(
   most: number,
 ): Promise<Rows> {
   const found = await bucket.open(key);
-  if (found === null) throw notUsable(`its file s3://${bucket.bucket}/${key} is not there`);
+  if (found === null) throw isGone(bucket, key);
   const rows: Row[] = [];
   let at = 0;
   try {
@@ -158,7 +166,7 @@ async function readCsv(
     }
   } catch (error) {
     const isDamaged = String((error as { code?: unknown }).code).startsWith('Z_');
-    throw isDamaged ? notUsable(`its file s3://${bucket.bucket}/${key} is damaged`) : error;
+    throw isDamaged ? damaged(bucket, key) : error;
   }
   return { rows, isLast: true };
 }
@@ -211,16 +219,40 @@ export function splitCsv(line: string): readonly string[] {
 
 async function readParquet(bucket: InventoryBucket, key: string, from: number, most: number): Promise<Rows> {
   const byteLength = await bucket.sizeOf(key);
-  if (byteLength === null) throw notUsable(`its file s3://${bucket.bucket}/${key} is not there`);
+  if (byteLength === null) throw isGone(bucket, key);
+  const hyparquet = await import('hyparquet');
+  try {
+    return await parseParquet(hyparquet, bucket, { key, byteLength, from, most });
+  } catch (error) {
+    // Whatever a parser stumbles over; what was refused or did not answer is told as such.
+    throw error instanceof LoaderError ? error : damaged(bucket, key);
+  }
+}
+
+interface ParquetPart {
+  readonly key: string;
+  readonly byteLength: number;
+  /** Row that the page begins with. */
+  readonly from: number;
+  readonly most: number;
+}
+
+async function parseParquet(
+  { parquetMetadataAsync, parquetReadObjects, snappyUncompress }: typeof import('hyparquet'),
+  bucket: InventoryBucket,
+  { key, byteLength, from, most }: ParquetPart,
+): Promise<Rows> {
   const file = {
     byteLength,
     slice: async (start: number, end = byteLength) => {
+      // S3's refusal of such a range would read like a failure that passes.
+      if (!(start >= 0 && start < end && start < byteLength)) throw damaged(bucket, key);
       if (end - start > MOST_PART_BYTES) throw notUsable(`s3://${bucket.bucket}/${key} has too large a part`);
       const bytes = await bucket.readRange(key, start, end);
+      if (bytes === null) throw isGone(bucket, key);
       return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
     },
   };
-  const { parquetMetadataAsync, parquetReadObjects, snappyUncompress } = await import('hyparquet');
   const metadata = await parquetMetadataAsync(file);
   const rowEnd = Math.min(from + most, Number(metadata.num_rows));
   const found = new Set(metadata.schema.map(({ name }) => name));

@@ -7,8 +7,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { type RunningS3, startS3 } from '../../../dev/s3/index.ts';
 import { createAwsSource } from '../../../shared/adapters/s3/aws-source.ts';
-import { splitCsv, upTo } from '../../../shared/adapters/s3/inventory.ts';
+import {
+  type InventoryBucket,
+  readInventory,
+  splitCsv,
+  upTo,
+} from '../../../shared/adapters/s3/inventory.ts';
 import type { S3Object } from '../../../shared/domain/s3-object.ts';
+import { LoaderError } from '../../../shared/errors/loader-error.ts';
 import type { InventoryList, Source } from '../../../shared/ports/source.ts';
 import { errorOf } from './source-contract.ts';
 
@@ -180,6 +186,73 @@ describe('a list in Parquet', () => {
       for (const most of [1, 4, 100]) expect(await readAll(list, most)).toEqual(expected(KEYS));
     },
   );
+});
+
+describe('a file of Parquet that can not be read makes the list unusable', () => {
+  const listOf = (file: string): InventoryList => ({
+    format: 'Parquet',
+    columns: [],
+    files: [file],
+    createdAt: '',
+  });
+  let whole: Buffer;
+
+  beforeAll(async () => {
+    const file = join(folder, 'whole.parquet');
+    const connection = await DuckDBConnection.create();
+    await connection.run(
+      `copy (select 'key' || hash(i) as key, i::bigint as size, '2026-01-31'::timestamp_ms as last_modified_date, 'x' as e_tag from range(2000) t(i)) to '${file}' (format parquet, codec gzip)`,
+    );
+    connection.closeSync();
+    whole = await readFile(file);
+  });
+
+  test.each<[string, () => Buffer]>([
+    ['is none', () => Buffer.from('x'.repeat(200))],
+    ['is empty', () => Buffer.alloc(0)],
+    ['is cut off', () => whole.subarray(0, whole.length / 2)],
+    ['has lost its beginning', () => whole.subarray(-(whole.readUInt32LE(whole.length - 8) + 8 + 100))],
+    [
+      'has damaged pages',
+      () => Buffer.concat([whole.subarray(0, 4), Buffer.alloc(2000, 0xff), whole.subarray(2004)]),
+    ],
+    [
+      'has a damaged footer',
+      () => Buffer.concat([whole.subarray(0, -300), Buffer.alloc(200, 0xff), whole.subarray(-100)]),
+    ],
+  ])('when it %s', async (name, bodyOf) => {
+    const key = `${name.replaceAll(' ', '-')}.parquet`;
+    await put(key, bodyOf());
+    const error = await errorOf(readAll(listOf(key), 5000));
+    expect(error).toMatchObject({ code: 'inventoryNotUsable' });
+    expect(error.message).toContain(`${key} is damaged`);
+  });
+
+  const bucketOf = (readRange: InventoryBucket['readRange']): InventoryBucket => ({
+    bucket: 'lists',
+    open: async () => null,
+    folders: async () => [],
+    sizeOf: async () => whole.length,
+    readRange,
+  });
+  const readFrom = (bucket: InventoryBucket) =>
+    errorOf(readInventory(bucket, { list: listOf('a.parquet'), file: 0, row: 0, most: 10 }));
+
+  test('when it goes while it is read', async () => {
+    const footerOnly = bucketOf(async (_, start, end) =>
+      end === whole.length ? whole.subarray(start, end) : null,
+    );
+    for (const bucket of [bucketOf(async () => null), footerOnly]) {
+      const error = await readFrom(bucket);
+      expect(error.code).toBe('inventoryNotUsable');
+      expect(error.message).toContain('a.parquet is not there');
+    }
+  });
+
+  test('but not when S3 only asks for fewer requests', async () => {
+    const busy = new LoaderError('sourceThrottled', 'SlowDown');
+    expect(await readFrom(bucketOf(() => Promise.reject(busy)))).toBe(busy);
+  });
 });
 
 describe('a list that unpacks to far more than S3 writes is refused', () => {
