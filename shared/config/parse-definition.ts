@@ -121,7 +121,7 @@ function isRecord(json: unknown): json is Record<string, unknown> {
 
 /** Names of settings whose values no definition may take up. */
 const HOLDS_SECRET =
-  /SECRET|PASSWORD|TOKEN|ACCESS_KEY|ACCOUNT_?KEY|CONNECTION_?STRING|CERTIFICATE|EXTERNAL_ID|IDENTITY_HEADER|_KEY$|^AzureWebJobs(?!ScriptRoot$)/i;
+  /SECRET|PASSWORD|TOKEN|ACCESS_KEY|ACCOUNT_?KEY|CONNECTION_?STRING|CERTIFICATE|EXTERNAL_ID|IDENTITY_HEADER|_KEY$|^OTEL_EXPORTER_|^AzureWebJobs(?!ScriptRoot$)/i;
 
 /**
  * Replaces `%NAME%` by the app setting of that name in all texts of a definition file, so that one file serves

@@ -219,6 +219,9 @@ describe('expandSettings', () => {
     'S3_CREDENTIALS__DEFAULT__EXTERNAL_ID',
     'AzureWebJobsStorage',
     'APPLICATIONINSIGHTS_CONNECTION_STRING',
+    'OTEL_EXPORTER_OTLP_ENDPOINT',
+    'OTEL_EXPORTER_OTLP_HEADERS',
+    'OTEL_EXPORTER_OTLP_TRACES_HEADERS',
   ])('takes nothing out of %s, which is a secret', (name) => {
     expect(() => expandSettings({ description: `%${name}%` }, { [name]: 'hidden' })).toThrow(
       expect.objectContaining({ code: 'invalidDefinition' }),
