@@ -35,8 +35,10 @@ export interface IngestionResourceOptions extends ClusterClientOptions {
 
 /** The cluster's documentation asks for a refresh each hour. */
 const REFRESH_AFTER_MS = 55 * 60_000;
-/** How long after a failed refresh the next one is tried while the old resources still work. */
+/** How long after a refresh that brought nothing better the next one is tried while the old resources still work. */
 const RETRY_AFTER_MS = 60_000;
+/** ADX writes its report by the SAS of the status table in the message, when its batch is done: within the settle deadline. */
+const TIME_TO_REPORT_MS = 30 * 60_000;
 /** Keeps a storm of refused posts from becoming a storm of refreshes. */
 const LEAST_AGE_MS = 10_000;
 /** A SAS with less than this left counts as ended. */
@@ -73,7 +75,8 @@ export function createIngestionResources(options: IngestionResourceOptions): Ing
     )
       .then((resources) => {
         const at = now().getTime();
-        cached = { resources, endsAt: endOf(resources), fetchedAt: at, refreshAt: at + REFRESH_AFTER_MS };
+        const endsAt = endOf(resources);
+        cached = { resources, endsAt, fetchedAt: at, refreshAt: refreshAtOf(endsAt, at) };
         return cached;
       })
       .finally(() => {
@@ -123,6 +126,12 @@ async function fetchResources(client: IngestClient, reach: AddressReach): Promis
   const containerUrls = (found.containers ?? []).map(({ uri }) => uri);
   for (const url of [...queueUrls, firstTable, ...otherTables, ...containerUrls]) expectReachable(url, reach);
   return { queueUrls, statusTableUrls: [firstTable, ...otherTables], authorizationContext, containerUrls };
+}
+
+/** A cluster that hands out less than the time to report is not asked before each post. */
+function refreshAtOf(endsAt: number, fetchedAt: number): number {
+  const due = Math.min(fetchedAt + REFRESH_AFTER_MS, endsAt - TIME_TO_REPORT_MS);
+  return Math.max(due, fetchedAt + RETRY_AFTER_MS);
 }
 
 /** When the first SAS ends; a URL without an end lasts. */

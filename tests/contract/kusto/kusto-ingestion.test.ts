@@ -352,6 +352,33 @@ describe('the Kusto adapter on the wire', () => {
     await ingestion.warmUp();
   });
 
+  test('resources are asked for again while their SAS still lasts until ADX has reported what is posted', async () => {
+    let now = Date.now();
+    const MINUTE = 60_000;
+    const offerTableFor = (minutes: number) =>
+      cluster.offer({
+        tableUrls: [cluster.signed(cluster.tableUrl.split('?')[0] ?? '', new Date(now + minutes * MINUTE))],
+      });
+    const asked = () => cluster.commands.filter((command) => command === '.get ingestion resources').length;
+    offerTableFor(40);
+    const ingestion = connect(cluster, { now: () => new Date(now) });
+    await ingestion.warmUp();
+    now += 9 * MINUTE;
+    await ingestion.warmUp();
+    expect(asked()).toBe(1);
+    now += 2 * MINUTE;
+    offerTableFor(20);
+    await ingestion.warmUp();
+    expect(asked()).toBe(2);
+    // A cluster that has no longer ones is asked once a minute, not before each post.
+    await ingestion.warmUp();
+    expect(asked()).toBe(2);
+    now += 2 * MINUTE;
+    cluster.on(/^\.get/, { status: 503 });
+    expect((await ingestion.post(makeRequest())).result).toBe('accepted');
+    cluster.reset();
+  });
+
   test('transient answers are asked again, three times in all; others are not', async () => {
     scriptTable(cluster);
     let failures = 2;
