@@ -113,7 +113,7 @@ async function build(logger: Logger): Promise<Omit<Loader, 'logger'>> {
 }
 
 async function createRecorders(
-  { otlp, history }: Settings,
+  { appId, otlp, history }: Settings,
   cluster: (url: string) => Promise<Ingestion>,
 ): Promise<readonly Recorder[]> {
   const recorders: Recorder[] = [];
@@ -124,7 +124,7 @@ async function createRecorders(
   if (history !== null) {
     const { createHistoryTables } = await import('../shared/adapters/kusto/history-tables.ts');
     const { database } = history;
-    recorders.push(createHistoryTables({ database, ingestion: () => cluster(history.cluster) }));
+    recorders.push(createHistoryTables({ appId, database, ingestion: () => cluster(history.cluster) }));
   }
   return recorders;
 }

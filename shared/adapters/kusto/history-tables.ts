@@ -5,6 +5,8 @@ import type { Ingestion } from '../../ports/ingestion.ts';
 import type { EndedShard, Recorder } from '../../ports/recorder.ts';
 
 export interface HistoryTablesOptions {
+  /** Id of the app: schedules give the runs of two apps one id. */
+  readonly appId: string;
   readonly database: string;
   readonly ingestion: () => Promise<Ingestion>;
 }
@@ -17,11 +19,11 @@ const OBJECTS = 'LoaderObjects';
  * Writes runs and the fates of their objects into tables of a cluster, for questions in KQL. Each shard and each run is one
  * message with an id that follows from it, so that what is told twice is posted once.
  */
-export function createHistoryTables({ database, ingestion }: HistoryTablesOptions): Recorder {
+export function createHistoryTables({ appId, database, ingestion }: HistoryTablesOptions): Recorder {
   async function post(table: string, id: string, rows: readonly object[]): Promise<void> {
     if (rows.length === 0) return;
     const result = await (await ingestion()).postRows({
-      sourceId: uuidOf([table, id]),
+      sourceId: uuidOf([appId, table, id]),
       body: rows.map((row) => `${JSON.stringify(row)}\n`).join(''),
       database,
       table,

@@ -138,7 +138,7 @@ test('objects that an ended run has left are told as its summary counts them', a
 
 test('what is told to the tables twice is posted once', async () => {
   const ingestion = createMemoryIngestion();
-  const tables = createHistoryTables({ database: 'db', ingestion: async () => ingestion });
+  const tables = createHistoryTables({ appId: 'app', database: 'db', ingestion: async () => ingestion });
   const shards: EndedShard[] = [];
   const twice: Recorder = {
     name: 'twice',
@@ -153,10 +153,21 @@ test('what is told to the tables twice is posted once', async () => {
   expect(logged.join('\n')).not.toContain('notRecorded');
 });
 
+test('runs of two apps that have one id are both in the tables', async () => {
+  const ingestion = createMemoryIngestion();
+  const tablesOf = (appId: string) =>
+    createHistoryTables({ appId, database: 'db', ingestion: async () => ingestion });
+  await runWith(tablesOf('north'), tablesOf('south'));
+  const tables = ingestion.messages.map(({ table }) => table).toSorted();
+  expect(tables).toEqual(['LoaderObjects', 'LoaderObjects', 'LoaderRuns', 'LoaderRuns']);
+});
+
 test('tables whose cluster refuses are told of in the log', async () => {
   const ingestion = createMemoryIngestion();
   ingestion.endPosts('refused');
-  const { logged } = await runWith(createHistoryTables({ database: 'db', ingestion: async () => ingestion }));
+  const { logged } = await runWith(
+    createHistoryTables({ appId: 'app', database: 'db', ingestion: async () => ingestion }),
+  );
   expect(logged.filter((line) => line.includes('notRecorded'))).toHaveLength(2);
 });
 
