@@ -62,6 +62,8 @@ export function createOtlpRecorder({
       method: 'POST',
       headers: { ...headers, 'content-type': 'application/json' },
       body: JSON.stringify(body),
+      // Another host would be sent the headers, too.
+      redirect: 'manual',
       signal: AbortSignal.timeout(timeoutMs),
     }).catch((error: unknown) => {
       throw new LoaderError('internal', `The OpenTelemetry collector can't be reached: ${nameOf(error)}`);

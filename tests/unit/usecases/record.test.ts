@@ -186,6 +186,27 @@ test('neither the headers for the collector nor its address are in the log', asy
   expect(logged.join('\n')).not.toMatch(/canary|secret-path/);
 });
 
+test.each([301, 307])('a collector that answers %i gets no other host the headers', async (status) => {
+  const asked: string[] = [];
+  const elsewhere = createServer((request, response) => {
+    asked.push(String(request.headers['x-key']));
+    response.end();
+  });
+  const portOf = async (server: typeof elsewhere) => {
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return (server.address() as AddressInfo).port;
+  };
+  const location = `http://127.0.0.1:${await portOf(elsewhere)}/`;
+  const collector = createServer((_, response) => response.writeHead(status, { location }).end());
+  const endpoint = `http://127.0.0.1:${await portOf(collector)}`;
+  const { logged } = await runWith(
+    createOtlpRecorder({ endpoint, headers: { 'x-key': 'canary-key' }, serviceName: 's' }),
+  );
+  for (const server of [collector, elsewhere]) server.close();
+  expect(asked).toEqual([]);
+  expect(logged.filter((line) => line.includes(`HTTP ${status}`))).toHaveLength(2);
+});
+
 test('settings: headers are read as OpenTelemetry writes them, and what is missing is named', () => {
   const base = {
     AzureWebJobsStorage: 'UseDevelopmentStorage=true',
