@@ -30,7 +30,7 @@ const BENCHES: readonly Bench[] = [
   },
   {
     name: 'import',
-    about: 'CPU to load the built app, beside the same app file by file (1 min)',
+    about: 'CPU to load the built app, beside the same app file by file (10 s)',
     isLong: false,
     run: importApp,
   },
@@ -86,7 +86,7 @@ const BENCHES: readonly Bench[] = [
   },
   {
     name: 'million',
-    about: 'keys a second of listing and comparing 1,000,000 unchanged objects, beside rclone lsf (5 min)',
+    about: 'keys a second of listing and comparing 1,000,000 unchanged objects, beside rclone lsf (7 min)',
     isLong: true,
     run: million,
   },

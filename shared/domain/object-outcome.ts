@@ -62,6 +62,11 @@ const STATES = {
   undone: 'notStarted',
 } as const satisfies Record<LedgerState, ObjectState>;
 
+/** An object of a retry shard that still has the fate of its last post. */
+export function isYetToBePosted({ object, stored }: ShardItem): boolean {
+  return object.failedSeq !== undefined && object.failedSeq === stored?.value.attemptSeq;
+}
+
 /** How an object ended of which the ledger says this. */
 export function endOf({ state, errorCode }: Pick<LedgerEntry, 'state' | 'errorCode'>): ObjectState {
   if (state !== 'ingested' && state !== 'failed') return STATES[state];

@@ -295,8 +295,8 @@ export function chooseForLane(
 }
 
 /** A shard larger than the bound must still be loaded, alone. */
-function isWithin(maxInFlight: number, before: number, { objects }: ShardRow): boolean {
-  return before === 0 || before + objects <= maxInFlight;
+function isWithin(maxInFlight: number, before: number, { objects, settledObjects }: ShardRow): boolean {
+  return before === 0 || before + objects - settledObjects <= maxInFlight;
 }
 
 /** A shard that was cut short may have posted nothing; it counts again when it is taken again. */

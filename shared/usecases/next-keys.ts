@@ -6,6 +6,7 @@ import { LoaderError, toLoaderError } from '../errors/loader-error.ts';
 import type { PendingObject } from '../ports/load-state.ts';
 import type { Source } from '../ports/source.ts';
 import { allOf } from './bounded.ts';
+import { expectListing } from './expect-listing.ts';
 import type { FindTask } from './find-objects.ts';
 import type { Loader } from './loader.ts';
 import { decideAsPart } from './part-commit.ts';
@@ -285,19 +286,21 @@ async function headAll(
   { snapshot: { definition, request }, epoch, share }: FindTask,
   wanted: readonly { readonly key: string }[],
 ): Promise<readonly Head[]> {
-  const heads = await allOf(wanted, atShare(HEADS_AT_ONCE, share), async ({ key }): Promise<Head> => {
+  const look = async (key: string): Promise<Head> => {
     try {
       return await source.head(key);
     } catch (thrown) {
       return toLoaderError(thrown);
     }
-  });
+  };
+  const atOnce = atShare(HEADS_AT_ONCE, share);
+  const heads = await allOf(wanted, atOnce, ({ key }) => look(key));
   await slowDownBy(loader, { runId: request.runId, epoch }, heads);
-  // S3 says no more than 403 or 400, and it says that too when the credentials have ended meanwhile: then the listing
-  // fails, and nothing is taken for what it is not.
-  if (heads.some((head) => head instanceof LoaderError))
-    await source.listPage({ prefix: definition.source.prefix, startAfter: null });
-  return heads;
+  if (!heads.some((head) => head instanceof LoaderError)) return heads;
+  await expectListing(source, definition.source.prefix);
+  const isRefused = (head: Head) => head instanceof LoaderError && head.permanent;
+  // The credentials may have been renewed in between.
+  return allOf(heads, atOnce, async (head, index) => (isRefused(head) ? look(wanted[index]!.key) : head));
 }
 
 /** What was found under each of these keys, in their order. */

@@ -1,4 +1,4 @@
-import { outcomeOf } from '../domain/object-outcome.ts';
+import { isYetToBePosted, outcomeOf } from '../domain/object-outcome.ts';
 import { shareAt } from '../domain/pace.ts';
 import { type Rate, rateOf, secondsLeft } from '../domain/run-rate.ts';
 import { isCutShort, type RunRow, type RunView, runState, type ShardRow } from '../domain/run-record.ts';
@@ -262,6 +262,7 @@ async function outcomesOf(loader: Loader, view: RunView, shard: ShardRow): Promi
     const isOurs = stored !== null && stored.value.runId === runId;
     const hasEnded =
       isOurs &&
+      !isYetToBePosted({ object, stored }) &&
       (stored.value.state === 'ingested' ||
         stored.value.state === 'failed' ||
         stored.value.state === 'unknown');

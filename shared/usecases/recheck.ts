@@ -8,6 +8,7 @@ import type { Ingestion } from '../ports/ingestion.ts';
 import type { LedgerName } from '../ports/ledger.ts';
 import type { Source } from '../ports/source.ts';
 import { allOf } from './bounded.ts';
+import { expectListing } from './expect-listing.ts';
 import type { Loader } from './loader.ts';
 import type { RunSnapshot } from './run-documents.ts';
 import { settleEntry } from './settle-entry.ts';
@@ -76,7 +77,7 @@ export async function withoutRewritten(
   return { left, failure: await passingFailure(source, snapshot, failures) };
 }
 
-/** S3 says no more than 403 or 400, and it says that too when the credentials have ended: then it lists nothing, either. */
+/** Why some could not be looked at, if that may pass. */
 async function passingFailure(
   source: Source,
   { definition }: RunSnapshot,
@@ -85,7 +86,7 @@ async function passingFailure(
   const passing = failures.find(({ permanent }) => !permanent) ?? null;
   if (passing !== null || failures.length === 0) return passing;
   try {
-    await source.listPage({ prefix: definition.source.prefix, startAfter: null });
+    await expectListing(source, definition.source.prefix);
     return null;
   } catch (thrown) {
     return toLoaderError(thrown);

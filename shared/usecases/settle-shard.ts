@@ -2,7 +2,7 @@ import type { SettleShardInput, SettleShardOutput } from '../contracts/durable.t
 import { saysThrottled } from '../domain/ingestion-status.ts';
 import { aroundMs } from '../domain/jitter.ts';
 import type { LedgerEntry } from '../domain/ledger-entry.ts';
-import { endOf, type ShardItem } from '../domain/object-outcome.ts';
+import { endOf, isYetToBePosted, type ShardItem } from '../domain/object-outcome.ts';
 import { type Pace, shareAt } from '../domain/pace.ts';
 import { isCutShort, type ShardRow, type Stored } from '../domain/run-record.ts';
 import { addDigests, EMPTY_DIGEST, type OutcomeDigest } from '../domain/run-summary.ts';
@@ -291,11 +291,6 @@ async function lookAgain(
       writes: [next, ...stopOnError(loader, view.control, snapshot, seen)],
     };
   });
-}
-
-/** An object of a retry shard that still has the fate of its last post. */
-function isYetToBePosted({ object, stored }: ShardItem): boolean {
-  return object.failedSeq !== undefined && object.failedSeq === stored?.value.attemptSeq;
 }
 
 /** How many of these have ended how, as their shard will say when it is closed. */

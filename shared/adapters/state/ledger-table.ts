@@ -116,8 +116,8 @@ export function ledgerTable(table: EntityTable, partitions = LEDGER_PARTITIONS):
     };
     const groups = [...Map.groupBy(wanted, (key) => partitionOf(key, partitions))];
     const single = groups.flatMap(([, group]) => (group.length < KEYS_FOR_RANGE ? group : []));
-    const inARange = wanted.size / groups.length;
-    const atOnce = Math.max(1, Math.min(REQUESTS_AT_ONCE, Math.floor(ENTRIES_UNDER_WAY / inARange)));
+    const inAnAnswer = Math.min(PAGE_ENTITIES, (ENTRIES_OF_LOOK_UP * wanted.size) / groups.length);
+    const atOnce = Math.max(1, Math.min(REQUESTS_AT_ONCE, Math.floor(ENTRIES_UNDER_WAY / inAnAnswer)));
     await mapLimited(groups, atOnce, async ([partition, group]) => {
       if (group.length < KEYS_FOR_RANGE) return;
       single.push(...(await readSpan(partitionKeyOf(name, partition), group, add)));

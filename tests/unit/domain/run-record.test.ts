@@ -264,6 +264,8 @@ describe('chooseForSettler', () => {
       'wait until asked again',
     );
     expect(loads([again], 1)).toBe('load br1');
+    const cutShort = { ...again, state: 'posted', code: CUT_SHORT, settledObjects: 15 } as const;
+    expect(loads([before, cutShort], 95)).toBe('load br1');
     // A due report goes before it, and makes room.
     expect(loads([{ ...before, lookAt: at(10) }, again], 100)).toBe('a');
   });

@@ -73,6 +73,29 @@ test('an object that S3 refuses to show does not keep the others from being load
   });
 });
 
+test('also where the service lists keys in another order than S3, which named keys are the way around', async () => {
+  for (const key of ['in/a', 'in/b']) test_.source.put({ key });
+  await putFiles(['in/a', 'in/b']);
+  const { head } = test_.source;
+  test_.source.head = (key) =>
+    key === 'in/a' ? Promise.reject(new LoaderError('sourceAccessDenied', 'no')) : head(key);
+  test_.source.listPage = () => Promise.reject(new LoaderError('invalidDefinition', 'in no order'));
+  expect(await runLoad(test_, orchestrations)).toMatchObject({
+    objects: { ingested: 1 },
+    plan: { skipped: { unreadable: 1 } },
+  });
+});
+
+test('an object that S3 refuses to show once is looked at once more before it counts as unreadable', async () => {
+  test_.source.put({ key: 'in/a' });
+  await putFiles(['in/a']);
+  test_.source.failNext('head', new LoaderError('sourceAccessDenied', 'the session has ended'));
+  expect(await runLoad(test_, orchestrations)).toMatchObject({
+    state: 'completed',
+    objects: { ingested: 1 },
+  });
+});
+
 test('waits for a bucket that does not answer rather than plan without an object', async () => {
   test_.source.put({ key: 'in/a' });
   await putFiles(['in/a']);

@@ -130,14 +130,20 @@ describe('a suspended run', () => {
     });
     const before = test_.clock.now().getTime();
     let postedBefore: number | null = null;
+    let listedAsFailed: number | null = null;
     const summary = await driveRun(test_, orchestrations, runId, {
       whenIdle: () => {
         test_.ingestion.settleAll();
         if (postedBefore !== null || test_.clock.now().getTime() - before < 60 * MINUTE) return;
         postedBefore = test_.ingestion.messages.length;
-        void resumeRun(test_.loader, runId);
+        const asked = listObjects(test_.loader, runId, { state: 'failed', limit: 1000, after: null });
+        void asked.then(({ objects }) => {
+          listedAsFailed = objects.length;
+          void resumeRun(test_.loader, runId);
+        });
       },
     });
+    expect(listedAsFailed).toBe(0);
     expect(postedBefore).toBeGreaterThan(30);
     expect(postedBefore).toBeLessThan(OBJECTS);
     expect(summary).toMatchObject({ state: 'completed', stopReason: null, objects: { ingested: OBJECTS } });
