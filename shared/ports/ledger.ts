@@ -19,13 +19,13 @@ export interface Ledger {
   readKeys(name: LedgerName, keys: readonly string[]): Promise<ReadonlyMap<string, Stored<LedgerEntry>>>;
 
   /**
-   * As `readKeys`, for pages of many keys: of each entry only what `keep` makes of it stays in memory. Where the keys are
-   * neighbours it costs about one request per partition and 1,000 of them.
+   * As `readKeys`, for pages of many keys: of each entry only what `keep` makes of it, and of what was asked under its key,
+   * stays in memory. Where the keys are neighbours it costs about one request per partition and 1,000 of them.
    */
-  readEach<Kept>(
+  readEach<Asked, Kept>(
     name: LedgerName,
-    keys: readonly string[],
-    keep: (entry: LedgerEntry) => Kept,
+    asked: ReadonlyMap<string, Asked>,
+    keep: (entry: LedgerEntry, asked: Asked) => Kept,
   ): Promise<ReadonlyMap<string, Kept>>;
 
   /**

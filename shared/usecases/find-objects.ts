@@ -247,7 +247,8 @@ async function findGone(
   lookedAtAgain: ReadonlySet<string>,
 ): Promise<PlannedObject[]> {
   if (gone.length === 0) return [];
-  const entries = await loader.ledger.readEach(ledgerOf(snapshot), gone, knownOf);
+  const asked = new Map(gone.map((key) => [key, null]));
+  const entries = await loader.ledger.readEach(ledgerOf(snapshot), asked, knownOf);
   return gone.flatMap((key) => {
     const entry = entries.get(key) ?? null;
     return !lookedAtAgain.has(key) && isOrphan(entry, snapshot.request.runId) ? [asPosted(key, entry)] : [];
@@ -298,13 +299,14 @@ async function readEntries(
   { runs }: KeyBatch,
   selected: readonly S3Object[],
 ): Promise<Known> {
-  const keys = selected.map(({ key }) => key);
-  const versions = new Map(selected.map(({ key, version }) => [key, version]));
-  const keep = (entry: LedgerEntry) =>
-    entry.state === 'ingested' && entry.version === versions.get(entry.key) ? UNCHANGED : knownOf(entry);
+  const keep = (entry: LedgerEntry, { version }: S3Object) =>
+    entry.state === 'ingested' && entry.version === version ? UNCHANGED : knownOf(entry);
+  const read = (stretch: readonly S3Object[]) =>
+    loader.ledger.readEach(ledger, new Map(stretch.map((object) => [object.key, object])), keep);
+  const stretches = runs === null ? [selected] : splitAt(selected, runs);
+  if (stretches.length === 1) return read(stretches[0]!);
   const entries = new Map<string, KnownObject | typeof UNCHANGED>();
-  for (const stretch of runs === null ? [keys] : splitAt(keys, runs))
-    for (const [key, entry] of await loader.ledger.readEach(ledger, stretch, keep)) entries.set(key, entry);
+  for (const stretch of stretches) for (const [key, entry] of await read(stretch)) entries.set(key, entry);
   return entries;
 }
 
@@ -314,12 +316,12 @@ function knownOf(entry: LedgerEntry): KnownObject {
   return { version, sizeBytes, state, runId, errorCode, attempts, urlExpiresAt };
 }
 
-/** The keys of each run, both in the order of the listing. */
-function splitAt(keys: readonly string[], runs: NonNullable<KeyBatch['runs']>): readonly string[][] {
+/** The objects of each run, both in the order of the listing. */
+function splitAt(objects: readonly S3Object[], runs: NonNullable<KeyBatch['runs']>): readonly S3Object[][] {
   let at = 0;
   return runs.map(({ last }) => {
     const from = at;
-    while (at < keys.length && byBytes(keys[at]!, last) <= 0) at += 1;
-    return keys.slice(from, at);
+    while (at < objects.length && byBytes(objects[at]!.key, last) <= 0) at += 1;
+    return objects.slice(from, at);
   });
 }

@@ -103,18 +103,17 @@ export function ledgerTable(table: EntityTable, partitions = LEDGER_PARTITIONS):
     return count < limit ? [] : keys.filter((key) => objectRowKey(key) > reached);
   };
 
-  const readEach = async <Kept>(
+  const readWanted = async <Kept>(
     name: LedgerName,
-    keys: readonly string[],
+    wanted: Pick<ReadonlySet<string>, 'has' | 'keys' | 'size'>,
     keep: (stored: Stored<LedgerEntry>) => Kept,
   ): Promise<ReadonlyMap<string, Kept>> => {
     const entries = new Map<string, Kept>();
-    const wanted = new Set(keys);
     const add = (entity: StoredEntity) => {
       const entry = readEntry(entity);
       if (wanted.has(entry.value.key)) entries.set(entry.value.key, keep(entry));
     };
-    const groups = [...Map.groupBy(wanted, (key) => partitionOf(key, partitions))];
+    const groups = [...Map.groupBy(wanted.keys(), (key) => partitionOf(key, partitions))];
     const single = groups.flatMap(([, group]) => (group.length < KEYS_FOR_RANGE ? group : []));
     const inAnAnswer = Math.min(PAGE_ENTITIES, (ENTRIES_OF_LOOK_UP * wanted.size) / groups.length);
     const atOnce = Math.max(1, Math.min(REQUESTS_AT_ONCE, Math.floor(ENTRIES_UNDER_WAY / inAnAnswer)));
@@ -130,8 +129,12 @@ export function ledgerTable(table: EntityTable, partitions = LEDGER_PARTITIONS):
   };
 
   return {
-    readKeys: (name, keys) => readEach(name, keys, (stored) => stored),
-    readEach: (name, keys, keep) => readEach(name, keys, ({ value }) => keep(value)),
+    readKeys: (name, keys) => readWanted(name, new Set(keys), (stored) => stored),
+    readEach: <Asked, Kept>(
+      name: LedgerName,
+      asked: ReadonlyMap<string, Asked>,
+      keep: (entry: LedgerEntry, asked: Asked) => Kept,
+    ) => readWanted(name, asked, ({ value }) => keep(value, asked.get(value.key) as Asked)),
 
     readPartition: async (name, partition, after) => {
       const rows = await readAll(table, {

@@ -169,7 +169,7 @@ describe('failures', () => {
     const state = throughProxy();
     const calls = [
       () => state.ledger.readKeys(name, ['a']),
-      () => state.ledger.readEach(name, ['a', 'b'], () => true),
+      () => state.ledger.readEach(name, new Map([['a', 1]]), () => true),
       () => state.ledger.write(name, [{ entry: entryOf('a'), etag: null }]),
       () => state.ledger.write(name, [{ entry: entryOf('a'), etag: 'W/"x"' }]),
       () => state.runs.readRun('r'),

@@ -99,8 +99,9 @@ export function ledgerSuite(makeState: MakeState): void {
           expect(await state.ledger.write(name, inserts(keys))).not.toContain(null);
           const read = await state.ledger.readKeys(name, keys);
           expect(new Set(read.keys())).toEqual(new Set(keys));
-          const each = await state.ledger.readEach(name, keys, ({ key }) => key);
-          expect([...each]).toEqual(expect.arrayContaining(keys.map((key) => [key, key])));
+          const asked = new Map(keys.map((key, at) => [key, at]));
+          const each = await state.ledger.readEach(name, asked, ({ key }, at) => `${at} ${key}`);
+          expect([...each]).toEqual(expect.arrayContaining(keys.map((key, at) => [key, `${at} ${key}`])));
           expect(each.size).toBe(keys.length);
         }),
         { numRuns: 15 },
@@ -126,7 +127,7 @@ export function ledgerSuite(makeState: MakeState): void {
       const asked = keys.filter((_, at) => at % 2 === 1);
       const read = await state.ledger.readEach(
         name,
-        [...asked, 'other'],
+        new Map([...asked, 'other'].map((key) => [key, null])),
         ({ key, state: is }) => `${is} ${key}`,
       );
       expect(new Map(asked.map((key) => [key, `${entryOf(key).state} ${key}`]))).toEqual(read);
@@ -139,7 +140,7 @@ export function ledgerSuite(makeState: MakeState): void {
       await state.ledger.write(name, inserts(keys));
       const asked = [keys[0]!, keys[1000]!, keys[3000]!, keys.at(-1)!];
       requests.take();
-      const read = await state.ledger.readEach(name, asked, () => true);
+      const read = await state.ledger.readEach(name, new Map(asked.map((key) => [key, null])), () => true);
       expect(new Set(read.keys())).toEqual(new Set(asked));
       const counted = requests.take();
       expect(counted['table query'] ?? 0).toBeLessThanOrEqual(4);
@@ -161,7 +162,8 @@ export function ledgerSuite(makeState: MakeState): void {
       const others = [newLedger(), { ...name, load: 'dail' }, { ...name, load: 'daily-1' }];
       for (const other of others) {
         expect((await state.ledger.readKeys(other, ['a'])).size).toBe(0);
-        expect((await state.ledger.readEach(other, ['a', 'a1', 'a2', 'a3', 'b'], () => 1)).size).toBe(0);
+        const asked = new Map(['a', 'a1', 'a2', 'a3', 'b'].map((key) => [key, null]));
+        expect((await state.ledger.readEach(other, asked, () => 1)).size).toBe(0);
       }
     });
 

@@ -171,9 +171,9 @@ test('a few announced objects do not make a run read the whole ledger', async ()
   const { ledger } = test_.loader;
   const { readEach } = ledger;
   ledger.readEach = (name, asked, keep) =>
-    readEach(name, asked, (entry) => {
+    readEach(name, asked, (entry, of) => {
       entries += 1;
-      return keep(entry);
+      return keep(entry, of);
     });
   test_.clock.advance(MINUTE);
   expect((await driveRun(test_, orchestrations, (await tickOnce())!)).objects.ingested).toBe(70);
