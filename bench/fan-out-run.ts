@@ -17,7 +17,7 @@ export const WARM_UP_OBJECTS = 100;
  * what a process takes, and on another machine it takes another amount. With one it shows what it needs; a run that needs
  * more ends the process. The limit is the same for all sizes.
  */
-export const HEAP_LIMIT = '--max-old-space-size=48 --max-semi-space-size=4';
+export const HEAP_LIMIT = '--max-old-space-size=56 --max-semi-space-size=4';
 
 const STATE_PROCESS = path.join(import.meta.dirname, 'fan-out-app/state-process.ts');
 
@@ -59,7 +59,7 @@ export interface FanOutTask {
   readonly state: 'inside' | 'outside';
   /** Options of Node for the host. Default: `HEAP_LIMIT` where the state is outside, else none. */
   readonly nodeOptions?: string;
-  /** Runs the load once more at the end. */
+  /** Runs the load once more at the end, which finds all objects unchanged. */
   readonly repeats?: boolean;
 }
 

@@ -96,9 +96,9 @@ async function openKeys(
   unsettled: readonly Unsettled[],
   keys: readonly string[],
 ): Promise<ReadonlySet<string>> {
-  const asked = new Set(keys);
   const found = new Set<string>();
-  if (asked.size === 0) return found;
+  if (unsettled.length === 0 || keys.length === 0) return found;
+  const asked = new Set(keys);
   // One after the other: each may hold many.
   for (const document of unsettled)
     for (const { key } of await readOpenObjects(loader, snapshot, document))
