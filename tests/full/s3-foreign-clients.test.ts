@@ -12,7 +12,7 @@ import {
 } from '../dev/s3/foreign-clients.ts';
 import { listEverything } from '../dev/s3/list-everything.ts';
 
-const fileCount = 2500;
+const fileCount = 5000;
 /** s3cmd sends one request after the other. */
 const timeoutMs = 400_000;
 
@@ -25,7 +25,7 @@ describe.each(foreignClients)('$name', (client: ForeignClient) => {
     if (client.command !== null) await running.stop();
   });
   test.skipIf(client.command === null)(
-    'syncs 2,500 files there and back, then only what has changed, and deletes them all',
+    'syncs 5,000 files there and back, then only what has changed, and deletes them all',
     async () => {
       const { endpoint, folder, run } = running;
       const source = join(folder, 'source');
