@@ -149,12 +149,7 @@ async function named(
   const files = task.snapshot.definition.source.files ?? [];
   const rest = [...new Set(files)].sort(byBytes).filter((key) => after === null || byBytes(key, after) > 0);
   const batch = rest.slice(0, PENDING_KEYS);
-  const heads = await headAll(
-    loader,
-    source,
-    task,
-    batch.map((key) => ({ key })),
-  );
+  const heads = await headAll(loader, source, task, batch);
   throwPassing(heads);
   return {
     ...sortHeads(batch, heads),
@@ -182,12 +177,10 @@ async function announced(
     afterKey,
     limit: PENDING_KEYS,
   });
-  const heads = await headAll(loader, source, task, pending);
+  const keys = pending.map(({ key }) => key);
+  const heads = await headAll(loader, source, task, keys);
   return {
-    ...sortHeads(
-      pending.map(({ key }) => key),
-      heads,
-    ),
+    ...sortHeads(keys, heads),
     position: pending.at(-1)?.key ?? afterKey,
     isLast: pending.length < PENDING_KEYS,
     runs: null,
@@ -213,9 +206,9 @@ async function ofEarlierRun(
     after,
     until: new Date(loader.now().getTime() + LISTING_MS),
   });
-  const heads = await headAll(loader, source, task, objects);
-  throwPassing(heads);
   const keys = objects.map(({ key }) => key);
+  const heads = await headAll(loader, source, task, keys);
+  throwPassing(heads);
   return { ...sortHeads(keys, heads), position: next, isLast: next === null, runs: null, pending: [] };
 }
 
@@ -252,7 +245,7 @@ export async function asTheyAreNow(
   batch: KeyBatch,
   isDoubtful: (object: S3Object) => boolean,
 ): Promise<KeyBatch> {
-  const doubtful = batch.objects.filter(isDoubtful);
+  const doubtful = batch.objects.filter(isDoubtful).map(({ key }) => key);
   if (doubtful.length === 0) return batch;
   const source = await loader.source(task.snapshot.definition.source);
   const heads: Head[] = [];
@@ -262,9 +255,8 @@ export async function asTheyAreNow(
     throwPassing(some);
     heads.push(...some);
   }
-  const doubtfulKeys = doubtful.map(({ key }) => key);
-  const looked = sortHeads(doubtfulKeys, heads);
-  const keys = new Set(doubtfulKeys);
+  const looked = sortHeads(doubtful, heads);
+  const keys = new Set(doubtful);
   return {
     ...batch,
     objects: [...batch.objects.filter(({ key }) => !keys.has(key)), ...looked.objects],
@@ -284,7 +276,7 @@ async function headAll(
   loader: Loader,
   source: Source,
   { snapshot: { definition, request }, epoch, share }: FindTask,
-  wanted: readonly { readonly key: string }[],
+  keys: readonly string[],
 ): Promise<readonly Head[]> {
   const look = async (key: string): Promise<Head> => {
     try {
@@ -294,13 +286,13 @@ async function headAll(
     }
   };
   const atOnce = atShare(HEADS_AT_ONCE, share);
-  const heads = await allOf(wanted, atOnce, ({ key }) => look(key));
+  const heads = await allOf(keys, atOnce, look);
   await slowDownBy(loader, { runId: request.runId, epoch }, heads);
   if (!heads.some((head) => head instanceof LoaderError)) return heads;
   await expectListing(source, definition.source.prefix);
   const isRefused = (head: Head) => head instanceof LoaderError && head.permanent;
   // The credentials may have been renewed in between.
-  return allOf(heads, atOnce, async (head, index) => (isRefused(head) ? look(wanted[index]!.key) : head));
+  return allOf(heads, atOnce, async (head, index) => (isRefused(head) ? look(keys[index]!) : head));
 }
 
 /** What was found under each of these keys, in their order. */
