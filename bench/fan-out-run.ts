@@ -42,6 +42,11 @@ export interface Measured {
   readonly repeatPeakBytes: number | null;
 }
 
+/** What the app itself took: activities, orchestrators, and the library that runs them again at every turn. */
+export function appCpuMsOf({ activityCpuMs, orchestratorCpuMs, libraryCpuMs }: Measured): number {
+  return activityCpuMs + orchestratorCpuMs + libraryCpuMs;
+}
+
 /** What other processes do only ever adds. */
 export function leastOf(rounds: readonly Measured[], of: (measured: Measured) => number): Measured {
   return rounds.reduce((a, b) => (of(b) < of(a) ? b : a));

@@ -4,6 +4,7 @@ import { formatCount, formatDuration } from '../cli/format.ts';
 import type { BenchResult, BenchRun, Figure } from './bench.ts';
 import { buildFanOutApp } from './fan-out-app/build.ts';
 import {
+  appCpuMsOf,
   type FanOutTask,
   HEAP_LIMIT,
   leastOf,
@@ -76,7 +77,8 @@ export async function fanOut(run: BenchRun): Promise<BenchResult> {
         unit: 'ms',
       });
     }
-    figures.push(cpuGrowthOf(shape.name, bySize));
+    figures.push(cpuGrowthOf(`CPU an object, 10,000 : 1,000, ${shape.name}`, bySize, ({ cpuMs }) => cpuMs));
+    figures.push(cpuGrowthOf(`CPU of the app an object, 10,000 : 1,000, ${shape.name}`, bySize, appCpuMsOf));
     const peaks = await measure(MEMORY_SIZES, MEMORY_ROUNDS, 'outside');
     figures.push(...memoryOf(shape.name, peaks));
   }
@@ -94,10 +96,14 @@ export async function fanOut(run: BenchRun): Promise<BenchResult> {
   };
 }
 
-function cpuGrowthOf(shape: string, bySize: ReadonlyMap<number, Measured>): Figure {
-  const perObject = (objects: number) => bySize.get(objects)!.cpuMs / objects;
+function cpuGrowthOf(
+  name: string,
+  bySize: ReadonlyMap<number, Measured>,
+  of: (measured: Measured) => number,
+): Figure {
+  const perObject = (objects: number) => of(bySize.get(objects)!) / objects;
   return {
-    name: `CPU an object, 10,000 : 1,000, ${shape}`,
+    name,
     value: perObject(10_000) / perObject(1000),
     unit: 'ratio',
     most: MOST_CPU_GROWTH,

@@ -8,8 +8,8 @@ import type { Services } from '../dev/stack.ts';
 import { createKustoIngestion } from '../shared/adapters/kusto/kusto-ingestion.ts';
 import { allOf } from '../shared/usecases/bounded.ts';
 
-/** Lanes times `concurrency.postsInFlight` of a load, by their defaults. */
-const POSTS_AT_ONCE = 64;
+/** As many as a host posts: `maxConcurrentActivityFunctions` of host.json times `concurrency.postsInFlight` of a load. */
+const POSTS_AT_ONCE = 10 * 16;
 const POLL_MS = 1000;
 const TIMEOUT_MS = 20 * 60_000;
 

@@ -1,8 +1,6 @@
 import path from 'node:path';
 
-import type { RunningAzurite } from '../dev/azurite/index.ts';
-import { startS3 } from '../dev/s3/index.ts';
-import { createAzureState } from '../shared/adapters/state/azure-state.ts';
+import { type RunningS3, startS3 } from '../dev/s3/index.ts';
 import { type IngestUnitInput, PAYLOAD_VERSION } from '../shared/contracts/durable.ts';
 import { putLoad } from '../shared/usecases/load-catalog.ts';
 import type { Loader } from '../shared/usecases/loader.ts';
@@ -11,20 +9,19 @@ import type { BenchRun } from './bench.ts';
 import { BENCH_DEFINITION, createBenchLoader } from './bench-loader.ts';
 import { BUCKET, LOAD, NO_ORCHESTRATIONS, objectsOf, plan, sourceOf } from './unchanged-bucket.ts';
 
-/** Plans a run over new objects, so that all that is left of it is to post them: the real S3 adapter, state in Azurite. */
-export async function planUnits(
-  run: BenchRun,
-  azurite: RunningAzurite,
-  objects: number,
-): Promise<{ readonly loader: Loader; readonly units: readonly IngestUnitInput[] }> {
+/** A bucket of new objects on a local S3 endpoint. */
+export async function startBucket(run: BenchRun, objects: number): Promise<RunningS3> {
   const s3 = await run.start(() => startS3({ folder: path.join(run.folder, 's3'), buckets: [BUCKET] }));
   await s3.seedObjects(BUCKET, objectsOf(objects));
+  return s3;
+}
+
+/** Plans a run over new objects, so that all that is left of it is to post them, through the real S3 adapter. */
+export async function planUnits(
+  s3: RunningS3,
+  state: Parameters<typeof createBenchLoader>[0]['state'],
+): Promise<{ readonly loader: Loader; readonly units: readonly IngestUnitInput[] }> {
   const source = sourceOf(s3.settings);
-  const state = createAzureState({
-    storage: { connectionString: azurite.connectionString },
-    namePrefix: 'bench',
-  });
-  await state.ensureCreated();
   const loader = createBenchLoader({ state, source: async () => source, timeScale: 1 });
   // One lane: with more, units would be smaller, so that all lanes have some.
   const concurrency = { lanes: 1 };

@@ -9,11 +9,13 @@ import { QueueSASPermissions, QueueServiceClient } from '@azure/storage-queue';
 import { startAzurite } from '../dev/azurite/index.ts';
 import { encodeMessage, makeIngestionMessage } from '../shared/adapters/kusto/ingestion-message.ts';
 import { createKustoIngestion } from '../shared/adapters/kusto/kusto-ingestion.ts';
+import { createAzureState } from '../shared/adapters/state/azure-state.ts';
+import { createMemoryState } from '../shared/adapters/state/memory-state.ts';
 import type { IngestionRequest } from '../shared/ports/ingestion.ts';
 import { allOf } from '../shared/usecases/bounded.ts';
 import { ingestUnit } from '../shared/usecases/ingest-unit.ts';
 import type { BenchResult, BenchRun } from './bench.ts';
-import { planUnits } from './planned-units.ts';
+import { planUnits, startBucket } from './planned-units.ts';
 
 /** A round. Few, as Azurite rebuilds the index of a queue at each message; the queues are emptied between rounds. */
 const MESSAGES = 400;
@@ -25,7 +27,7 @@ const OBJECTS_PER_UNIT = 100;
 /** The loop's time over ours is at least 0.8 when ours over the loop's is at most this. */
 const MOST_TIME = 1 / 0.8;
 
-const WAYS = ['post', 'unit', 'loop'] as const;
+const WAYS = ['post', 'unit', 'unit in memory', 'loop'] as const;
 type Way = (typeof WAYS)[number];
 
 /** Prepares the work of a round, which is then timed. */
@@ -92,26 +94,35 @@ export async function posting(run: BenchRun): Promise<BenchResult> {
     };
 
   run.say('planning');
-  const planned = await planUnits(run, azurite, MESSAGES * (ROUNDS + 1));
-  const loader = { ...planned.loader, ingestion: async () => ingestion };
-  const units = [...planned.units];
+  const s3 = await startBucket(run, MESSAGES * (ROUNDS + 1));
   // One unit after the other, each with as many posts under way as the others have.
-  const ofUnits: Round = () => {
-    const some = units.splice(0, MESSAGES / OBJECTS_PER_UNIT);
-    return async () => {
-      for (const unit of some) {
-        const answer = await ingestUnit(loader, unit);
-        if (!answer.ok) throw new Error(`A unit has failed: ${answer.code}`);
-      }
+  const ofUnits = async (state: Parameters<typeof planUnits>[1]): Promise<Round> => {
+    const planned = await planUnits(s3, state);
+    const loader = { ...planned.loader, ingestion: async () => ingestion };
+    const units = [...planned.units];
+    return () => {
+      const some = units.splice(0, MESSAGES / OBJECTS_PER_UNIT);
+      return async () => {
+        for (const unit of some) {
+          const answer = await ingestUnit(loader, unit);
+          if (!answer.ok) throw new Error(`A unit has failed: ${answer.code}`);
+        }
+      };
     };
   };
+  const azureState = createAzureState({
+    storage: { connectionString: azurite.connectionString },
+    namePrefix: 'bench',
+  });
+  await azureState.ensureCreated();
 
   const rounds: Readonly<Record<Way, Round>> = {
     post: ofRequests(posting),
-    unit: ofUnits,
+    unit: await ofUnits(azureState),
+    'unit in memory': await ofUnits(createMemoryState()),
     loop: ofRequests(looping),
   };
-  const spent: Record<Way, number> = { post: 0, unit: 0, loop: 0 };
+  const spent: Record<Way, number> = { post: 0, unit: 0, 'unit in memory': 0, loop: 0 };
   const measure = async (way: Way) => {
     const work = rounds[way]();
     const startedAt = performance.now();
@@ -139,14 +150,25 @@ export async function posting(run: BenchRun): Promise<BenchResult> {
         unit: 'ratio',
         most: MOST_TIME,
       },
+      {
+        name: 'time of ingestUnit, state in memory, beside the loop',
+        value: spent['unit in memory'] / spent.loop,
+        unit: 'ratio',
+        most: MOST_TIME,
+      },
       { name: 'time of ingestUnit beside the loop', value: spent.unit / spent.loop, unit: 'ratio' },
       { name: 'objects a second, Ingestion.post', value: perSecond(spent.post), unit: 'per second' },
+      {
+        name: 'objects a second, ingestUnit, state in memory',
+        value: perSecond(spent['unit in memory']),
+        unit: 'per second',
+      },
       { name: 'objects a second, ingestUnit', value: perSecond(spent.unit), unit: 'per second' },
       { name: 'objects a second, loop', value: perSecond(spent.loop), unit: 'per second' },
     ],
     notes: [
       `${MESSAGES} messages a round, the sum of ${ROUNDS} rounds of each in turns, ${AT_ONCE} at a time; each writes its status entity first.`,
-      `ingestUnit: the whole activity, ${OBJECTS_PER_UNIT} objects after ${OBJECTS_PER_UNIT} objects: reading the run and its manifest, signing, intents in the ledger, Ingestion.post, and what became of it in the ledger, which is in the same Azurite.`,
+      `ingestUnit: the whole activity, ${OBJECTS_PER_UNIT} objects after ${OBJECTS_PER_UNIT} objects: reading the run and its manifest, signing, intents in the ledger, Ingestion.post, and what became of it in the ledger, which is in memory or in the same Azurite.`,
     ],
   };
 }

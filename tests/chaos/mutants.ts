@@ -44,8 +44,8 @@ export const MUTANTS: Readonly<Record<string, readonly Change[]>> = {
   epoch: [
     {
       file: 'shared/usecases/part-commit.ts',
-      from: 'view.run.value.finalState !== null || view.run.value.epoch !== epoch',
-      to: 'view.run.value.finalState !== null',
+      from: 'isOver(view.run.value) || view.run.value.epoch !== epoch',
+      to: 'isOver(view.run.value)',
     },
   ],
   'second look': [

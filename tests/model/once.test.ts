@@ -76,7 +76,7 @@ describe('an activity that lives on while its run goes on without it', () => {
     ['takePosted', 1000],
     ['finishRun', 50_000],
   ])(
-    '%s',
+    'a twin of %s that lives on while its run goes on without it',
     (activity, least) => expectNoViolation(twinOf(activity, { ...bounds, deaths: 1 }), least),
     TIMEOUT_MS,
   );
