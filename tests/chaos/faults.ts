@@ -5,7 +5,7 @@ import type { FaultAction } from '../../dev/s3/index.ts';
 import type { StorageFaultRule } from '../../dev/storage-proxy/index.ts';
 import type { StackUnderTest } from '../e2e/stack-under-test.ts';
 import { type ChaosBucket, LOAD } from './bucket.ts';
-import type { Random } from './random.ts';
+import { createRandom, type Random } from './random.ts';
 import type { Tempo } from './tempo.ts';
 
 /** What the faults work on. */
@@ -47,6 +47,7 @@ async function killAtSideEffect(field: Field): Promise<void> {
   const when = random.pick(['before', 'after'] as const);
   const target = random.pick([
     { service: 'table', method: 'POST' },
+    { service: 'table', method: 'PUT' },
     { service: 'blob', method: 'PUT' },
     { service: 'queue', method: 'POST', path: '-ready-' },
   ] as const);
@@ -228,8 +229,11 @@ const FAULTS: readonly Fault[] = [
       if (runId === null) return;
       const part = field.random.pick(['', '-planner', '-lane-0', '-lane-1', '-settler-0']);
       const { url, systemKey } = field.under.stack.host;
-      const path = `/runtime/webhooks/durabletask/instances/${runId}-e1${part}/terminate?reason=chaos&code=${systemKey}`;
-      await fetch(new URL(path, url), { method: 'POST' }).catch(() => undefined);
+      // Of any epoch that the run may have; the others answer 404.
+      for (const epoch of [1, 2, 3, 4]) {
+        const path = `/runtime/webhooks/durabletask/instances/${runId}-e${epoch}${part}/terminate?reason=chaos&code=${systemKey}`;
+        await fetch(new URL(path, url), { method: 'POST' }).catch(() => undefined);
+      }
     },
   },
   {
@@ -256,10 +260,14 @@ const FAULTS: readonly Fault[] = [
   },
 ];
 
-/** A fault by its weight. */
-export function drawFault(random: Random): Fault {
+/**
+ * The n-th fault of a seed, from 1 on, by its weight, and the numbers that all about it is drawn from: it is the same
+ * whatever the earlier ones have met, so that a seed can be run again.
+ */
+export function drawFault(seed: number, n: number): { readonly fault: Fault; readonly random: Random } {
+  const random = createRandom(seed, n);
   let left = random.next() * FAULTS.reduce((sum, { weight }) => sum + weight, 0);
-  return FAULTS.find(({ weight }) => (left -= weight) < 0) ?? FAULTS[0]!;
+  return { fault: FAULTS.find(({ weight }) => (left -= weight) < 0) ?? FAULTS[0]!, random };
 }
 
 /** Whatever was injected has no effect any more. */

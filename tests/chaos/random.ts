@@ -8,9 +8,9 @@ export interface Random {
   pick<Item>(items: readonly Item[]): Item;
 }
 
-/** mulberry32. */
-export function createRandom(seed: number): Random {
-  let state = seed >>> 0;
+/** mulberry32. Each `stream` of a seed has numbers of its own, whatever was drawn from the others. */
+export function createRandom(seed: number, stream: number): Random {
+  let state = (Math.imul(seed, 0x9e3779b1) ^ Math.imul(stream + 1, 0x85ebca6b)) >>> 0;
   const next = () => {
     state = (state + 0x6d2b79f5) >>> 0;
     let mixed = Math.imul(state ^ (state >>> 15), state | 1);

@@ -58,7 +58,7 @@ const FIRST_NEW = 50_000;
 /** Lets faults strike while runs load objects, then lets everything settle, and holds the app to what it promises. */
 export async function runSeed(seed: number, options: SeedOptions = {}): Promise<SeedResult> {
   const { leastKills = 10, objects = 150, tempo = SCALED, onStep = () => undefined, appFolder } = options;
-  const random = createRandom(seed);
+  const random = createRandom(seed, 0);
   const activitiesTwice = random.chance(50);
   const began = Date.now();
   const differences: string[] = [];
@@ -79,15 +79,14 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
   const under = await startStackUnderTest(stackOptions);
   const folder = await mkdtemp(path.join(os.tmpdir(), 's3-adx-loader-chaos-'));
   const bucket = await openBucket(under.stack.s3, folder);
-  const counts = new Map<string, number>();
+  const sequence: string[] = [];
   let kills = 0;
   let extra = 0;
   const doubled = new Set<string>();
   const silenced = new Set<string>();
-  const field: Field = {
+  const field: Omit<Field, 'random'> = {
     under,
     bucket,
-    random,
     tempo,
     doubled,
     silenced,
@@ -118,11 +117,12 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
         await writeMore(random.int(10, 40));
         await start(under, random.chance(30));
       }
-      const fault = drawFault(random);
-      onStep(`${fault.name} (${kills} kills)`);
-      counts.set(fault.name, (counts.get(fault.name) ?? 0) + 1);
-      await fault.strike(field);
-      await sleep(random.int(0, tempo.pauseMs));
+      const drawn = drawFault(seed, sequence.length + 1);
+      const { name } = drawn.fault;
+      onStep(`${name} (${kills} kills)`);
+      sequence.push(name);
+      await drawn.fault.strike({ ...field, random: drawn.random });
+      await sleep(drawn.random.int(0, tempo.pauseMs));
     }
     onStep('all faults end');
     clearFaults(field);
@@ -133,7 +133,9 @@ export async function runSeed(seed: number, options: SeedOptions = {}): Promise<
     return {
       seed,
       seconds: Math.round((Date.now() - began) / 1000),
-      faults: Object.fromEntries([...counts].sort(([a], [b]) => (a < b ? -1 : 1))),
+      faults: Object.fromEntries(
+        [...new Set(sequence)].sort().map((name) => [name, sequence.filter((one) => one === name).length]),
+      ),
       kills,
       keys: bucket.keys.size,
       ...checked,
