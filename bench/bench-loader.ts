@@ -62,6 +62,7 @@ function createNoOpIngestion(batchingWindowMs: number): Ingestion {
           { status: 'Succeeded', errorCode: null, failureStatus: null, details: null, updatedAt: null },
         ]),
       ),
+    removeStatuses: async (sourceIds) => sourceIds.length,
     postRows: async () => ({ result: 'accepted' }) as const,
     countRowsByPath: async () => null,
     countRowsByTag: async () => null,

@@ -247,6 +247,13 @@ export const EVENT_KINDS = {
     'The next clean-up tries again.',
     ['error'],
   ),
+  statusesLeft: kind(
+    504,
+    'warn',
+    'status entities of an old run stay in the cluster',
+    'The cluster did not answer, or refused. The run is removed all the same; the entities do no harm.',
+    ['runId', 'error'],
+  ),
   requestFailed: kind(
     600,
     'error',

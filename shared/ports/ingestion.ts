@@ -91,6 +91,13 @@ export interface Ingestion extends Connection {
   /** What ADX has reported for these source ids; `null` where there is no entity. */
   readStatuses(sourceIds: readonly string[]): Promise<ReadonlyMap<string, IngestionStatus | null>>;
 
+  /**
+   * Removes the status entities of these source ids. Ids without one are passed over.
+   *
+   * @returns how many were there; `null` when what the cluster hands out allows no removal.
+   */
+  removeStatuses(sourceIds: readonly string[]): Promise<number | null>;
+
   /** Rows in the extents that carry the tag; `null` when the identity may not see it. */
   countRowsByTag(input: TagQuestion): Promise<number | null>;
   /**

@@ -9,6 +9,7 @@ import { allOf } from './bounded.ts';
 import { isDeletedSince, listDeletedLoads, listLoads } from './load-catalog.ts';
 import type { Loader } from './loader.ts';
 import { findOperation, listOperations, removeOperation } from './operation-documents.ts';
+import { removeRun } from './remove-run.ts';
 
 /** A pass ends after this long; the next one goes on. */
 const PASS_MS = 60_000;
@@ -16,8 +17,8 @@ const RUNS_OF_A_PAGE = 100;
 const PENDING_OF_A_PAGE = 1000;
 
 /**
- * Removes what has been kept for as long as the settings say: runs with all that was written for them, histories of
- * orchestrations that have ended, operations and what deleted loads have left, and idempotency keys of runs that began as
+ * Removes what has been kept for as long as the settings say: runs with all that was written for them, also into the
+ * cluster's status table, histories of orchestrations that have ended, operations and what deleted loads have left, and idempotency keys of runs that began as
  * long ago. It may run twice at the same time, and be cut off anywhere.
  *
  * Kept longer are runs that have not ended, whose lock is not free, that left objects open which a later run will settle,
@@ -58,7 +59,8 @@ async function removeRuns(loader: Loader, endedBefore: Date, until: number): Pro
       if (loader.now().getTime() >= until) return removed;
       if (needed.has(run.runId) || !(await hasEndedBefore(loader, run, endedBefore))) continue;
       if (await isTakenUp(loader, run)) continue;
-      await removeRun(loader, run);
+      const { isDone } = await removeRun(loader, run, until);
+      if (!isDone) return removed;
       removed += 1;
     }
     if (page.next === null) return removed;
@@ -149,11 +151,4 @@ async function hasEndedBefore({ runs }: Loader, { runId }: IndexedRun, instant: 
   if (stored === null) return true;
   const { endedAt } = stored.run.value;
   return endedAt !== null && Date.parse(endedAt) < instant.getTime();
-}
-
-/** The documents first: as long as the run has a name, the next pass finds what is left. */
-async function removeRun(loader: Loader, run: IndexedRun): Promise<void> {
-  const paths = await loader.documents.list(`runs/${run.runId}/`);
-  await allOf(paths, 16, (path) => loader.documents.delete(path));
-  await loader.runs.deleteRun(run);
 }

@@ -298,6 +298,16 @@ export async function readOutcomes(
   return document === null ? null : readNdjson<ObjectOutcome>(document.body);
 }
 
+/** Shards whose outcomes are there. */
+export async function listOutcomes({ documents }: Loader, runId: string): Promise<readonly string[]> {
+  const paths = await documents.list(`runs/${runId}/outcomes/`);
+  return paths.map((path) => path.slice(path.lastIndexOf('/') + 1).replace(/\.ndjson$/, ''));
+}
+
+export async function removeOutcomes({ documents }: Loader, runId: string, shard: string): Promise<void> {
+  await documents.delete(outcomesPath(runId, shard));
+}
+
 export async function writeSummary({ documents }: Loader, summary: RunSummary): Promise<RunSummary> {
   return writeOnce(documents, summaryPath(summary.runId), summary);
 }

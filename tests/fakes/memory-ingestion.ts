@@ -33,6 +33,7 @@ type Method =
   | 'describeTable'
   | 'warmUp'
   | 'readStatuses'
+  | 'removeStatuses'
   | 'countRowsByTag'
   | 'countRowsByPath'
   | 'listExtents'
@@ -96,6 +97,7 @@ export function createMemoryIngestion(options: MemoryIngestionOptions = {}): Mem
     describeTable: 0,
     warmUp: 0,
     readStatuses: 0,
+    removeStatuses: 0,
     countRowsByTag: 0,
     countRowsByPath: 0,
     listExtents: 0,
@@ -115,6 +117,7 @@ export function createMemoryIngestion(options: MemoryIngestionOptions = {}): Mem
     describeTable: [],
     warmUp: [],
     readStatuses: [],
+    removeStatuses: [],
     countRowsByTag: [],
     countRowsByPath: [],
     listExtents: [],
@@ -259,6 +262,10 @@ export function createMemoryIngestion(options: MemoryIngestionOptions = {}): Mem
     async readStatuses(sourceIds) {
       count('readStatuses');
       return new Map(sourceIds.map((id) => [id, statuses.get(id) ?? null]));
+    },
+    async removeStatuses(sourceIds) {
+      count('removeStatuses');
+      return sourceIds.filter((id) => statuses.delete(id)).length;
     },
     async countRowsByTag({ tag }) {
       count('countRowsByTag');

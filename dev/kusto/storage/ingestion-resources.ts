@@ -210,7 +210,7 @@ export class IngestionResources {
         blobKey,
       ).toString()}`,
     });
-    const permissions: TableSasPermissions = { query: true, add: true, update: true };
+    const permissions: TableSasPermissions = { query: true, add: true, update: true, delete: true };
     const tableSas = generateTableSas(
       this.#statusTableName,
       new AzureNamedKeyCredential(accountName, accountKey),

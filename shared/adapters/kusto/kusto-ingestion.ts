@@ -185,6 +185,9 @@ export function createKustoIngestion(options: KustoIngestionOptions): Ingestion 
         return await statusTable.read((await getResources()).statusTableUrls, sourceIds);
       }
     },
+    async removeStatuses(sourceIds) {
+      return statusTable.remove((await getResources()).statusTableUrls, sourceIds);
+    },
     async describeTable(question) {
       try {
         return await readTableFacts(engine, question);

@@ -5,7 +5,7 @@ import type { IngestionRequest } from '../../ports/ingestion.ts';
 import { isLoopback } from './cluster-endpoints.ts';
 import { createFreshConnections, type FreshConnections } from './fresh-connections.ts';
 
-const READS_IN_FLIGHT = 32;
+const REQUESTS_IN_FLIGHT = 32;
 const INSERT_TIMEOUT_MS = 30_000;
 
 /**
@@ -35,6 +35,13 @@ export interface StatusTable {
     tableUrls: readonly string[],
     sourceIds: readonly string[],
   ): Promise<ReadonlyMap<string, IngestionStatus | null>>;
+  /**
+   * Deletes the entities of these ids, 32 at a time, from those of the tables whose SAS permits it.
+   *
+   * @returns how many were there; `null` where no SAS permits it, as it says itself or the table does.
+   * @throws {LoaderError} as `read`.
+   */
+  remove(tableUrls: readonly string[], sourceIds: readonly string[]): Promise<number | null>;
 }
 
 interface Clients {
@@ -81,16 +88,38 @@ export function createStatusTable(connections: FreshConnections = createFreshCon
     async read(tableUrls, sourceIds) {
       const tables = await Promise.all(tableUrls.map(clientsOf));
       const found = new Map<string, IngestionStatus | null>();
-      const waiting = [...new Set(sourceIds)];
-      const work = async () => {
-        for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
-          found.set(id, await readOne(tables, id));
-        }
-      };
-      await Promise.all(Array.from({ length: READS_IN_FLIGHT }, work));
+      await forEachId(sourceIds, async (id) => void found.set(id, await readOne(tables, id)));
       return found;
     },
+
+    async remove(tableUrls, sourceIds) {
+      const tables = await Promise.all(tableUrls.filter(permitsDeletion).map(clientsOf));
+      if (tables.length === 0) return null;
+      let removed = 0;
+      try {
+        await forEachId(sourceIds, async (id) => {
+          if (await removeOne(tables, id)) removed += 1;
+        });
+        return removed;
+      } catch (error) {
+        if (error instanceof LoaderError && error.facts['statusCode'] === 403) return null;
+        throw error;
+      }
+    },
   };
+}
+
+async function forEachId(ids: readonly string[], of: (id: string) => Promise<void>): Promise<void> {
+  const waiting = [...new Set(ids)];
+  const work = async () => {
+    for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) await of(id);
+  };
+  await Promise.all(Array.from({ length: REQUESTS_IN_FLIGHT }, work));
+}
+
+/** `sp` lists what a SAS permits by letters: r, a, u, d. A URL without one is not signed, and so not limited by it. */
+function permitsDeletion(tableUrl: string): boolean {
+  return new URL(tableUrl).searchParams.get('sp')?.includes('d') ?? true;
 }
 
 /** A connection may be dead without either end knowing it. */
@@ -151,16 +180,33 @@ async function readOne(tables: readonly Clients[], id: string): Promise<Ingestio
     try {
       return toStatus(await reading.getEntity(id, id));
     } catch (error) {
-      const { statusCode, code } = error as { statusCode?: number; code?: string };
-      if (statusCode === 404) continue;
-      const said = statusCode === undefined ? (code ?? 'no answer') : `HTTP ${statusCode}`;
-      const kind = isBusy(statusCode) ? 'clusterThrottled' : 'clusterUnavailable';
-      throw new LoaderError(kind, `The status table could not be read: ${said}.`, {
-        facts: statusCode === undefined ? {} : { statusCode },
-      });
+      if ((error as { statusCode?: number }).statusCode === 404) continue;
+      throw failureOf(error, 'read');
     }
   }
   return null;
+}
+
+async function removeOne(tables: readonly Clients[], id: string): Promise<boolean> {
+  for (const { reading } of tables) {
+    try {
+      await reading.deleteEntity(id, id);
+      return true;
+    } catch (error) {
+      if ((error as { statusCode?: number }).statusCode === 404) continue;
+      throw failureOf(error, 'cleaned');
+    }
+  }
+  return false;
+}
+
+function failureOf(error: unknown, done: string): LoaderError {
+  const { statusCode, code } = error as { statusCode?: number; code?: string };
+  const said = statusCode === undefined ? (code ?? 'no answer') : `HTTP ${statusCode}`;
+  const kind = isBusy(statusCode) ? 'clusterThrottled' : 'clusterUnavailable';
+  return new LoaderError(kind, `The status table could not be ${done}: ${said}.`, {
+    facts: statusCode === undefined ? {} : { statusCode },
+  });
 }
 
 /** Azure's tables say 503 (`ServerBusy`) when they are asked too often. */

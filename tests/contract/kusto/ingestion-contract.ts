@@ -82,6 +82,16 @@ export function testIngestion(name: string, start: () => Promise<IngestionUnderT
       expect(new Set(statuses.values())).toEqual(new Set([null]));
     });
 
+    test('statuses that are removed are gone, the others stay, and what is not there is passed over', async () => {
+      const requests = Array.from({ length: 3 }, () => makeRequest());
+      for (const request of requests) await part.ingestion.post(request);
+      const ids = requests.map(({ sourceId }) => sourceId);
+      expect(await part.ingestion.removeStatuses([])).toBe(0);
+      expect(await part.ingestion.removeStatuses([...ids.slice(1), randomUUID(), ids[1]!])).toBe(2);
+      const left = await part.ingestion.readStatuses(ids);
+      expect(ids.map((id) => left.get(id) === null)).toEqual([false, true, true]);
+    });
+
     test('a table that is there has a batching window', async () => {
       expect((await part.ingestion.describeTable(table)).batchingWindowMs).toBe(10_000);
       expect((await part.ingestion.describeTable({ ...table, mapping: 'events' })).batchingWindowMs).toBe(

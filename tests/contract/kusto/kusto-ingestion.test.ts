@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { TableClient } from '@azure/data-tables';
@@ -299,6 +300,20 @@ describe('the Kusto adapter on the wire', () => {
     expect(await ingestion.post(request)).toMatchObject({ result: 'refused', throttled: true });
     expect(await readMessages()).toEqual([]);
     expect(await codeOf(ingestion.readStatuses([request.sourceId]))).toBe('clusterThrottled');
+  });
+
+  test('status entities are left where the SAS permits no deletion, as it says itself or the table does', async () => {
+    const requests: (string | undefined)[] = [];
+    const table = await fakeQueue((request, response) => {
+      requests.push(request.method);
+      response.writeHead(403, { 'content-type': 'application/json' }).end('{}');
+    });
+    cluster.offer({ tableUrls: [`${table}&sp=rau`] });
+    expect(await connect(cluster).removeStatuses([randomUUID()])).toBeNull();
+    expect(requests).toEqual([]);
+    cluster.offer({ tableUrls: [`${table}&sp=raud`] });
+    expect(await connect(cluster).removeStatuses([randomUUID()])).toBeNull();
+    expect(requests).toEqual(['DELETE']);
   });
 
   test('no queue that can be reached is a refusal', async () => {

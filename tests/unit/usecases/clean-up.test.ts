@@ -48,6 +48,37 @@ describe('what has been kept for long enough is removed', () => {
     expect(await runLoad(test_, orchestrations)).toMatchObject({ plan: { skipped: { unchanged: 20 } } });
   });
 
+  test('status entities of its messages in the cluster, but for those of open objects', async () => {
+    const { runId } = await runLoad(test_, orchestrations, {
+      whenIdle: () => {
+        for (const { sourceId } of test_.ingestion.messages.slice(1))
+          test_.ingestion.setStatus(sourceId, { status: 'Succeeded' });
+      },
+    });
+    const ids = test_.ingestion.messages.map(({ sourceId }) => sourceId);
+    const left_ = async () =>
+      [...(await test_.ingestion.readStatuses(ids)).values()].filter((status) => status !== null).length;
+    test_.clock.advance(91 * DAY);
+    await cleanUp(test_.loader, orchestrations);
+    expect([await left_(), await left()]).toEqual([20, [runId]]);
+    // The next run settles the open one; both are removed in one pass.
+    test_.ingestion.settleAll();
+    await runLoad(test_, orchestrations);
+    test_.clock.advance(91 * DAY);
+    await cleanUp(test_.loader, orchestrations);
+    expect([await left_(), await left()]).toEqual([0, []]);
+  });
+
+  test('but not status entities in a cluster that is away, or permits no removal: the run goes all the same', async () => {
+    const { runId } = await runLoad(test_, orchestrations);
+    test_.clock.advance(91 * DAY);
+    test_.ingestion.failNext('removeStatuses', new LoaderError('clusterUnavailable', 'away'));
+    await cleanUp(test_.loader, orchestrations);
+    expect([await left(), await documentsOf(runId)]).toEqual([[], []]);
+    expect(test_.logged.some((line) => line.includes('statusesLeft'))).toBe(true);
+    expect(test_.ingestion.callCounts.removeStatuses).toBe(1);
+  });
+
   test('idempotency keys of runs that began as long ago: the same key then begins a run of its own', async () => {
     const start = () =>
       startRun(test_.loader, orchestrations, { load: 'flights', trigger: 'manual', idempotencyKey: 'k' });
