@@ -409,7 +409,7 @@ export const LoadDefinitionSchema = v.pipe(
         v.pipe(
           v.picklist(['run', 'hour', 'day'], 'must be run, hour or day'),
           v.description(
-            'Runs of one window share a drop-by tag. Default: day with events or a schedule more often than daily, else run.',
+            'Runs of one window share a drop-by tag. Default: day for runs that events or a schedule more often than daily start, and for those of such loads that only settle what is open; else run, as for those that people start.',
           ),
         ),
       ),
