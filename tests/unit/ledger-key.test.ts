@@ -26,6 +26,26 @@ const keyAtTheCut = fc
   .map(([length, end]) => 'a'.repeat(length) + end);
 const key = fc.oneof(shortKey, anyKey, keyAtTheCut);
 
+test('stays what it is: entries of ledgers are found by it', () => {
+  const rowKeys = new Map([
+    ['in/a b.csv', 'in.a!20b-csv'],
+    [
+      '-_=.!,:;<>?@[\\]^`{|}~/é\u{1f600}',
+      ',_=-!21!2c:3a:3b:3c@3e@3f@40[5b[5c[5d[5e`{7b{7c{7d{7e.{c3{a9{f0{9f{98{80',
+    ],
+    ['x'.repeat(MAX_KEY_BYTES), `${'x'.repeat(440)}~49abd65bbf7f7e40c7055093ed2e3fd75f2f602f`],
+  ]);
+  expect(new Map([...rowKeys.keys()].map((some) => [some, encodeRowKey(some)]))).toEqual(rowKeys);
+  const partitions = new Map([
+    ['logs/2026/11/24/part-000001.json.gz', 7],
+    ['a/b', 38],
+    ['in/é', 15],
+    ['in/\u{1f600}', 57],
+    ['y'.repeat(MAX_KEY_BYTES), 26],
+  ]);
+  expect(new Map([...partitions.keys()].map((some) => [some, partitionOf(some)]))).toEqual(partitions);
+});
+
 describe('encodeRowKey', () => {
   test('sorts uncut keys as their bytes sort', () => {
     fc.assert(

@@ -62,6 +62,16 @@ test('an entity that somebody else changed since the lost answer does not count 
   expect(result).toEqual({ ok: true, etags: [etag, null] });
 });
 
+test('an entry of a ledger stays where it stands: what was written by earlier versions is found', async () => {
+  const table = memoryEntityTable();
+  await ledgerTable(table).write({ load: 'daily', generation: 1 }, [
+    { entry: entryOf('in/a b.csv'), etag: null },
+    { entry: entryOf('logs/2026/11/24/part-000001.json.gz'), etag: null },
+  ]);
+  expect(await table.get('daily.1.22', 'kin.a!20b-csv')).toMatchObject({ fields: { key: 'in/a b.csv' } });
+  expect(await table.get('daily.1.07', 'klogs.2026.11.24.part,000001-json-gz')).not.toBeNull();
+});
+
 test.each([5, 31, 200])(
   'of %i keys that are scattered over a large ledger few of the entries between them are read',
   async (count) => {
