@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 
+import { NO_OPTIONS } from '../../../shared/domain/run-record.ts';
 import { LoaderError } from '../../../shared/errors/loader-error.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
 import { parseRerun, startRerun } from '../../../shared/usecases/rerun.ts';
@@ -91,6 +92,14 @@ describe('objects that ADX never reported, behind their fence', () => {
     });
     await tickHours(test_, orchestrations, 24);
     expect(test_.ingestion.messages).toHaveLength(1);
+    // What is there stays, and comes once more, when somebody asks for it.
+    const options = { ...NO_OPTIONS, retryFailed: true };
+    expect(await runLoad(test_, orchestrations, { options })).toMatchObject({
+      state: 'completedWithDiscrepancy',
+      objects: { ingested: 1 },
+      repostedUnproven: ['in/000'],
+    });
+    expect(test_.ingestion.messages).toHaveLength(2);
   });
 
   test('of which more rows are there than they hold are ingested, and named', async () => {

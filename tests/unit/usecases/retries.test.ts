@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 
+import { NO_OPTIONS } from '../../../shared/domain/run-record.ts';
 import { LoaderError } from '../../../shared/errors/loader-error.ts';
 import type { Documents } from '../../../shared/ports/documents.ts';
 import { cancelRun } from '../../../shared/usecases/cancel-run.ts';
@@ -108,6 +109,36 @@ describe('a run posts once more', () => {
     expect(attemptsAt('003')).toHaveLength(3);
   });
 
+  test('what ADX came too late to read, under a new URL', async () => {
+    await putLoad(test_.loader, 'flights', definitionOf({ retry: { attempts: 2, firstDelaySeconds: 1 } }));
+    putObjects(test_, 1);
+    const { presignGet } = test_.source;
+    let end: Date | null = null;
+    test_.source.presignGet = async (input) => {
+      if (end !== null) return presignGet(input);
+      const signed = await presignGet({ ...input, lifetimeMs: 5000 });
+      end = signed.expiresAt;
+      return signed;
+    };
+    const summary = await runLoad(test_, orchestrations, {
+      whenIdle: () => {
+        const [first] = test_.ingestion.messages;
+        if (test_.ingestion.messages.length === 1 && end !== null && test_.clock.now() > end)
+          test_.ingestion.setStatus(first!.sourceId, {
+            status: 'Failed',
+            errorCode: 'Download_Forbidden',
+            failureStatus: 'Permanent',
+          });
+        if (test_.ingestion.messages.length === 2) test_.ingestion.settleAll();
+      },
+    });
+    expect(summary).toMatchObject({ state: 'completed', objects: { ingested: 1, failed: 0 } });
+    expect(summary.failures).toEqual({});
+    expect(test_.ingestion.messages).toHaveLength(2);
+    expect(test_.source.presignCalls).toHaveLength(2);
+    expect(await runLoad(test_, orchestrations)).toMatchObject({ plan: { skipped: { unchanged: 1 } } });
+  });
+
   test('never what is wrong with the object', async () => {
     await putLoad(test_.loader, 'flights', definitionOf());
     putObjects(test_, 3);
@@ -137,6 +168,36 @@ describe('a run posts once more', () => {
     expect(summary).toMatchObject({ state: 'cancelled', objects: { ingested: 2, failed: 1, notStarted: 0 } });
     expect(attemptsAt('001')).toHaveLength(1);
     expect(Date.parse(summary.endedAt) - start).toBeLessThan(400_000);
+  });
+});
+
+test('an object of which ADX has ingested a part is not posted again by itself, and is named when somebody asks for it', async () => {
+  await putLoad(test_.loader, 'flights', definitionOf());
+  putObjects(test_, 2);
+  const first = await runLoad(test_, orchestrations, {
+    whenIdle: () => {
+      const message = test_.ingestion.messages.find(({ url }) => url.includes('001'));
+      if (message !== undefined)
+        test_.ingestion.setStatus(message.sourceId, { status: 'PartiallySucceeded' });
+      test_.ingestion.settleAll();
+    },
+  });
+  expect(first).toMatchObject({
+    state: 'completedWithDiscrepancy',
+    objects: { ingested: 1, failed: 1 },
+    failures: { partlyIngested: { count: 1 } },
+    repostedUnproven: [],
+  });
+  expect(await runLoad(test_, orchestrations)).toMatchObject({
+    plan: { skipped: { unchanged: 1, failedBefore: 1 } },
+  });
+  expect(attemptsAt('001')).toHaveLength(1);
+  // The rows that are there stay, and come once more.
+  const options = { ...NO_OPTIONS, retryFailed: true };
+  expect(await runLoad(test_, orchestrations, { options })).toMatchObject({
+    state: 'completedWithDiscrepancy',
+    objects: { ingested: 1 },
+    repostedUnproven: ['in/001'],
   });
 });
 
