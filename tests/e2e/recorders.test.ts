@@ -1,10 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import { PROJECT_FOLDER } from '../../dev/stack.ts';
 import { jsonObjects, type StackUnderTest, startStackUnderTest } from './stack-under-test.ts';
 
 interface Point {
@@ -64,13 +61,7 @@ afterAll(async () => {
 const sumOf = (name: string) => (points.get(name) ?? []).reduce((sum, { asInt }) => sum + Number(asInt), 0);
 
 test('a run is told to a collector as a trace with metrics, and in KQL by the tables of its history', async () => {
-  const script = await readFile(path.join(PROJECT_FOLDER, 'infra', 'history-tables.kql'), 'utf8');
-  for (const command of script.split('\n').filter((line) => line.startsWith('.')))
-    await under.kusto.command(command);
-  for (const table of ['LoaderRuns', 'LoaderObjects'])
-    await under.kusto.command(
-      `.alter table ${table} policy ingestionbatching '{"MaximumBatchingTimeSpan":"00:00:10"}'`,
-    );
+  await under.createHistoryTables();
   await under.createTable('Told');
   await under.upload([
     ...jsonObjects('told', 30),

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 
@@ -6,7 +6,7 @@ import { type AppClient, createAppClient } from '../../dev/app-client.ts';
 import type { SeedObject } from '../../dev/data/seed.ts';
 import type { FunctionsHostOptions } from '../../dev/functions-host/index.ts';
 import { createKustoClient, type KustoClient } from '../../dev/kusto-client.ts';
-import { type Stack, startStack } from '../../dev/stack.ts';
+import { PROJECT_FOLDER, type Stack, startStack } from '../../dev/stack.ts';
 import { upload } from '../../dev/upload.ts';
 import type { RunStatus } from '../../shared/usecases/read-run.ts';
 
@@ -24,6 +24,8 @@ export interface StackUnderTest {
   upload(objects: readonly SeedObject[]): Promise<void>;
   /** Creates a table of one text column `line` and one number `n`, with the shortest batching window. */
   createTable(name: string): Promise<void>;
+  /** Creates the tables of the app's history, with the shortest batching window. */
+  createHistoryTables(): Promise<void>;
   putLoad(name: string, changes?: LoadChanges): Promise<void>;
   /** Waits for the end of a run. */
   waitForEnd(runId: string, timeoutMs?: number): Promise<RunStatus>;
@@ -99,6 +101,15 @@ export async function startStackUnderTest(options: StackUnderTestOptions = {}): 
       await kusto.command(
         `.alter table ${name} policy ingestionbatching '{"MaximumBatchingTimeSpan":"00:00:10","MaximumNumberOfItems":500,"MaximumRawDataSizeMB":1024}'`,
       );
+    },
+    createHistoryTables: async () => {
+      const script = await readFile(path.join(PROJECT_FOLDER, 'infra', 'history-tables.kql'), 'utf8');
+      for (const command of script.split('\n').filter((line) => line.startsWith('.')))
+        await kusto.command(command);
+      for (const table of ['LoaderRuns', 'LoaderObjects'])
+        await kusto.command(
+          `.alter table ${table} policy ingestionbatching '{"MaximumBatchingTimeSpan":"00:00:10"}'`,
+        );
     },
     putLoad: async (name, { source, destination, ...changes } = {}) => {
       const definition = {

@@ -42,16 +42,22 @@ const SECRETS = {
   inDefinition: canary('inDefinition'),
   inEvent: canary('inEvent'),
   inHeader: canary('inHeader'),
+  collectorKey: canary('collectorKey'),
 } as const;
 
 let under: StackUnderTest;
 let s3: RunningS3;
 let hostile: Server;
+let collector: Server;
 let folder: string;
 const stateFile = () => path.join(folder, 'state.sqlite');
 const log: string[] = [];
 const answers: Written[] = [];
+/** What an OpenTelemetry collector was sent. */
+const told: Written[] = [];
 const runIds: string[] = [];
+/** Runs that end while queues and storage are well. */
+const recordedRunIds: string[] = [];
 
 /** A service that sends everything it was sent back in its error, as some do to help; over several lines. */
 function startHostileEndpoint(): Promise<Server> {
@@ -64,6 +70,21 @@ function startHostileEndpoint(): Promise<Server> {
   });
   return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
 }
+
+/** A collector that keeps what it is sent. It refuses the first request, and sends that back. */
+function startCollector(): Promise<Server> {
+  const server = createServer(async (request, response) => {
+    let body = '';
+    for await (const chunk of request) body += chunk;
+    const isIts = request.headers['x-key'] === SECRETS.collectorKey.value;
+    told.push({ where: `request ${told.length} to ${request.url}`, text: body });
+    response.writeHead(isIts && told.length > 1 ? 200 : 401);
+    response.end(told.length > 1 ? '{}' : `${request.rawHeaders.join('\r\n')}\r\n${body}`);
+  });
+  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
+}
+
+const originOf = (server: Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 's3-adx-loader-canaries-'));
@@ -95,6 +116,7 @@ beforeAll(async () => {
     { key: 'good/broken.json.gz', body: Buffer.from('this is not gzip') },
   ]);
   hostile = await startHostileEndpoint();
+  collector = await startCollector();
   under = await startStackUnderTest({
     settings: {
       LOADER_LOADS_FOLDER: loads,
@@ -106,7 +128,10 @@ beforeAll(async () => {
       S3_CREDENTIALS__TEMPORARY__SECRET_ACCESS_KEY: temporary.secretAccessKey,
       S3_CREDENTIALS__TEMPORARY__SESSION_TOKEN: temporary.sessionToken,
       AZURE_CLIENT_SECRET: SECRETS.clientSecret.value,
+      OTEL_EXPORTER_OTLP_ENDPOINT: originOf(collector),
+      OTEL_EXPORTER_OTLP_HEADERS: `x-key=${encodeURIComponent(SECRETS.collectorKey.value)}`,
     },
+    history: true,
     host: {
       stateFile: stateFile(),
       logLevel: 'trace',
@@ -117,6 +142,7 @@ beforeAll(async () => {
     },
   });
   await under.createTable('T');
+  await under.createHistoryTables();
   await refuseSecrets();
   await runWithRefusedPosts();
   await runLoads();
@@ -126,8 +152,10 @@ beforeAll(async () => {
 afterAll(async () => {
   await under?.stop();
   await s3?.stop();
-  hostile?.closeAllConnections();
-  await new Promise((resolve) => (hostile === undefined ? resolve(null) : hostile.close(resolve)));
+  for (const server of [hostile, collector]) {
+    server?.closeAllConnections();
+    await new Promise((resolve) => (server === undefined ? resolve(null) : server.close(resolve)));
+  }
   await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 
@@ -245,8 +273,7 @@ async function runWithRefusedPosts() {
 }
 
 async function runLoads() {
-  const { port } = hostile.address() as AddressInfo;
-  const echo = `http://127.0.0.1:${port}`;
+  const echo = originOf(hostile);
   // The stack's own bucket, by the session of a role.
   await under.upload(jsonObjects('role', 3));
   const own = { bucket: TEST_BUCKET, endpoint: under.stack.s3.settings.endpoint, credentials: 'default' };
@@ -264,6 +291,7 @@ async function runLoads() {
   for (const [name, { source, ...changes }] of loads)
     await putLoad(name, { source: { prefix: `${name}/`, ...source }, ...changes });
   const started = await Promise.all(loads.map(async ([name]) => start(name)));
+  recordedRunIds.push(...started);
   const ended = await Promise.all(started.map(end));
   expect(ended.map(({ load, state }) => [load, state])).toEqual(
     loads.map(([name, , state]) => [name, state]),
@@ -337,6 +365,26 @@ describe('no secret and no signature', () => {
     for (const place of ['blob s3adx', 'table s3adxruns', 'table s3adxledger', 'table s3adxloads'])
       expect(places).toContain(place);
     expect(written.filter(({ where }) => where.endsWith('/summary.json')).length).toBeGreaterThanOrEqual(8);
+    expect(findLeaks(written, secrets())).toEqual([]);
+  });
+
+  test('is in what an OpenTelemetry collector is told', () => {
+    expect(log.some((line) => line.includes('notRecorded') && line.includes('OpenTelemetry'))).toBe(true);
+    const spans = ['"run good"', '"run hostile"', '"shard"', '"object"', '"loader.objects"'];
+    for (const span of spans) expect(told.some(({ text }) => text.includes(span))).toBe(true);
+    expect(findLeaks(told, secrets())).toEqual([]);
+  });
+
+  test('is in the tables of the history', async () => {
+    const isAny = async (query: string) => (await under.kusto.query(query)).length > 0;
+    for (const runId of recordedRunIds)
+      await waitUntil(() => isAny(`LoaderRuns | where RunId == '${runId}'`));
+    await waitUntil(() => isAny("LoaderObjects | where State == 'failed'"));
+    const written: Written[] = [];
+    for (const table of ['LoaderRuns', 'LoaderObjects']) {
+      const rows = await under.kusto.query(table);
+      written.push(...rows.map((row) => ({ where: `table ${table}`, text: JSON.stringify(row) })));
+    }
     expect(findLeaks(written, secrets())).toEqual([]);
   });
 
