@@ -5,6 +5,8 @@ export interface ListedPage {
   /** In UTF-8 byte order of the keys. */
   readonly objects: readonly S3Object[];
   readonly isLast: boolean;
+  /** Key up to which the page shows all objects, the next one to begin behind it. Absent: the key of its last object. */
+  readonly upTo?: string;
 }
 
 /** What lies directly in a folder, without what its subfolders hold. */
@@ -56,7 +58,8 @@ export interface Source extends Connection {
   signIn(leastLeftMs?: number): Promise<string>;
 
   /**
-   * One page of at most 1,000 keys that begin with `prefix` and come after `startAfter` (`null`: from the first).
+   * One page of at most 1,000 keys that begin with `prefix` and come after `startAfter` (`null`: from the first). One that
+   * is not the last holds a key, or says by `upTo` how far it has come: versions may be listed that are no objects any more.
    *
    * @throws {LoaderError} also `invalidDefinition`, where the service lists in another order.
    */

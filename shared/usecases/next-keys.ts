@@ -104,17 +104,21 @@ async function listStretch(
   until: number,
 ): Promise<{ readonly objects: readonly S3Object[]; readonly rest: Stretch | null }> {
   const objects: S3Object[] = [];
+  let at = after;
   for (
     let isFirst = true;
     isFirst || (objects.length < most && loader.now().getTime() < until);
     isFirst = false
   ) {
-    const part = await source.listPage({ prefix, startAfter: objects.at(-1)?.key ?? after });
+    const part = await source.listPage({ prefix, startAfter: at });
     const within = part.objects.filter(({ key }) => upTo === null || byBytes(key, upTo) <= 0);
     for (const object of within) objects.push(object);
     if (part.isLast || within.length < part.objects.length) return { objects, rest: null };
+    if (part.upTo !== undefined && upTo !== null && byBytes(part.upTo, upTo) >= 0)
+      return { objects, rest: null };
+    at = part.upTo ?? part.objects.at(-1)?.key ?? at;
   }
-  return { objects, rest: { after: objects.at(-1)?.key ?? after, upTo } };
+  return { objects, rest: { after: at, upTo } };
 }
 
 /** Objects of an S3 Inventory list, as they were when it was made. */

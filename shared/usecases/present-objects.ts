@@ -45,13 +45,13 @@ export async function presentObjects(
     }
     // A listing begins behind a key, so the first one is asked for.
     const first = wanted[at]!;
-    const [head, { objects, isLast }] = await Promise.all([
+    const [head, { objects, isLast, upTo }] = await Promise.all([
       source.head(first),
       source.listPage({ prefix, startAfter: first }),
     ]);
     keep([head]);
     const listed = new Map(objects.map((object) => [object.key, object]));
-    const end = objects.at(-1)?.key;
+    const end = upTo ?? objects.at(-1)?.key;
     let next = at + 1;
     while (next < wanted.length && (isLast || (end !== undefined && isBehind(end, wanted[next]!)))) {
       keep([listed.get(wanted[next]!) ?? null]);

@@ -56,6 +56,7 @@ export function statusOfAwsError(error: unknown): number | null {
  *
  * @param source.action - what was tried, to stand after "could not": `list keys`.
  * @param source.secrets - texts that are taken out of what the endpoint said. Default: none.
+ * @param source.deniedHint - what to add where S3 says `AccessDenied`. Default: nothing.
  */
 export function awsErrorOf(
   error: unknown,
@@ -64,6 +65,7 @@ export function awsErrorOf(
     readonly region: string;
     readonly action: string;
     readonly secrets?: readonly string[];
+    readonly deniedHint?: string;
   },
 ): LoaderError {
   if (error instanceof LoaderError) return error;
@@ -81,7 +83,7 @@ export function awsErrorOf(
   const hint =
     code === 'sourceWrongRegion' && actualRegion !== undefined
       ? `The bucket is in "${actualRegion}".`
-      : (HINTS.get(failure.name ?? '') ?? '');
+      : (HINTS.get(failure.name ?? '') ?? (failure.name === 'AccessDenied' ? source.deniedHint : null) ?? '');
   return new LoaderError(
     code,
     `Could not ${source.action} of ${where}: ${hide(said.join(': '), source.secrets ?? []).slice(0, 500)}${hint === '' ? '' : ` ${hint}`}`,

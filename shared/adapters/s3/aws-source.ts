@@ -1,12 +1,13 @@
-import type { _Object as ListedObject, S3Client } from '@aws-sdk/client-s3';
+import type { S3Client } from '@aws-sdk/client-s3';
 import type { AddressReach } from '../../config/allowed-endpoints.ts';
 import { ANYWHERE, findAddress, guardedLookup } from '../../config/guarded-lookup.ts';
-import { etagOf, type S3Object, versionIdOf, versionOf } from '../../domain/s3-object.ts';
+import { etagOf, versionIdOf, versionOf } from '../../domain/s3-object.ts';
 import { LoaderError } from '../../errors/loader-error.ts';
 import type { PresignedUrl, Source } from '../../ports/source.ts';
 import { limitAnswers } from './answer-limit.ts';
 import { type AwsCredentials, type KeysProvider, keysProviderOf, requireLeft } from './aws-credentials.ts';
 import { awsErrorOf, statusOfAwsError } from './aws-error.ts';
+import { decoderOf, isInOrder, notInOrder, toS3Object } from './listing.ts';
 import type { ReadPart } from './parquet-footer.ts';
 import { bucketUrlOf, createPresigner, type PresignInput } from './presign.ts';
 
@@ -18,6 +19,8 @@ export interface AwsSourceOptions {
   /** Puts the bucket into the path instead of the host name. */
   readonly pathStyle: boolean;
   readonly credentials: AwsCredentials;
+  /** Objects are known, and read, by their version ids, of a bucket that keeps versions. Default: by their ETags. */
+  readonly pinVersions?: boolean;
   /** Addresses to which the endpoint's name may lead. Default: any but those that are never allowed. */
   readonly reach?: AddressReach;
   /** Default the system's resolver. */
@@ -25,6 +28,13 @@ export interface AwsSourceOptions {
   /** Default the clock of the machine. */
   readonly now?: () => Date;
 }
+
+/** What S3 asks for beside s3:ListBucket and s3:GetObject where versions are named. */
+const RIGHTS_OF_VERSIONS =
+  'With source.pinVersions the policy must allow s3:ListBucketVersions on the bucket and s3:GetObjectVersion on its objects, too.';
+
+/** How services say that they do not know a request. */
+const NO_SUCH_OPERATION: ReadonlySet<number> = new Set([405, 501]);
 
 /** Requests that one process may have under way to one bucket; each keeps its connection for the next. */
 const MAX_CONNECTIONS = 32;
@@ -34,8 +44,11 @@ const REQUEST_TIMEOUT_MS = 30_000;
 /**
  * A bucket through the AWS SDK. The SDK is loaded with the first call, not with this module.
  *
- * - An object's version is its ETag, in listings and in `head`: a listing does not show version ids, and an object
- *   must have one version however it was found. `presignGet` takes version ids where a caller has them.
+ * - An object's version is its ETag, in listings and in `head`: a listing of keys does not show version ids, and an object
+ *   must have one version however it was found.
+ * - With `pinVersions` it is the version id, in both: versions are listed, the latest of each key. What `presignGet` signs
+ *   then names the version, whatever is written to the key meanwhile. An object without a version id (written before the
+ *   bucket kept versions, or while that was suspended) has its ETag as before.
  * - `head` answers `null` for a bucket that does not exist, too: S3 tells no more without a body. Where
  *   `s3:ListBucket` is not allowed, S3 answers 403 for a missing key, and so `head` throws `sourceAccessDenied`.
  * - Anonymous: `presignGet` gives the plain URL, which never expires.
@@ -44,7 +57,7 @@ const REQUEST_TIMEOUT_MS = 30_000;
  * - `head` throws `sourceAccessDenied` for HTTP 400, too: S3 never shows such an object, or the credentials have ended.
  */
 export function createAwsSource(options: AwsSourceOptions): Source {
-  const { bucket, region } = options;
+  const { bucket, region, pinVersions = false } = options;
   if (bucket.endsWith('--x-s3')) {
     throw new LoaderError(
       'invalidDefinition',
@@ -68,7 +81,9 @@ export function createAwsSource(options: AwsSourceOptions): Source {
   const getPresign = once<(input: PresignInput) => Promise<PresignedUrl>>(async () =>
     createPresigner({ ...options, client: await getClient(), provideKeys, now }),
   );
-  const errorOf = (error: unknown, action: string) => awsErrorOf(error, { bucket, region, action, secrets });
+  const deniedHint = pinVersions ? RIGHTS_OF_VERSIONS : '';
+  const errorOf = (error: unknown, action: string) =>
+    awsErrorOf(error, { bucket, region, action, secrets, deniedHint });
 
   /** A part of a version; `outOfRange` when it has no such bytes, as an empty one. The body is read here, so that a break in it has a code, too. */
   const getRange = async (
@@ -98,6 +113,68 @@ export function createAwsSource(options: AwsSourceOptions): Source {
     return createInventoryBucket({ bucket, getClient, errorOf, listFolders: source.listFolders, sizeOf });
   });
 
+  const listKeys: Source['listPage'] = async ({ prefix, startAfter, signal }) => {
+    const [{ ListObjectsV2Command }, client] = [await import('@aws-sdk/client-s3'), await getClient()];
+    const list = (token: string | undefined) =>
+      client.send(
+        new ListObjectsV2Command({
+          Bucket: bucket,
+          Prefix: prefix,
+          // Keys may hold characters that XML can't, such as control characters.
+          EncodingType: 'url',
+          ...(startAfter === null ? {} : { StartAfter: startAfter }),
+          ...(token === undefined ? {} : { ContinuationToken: token }),
+        }),
+        signal === undefined ? {} : { abortSignal: signal },
+      );
+    let page = await list(undefined);
+    // A page may be empty without being the last; the caller would have no key to go on from.
+    while (page.IsTruncated === true && (page.Contents ?? []).length === 0) {
+      if (page.NextContinuationToken === undefined)
+        throw new Error('an empty page does not say how to go on');
+      page = await list(page.NextContinuationToken);
+    }
+    const decode = decoderOf(page);
+    const objects = (page.Contents ?? []).map((object) => toS3Object(object, decode));
+    const keys = objects.map(({ key }) => key);
+    if (!isInOrder(keys, startAfter)) throw notInOrder(bucket);
+    return { objects, isLast: page.IsTruncated !== true };
+  };
+
+  const listLatest: Source['listPage'] = async ({ prefix, startAfter, signal }) => {
+    const [{ ListObjectVersionsCommand, ListObjectsV2Command }, { listVersions, noVersions }, client] = [
+      await import('@aws-sdk/client-s3'),
+      await import('./list-versions.ts'),
+      await getClient(),
+    ];
+    const input = { Bucket: bucket, Prefix: prefix, EncodingType: 'url' } as const;
+    const options = signal === undefined ? {} : { abortSignal: signal };
+    try {
+      return await listVersions({
+        bucket,
+        startAfter,
+        list: (markers, most) =>
+          client.send(
+            new ListObjectVersionsCommand({
+              ...input,
+              ...markers,
+              ...(most === undefined ? {} : { MaxKeys: most }),
+            }),
+            options,
+          ),
+        hasKeys: async () => {
+          const { Contents = [] } = await client.send(
+            new ListObjectsV2Command({ ...input, MaxKeys: 1 }),
+            options,
+          );
+          return Contents.length > 0;
+        },
+      });
+    } catch (error) {
+      throw NO_SUCH_OPERATION.has(statusOfAwsError(error) ?? 0) ? noVersions(bucket) : error;
+    }
+  };
+
   const source: Source = {
     async resolve() {
       try {
@@ -125,34 +202,11 @@ export function createAwsSource(options: AwsSourceOptions): Source {
       }
     },
 
-    async listPage({ prefix, startAfter, signal }) {
-      const [{ ListObjectsV2Command }, client] = [await import('@aws-sdk/client-s3'), await getClient()];
-      const list = (token: string | undefined) =>
-        client.send(
-          new ListObjectsV2Command({
-            Bucket: bucket,
-            Prefix: prefix,
-            // Keys may hold characters that XML can't, such as control characters.
-            EncodingType: 'url',
-            ...(startAfter === null ? {} : { StartAfter: startAfter }),
-            ...(token === undefined ? {} : { ContinuationToken: token }),
-          }),
-          signal === undefined ? {} : { abortSignal: signal },
-        );
+    async listPage(input) {
       try {
-        let page = await list(undefined);
-        // A page may be empty without being the last; the caller would have no key to go on from.
-        while (page.IsTruncated === true && (page.Contents ?? []).length === 0) {
-          if (page.NextContinuationToken === undefined)
-            throw new Error('an empty page does not say how to go on');
-          page = await list(page.NextContinuationToken);
-        }
-        const decode = page.EncodingType === 'url' ? decodeKey : (key: string) => key;
-        const objects = (page.Contents ?? []).map((object) => toS3Object(object, decode));
-        if (!isInOrder(objects, startAfter)) throw notInOrder(bucket);
-        return { objects, isLast: page.IsTruncated !== true };
+        return await (pinVersions ? listLatest(input) : listKeys(input));
       } catch (error) {
-        signal?.throwIfAborted();
+        input.signal?.throwIfAborted();
         throw errorOf(error, 'list the keys');
       }
     },
@@ -164,7 +218,7 @@ export function createAwsSource(options: AwsSourceOptions): Source {
         const page = await client.send(
           new ListObjectsV2Command({ ...input, ...(startAfter === null ? {} : { StartAfter: startAfter }) }),
         );
-        const decode = page.EncodingType === 'url' ? decodeKey : (key: string) => key;
+        const decode = decoderOf(page);
         return {
           folders: (page.CommonPrefixes ?? []).map((one) => decode(one.Prefix ?? '')),
           hasKeys: (page.Contents ?? []).length > 0,
@@ -191,7 +245,10 @@ export function createAwsSource(options: AwsSourceOptions): Source {
         const head = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
         return {
           key,
-          version: versionOf({ etag: head.ETag ?? '' }),
+          version: versionOf({
+            ...(pinVersions ? { versionId: head.VersionId } : {}),
+            etag: head.ETag ?? '',
+          }),
           sizeBytes: head.ContentLength ?? 0,
           lastModified: (head.LastModified ?? new Date(0)).toISOString(),
           storageClass: head.StorageClass ?? 'STANDARD',
@@ -275,46 +332,12 @@ async function createClient(options: AwsSourceOptions, provideKeys: KeysProvider
   return client;
 }
 
-function toS3Object(object: ListedObject, decode: (key: string) => string): S3Object {
-  return {
-    key: decode(object.Key ?? ''),
-    version: versionOf({ etag: object.ETag ?? '' }),
-    sizeBytes: object.Size ?? 0,
-    lastModified: (object.LastModified ?? new Date(0)).toISOString(),
-    storageClass: object.StorageClass ?? 'STANDARD',
-  };
-}
-
-/** Whether the keys ascend by their UTF-8 bytes, from behind `startAfter` on: a listing goes on by its last key. */
-function isInOrder(objects: readonly S3Object[], startAfter: string | null): boolean {
-  let before = startAfter === null ? null : Buffer.from(startAfter);
-  return objects.every(({ key }) => {
-    const bytes = Buffer.from(key);
-    const isBehind = before === null || Buffer.compare(before, bytes) < 0;
-    before = bytes;
-    return isBehind;
-  });
-}
-
-function notInOrder(bucket: string): LoaderError {
-  return new LoaderError(
-    'invalidDefinition',
-    `The endpoint of the bucket "${bucket}" lists keys that are not in the order of their UTF-8 bytes, or not behind the key that was asked for, so that some would be missed. Use a service that lists as Amazon S3 does, or name the keys by source.files or events, with source.writtenOnce.`,
-    { problems: [{ field: 'source.endpoint', message: 'must list keys in the order of Amazon S3' }] },
-  );
-}
-
 /** The answer to a HEAD has no body that would say more. */
 function notShown({ message }: LoaderError): LoaderError {
   return new LoaderError(
     'sourceAccessDenied',
     `${message}. S3 answers so for an object that is encrypted with a key of its owner (SSE-C), for a key of more than 1,024 bytes, and when the credentials have ended.`,
   );
-}
-
-/** In listings S3 writes a space as `+` and a plus as `%2B`; the SDK hands keys out as they came. */
-function decodeKey(key: string): string {
-  return decodeURIComponent(key.replaceAll('+', ' '));
 }
 
 /** One value for all callers; a failed attempt is not kept. */

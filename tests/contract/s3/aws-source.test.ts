@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type AwsCredentials, renewedKeys } from '../../../shared/adapters/s3/aws-credentials.ts';
 import { type AwsSourceOptions, createAwsSource } from '../../../shared/adapters/s3/aws-source.ts';
 import { LoaderError } from '../../../shared/errors/loader-error.ts';
@@ -212,6 +212,164 @@ test('the version of an object in a versioned bucket is its ETag, as in listings
     sizeBytes: 7,
     lastModified: '2026-01-01T00:00:00.000Z',
     storageClass: 'STANDARD',
+  });
+});
+
+test.each([
+  ['3sL4', 'v:3sL4'],
+  ['null', 'e:abc'],
+  [null, 'e:abc'],
+])('with pinVersions HEAD names the version id %j as %s', async (id, version) => {
+  answer = (_request, response) =>
+    response.writeHead(200, { etag: '"abc"', ...(id === null ? {} : { 'x-amz-version-id': id }) }).end();
+  expect(await connect({ pinVersions: true }).head('k')).toMatchObject({ key: 'k', version });
+});
+
+describe('a listing of versions', () => {
+  const pinned = (startAfter: string | null = null) =>
+    connect({ pinVersions: true }).listPage({ prefix: 'a b', startAfter });
+  const version = (key: string, { id = `id-${key}`, latest = true, deleted = false } = {}) => {
+    const element = deleted ? 'DeleteMarker' : 'Version';
+    return `<${element}><Key>${encodeURIComponent(key)}</Key><VersionId>${id}</VersionId><IsLatest>${latest}</IsLatest>
+      <LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>&quot;abc&quot;</ETag><Size>7</Size></${element}>`;
+  };
+  const answerVersions = (...answers: readonly string[]) => {
+    const left = [...answers];
+    answer = (...exchange) => {
+      const content = left.length > 1 ? left.shift()! : left[0]!;
+      answerXml(
+        200,
+        `<ListVersionsResult><EncodingType>url</EncodingType>${content}</ListVersionsResult>`,
+      )(...exchange);
+    };
+  };
+  const parametersOf = (index: number) =>
+    Object.fromEntries(new URL(requests[index]?.url ?? '', endpoint).searchParams);
+  const CUT = '<IsTruncated>true</IsTruncated>';
+
+  test('is one request, whose encoded keys are decoded, and says up to which key it tells', async () => {
+    answerVersions(
+      `${CUT}<NextKeyMarker>not%20asked</NextKeyMarker><NextVersionIdMarker>for</NextVersionIdMarker>
+       <Version><Key>a+b%2Bc%2520/%C3%BC%0A</Key><VersionId>3sL4</VersionId><IsLatest>true</IsLatest>
+       <LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>&quot;abc-2&quot;</ETag><Size>7</Size>
+       <StorageClass>GLACIER</StorageClass></Version>${version('a b+d', { deleted: true })}`,
+    );
+    expect(await pinned('a b +%')).toEqual({
+      objects: [
+        {
+          key: 'a b+c%20/ü\n',
+          version: 'v:3sL4',
+          sizeBytes: 7,
+          lastModified: '2026-01-01T00:00:00.000Z',
+          storageClass: 'GLACIER',
+        },
+      ],
+      isLast: false,
+      upTo: 'a b+d',
+    });
+    expect(requests).toHaveLength(1);
+    expect(parametersOf(0)).toEqual({
+      versions: '',
+      'encoding-type': 'url',
+      prefix: 'a b',
+      'key-marker': 'a b +%',
+    });
+  });
+
+  test('goes on behind what holds no object, and ends a page in time', async () => {
+    answer = (request, response) => {
+      const { searchParams } = new URL(request.url ?? '', endpoint);
+      const number = Number(searchParams.get('key-marker') ?? '0') + 1;
+      const last = number === 13;
+      const content = version(String(number).padStart(5, '0'), { deleted: !last });
+      answerXml(200, `<ListVersionsResult>${last ? '' : CUT}${content}</ListVersionsResult>`)(
+        request,
+        response,
+      );
+    };
+    expect(await pinned()).toEqual({ objects: [], isLast: false, upTo: '00010' });
+    expect(requests).toHaveLength(10);
+    expect(await pinned('00010')).toMatchObject({ objects: [{ key: '00013' }], isLast: true });
+    expect(requests).toHaveLength(13);
+  });
+
+  test('goes on as it is told where an answer shows no version at all', async () => {
+    answerVersions(
+      `${CUT}<NextKeyMarker>a+b%2Bc</NextKeyMarker><NextVersionIdMarker>3sL4</NextVersionIdMarker>`,
+      version('a b+c'),
+    );
+    expect(await pinned()).toMatchObject({ objects: [{ key: 'a b+c' }], isLast: true });
+    expect(parametersOf(1)).toMatchObject({ 'key-marker': 'a b+c', 'version-id-marker': '3sL4' });
+    for (const endless of [CUT, `${CUT}<NextKeyMarker>k</NextKeyMarker>`]) {
+      answerVersions(endless);
+      expect((await errorOf(pinned())).code).toBe('sourceUnavailable');
+    }
+    expect(requests.length).toBeLessThan(20);
+  });
+
+  test('of a key that is just being written takes the newer of what seems to be its latest', async () => {
+    answerVersions(version('k', { id: '2' }) + version('k', { id: '1' }) + version('l'));
+    expect((await pinned()).objects.map((object) => object.version)).toEqual(['v:2', 'v:id-l']);
+  });
+
+  test('is not used where the latest version of a key is not shown', async () => {
+    answerVersions(version('j') + version('k', { latest: false }));
+    const error = await errorOf(pinned());
+    expect([error.code, error.permanent, error.message]).toEqual([
+      'sourceUnavailable',
+      false,
+      expect.stringContaining('without its latest version'),
+    ]);
+  });
+
+  test.each([
+    ['versions in another order', null, version('c') + version('b')],
+    [
+      'delete markers in another order',
+      null,
+      version('d', { deleted: true }) + version('c', { deleted: true }),
+    ],
+    ['the key that they were to be behind', 'm', version('m')],
+    ['it as deleted', 'm', version('m', { deleted: true })],
+  ])('that shows %s is refused, and nothing is missed', async (_name, startAfter, content) => {
+    answerVersions(content);
+    expect(await errorOf(pinned(startAfter))).toMatchObject({
+      code: 'invalidDefinition',
+      problems: [{ field: 'source.endpoint' }],
+    });
+    expect(requests).toHaveLength(1);
+  });
+
+  test.each([
+    ['does not know it', () => answerXml(501, '<Error><Code>NotImplemented</Code></Error>')],
+    ['does not allow it', () => answerXml(405, '<Error><Code>MethodNotAllowed</Code></Error>')],
+    [
+      'answers it with nothing, though it has keys',
+      () => (request: IncomingMessage, response: ServerResponse) => {
+        const keys = request.url?.includes('list-type=2') === true ? '<Contents><Key>k</Key></Contents>' : '';
+        answerXml(200, `<ListBucketResult>${keys}</ListBucketResult>`)(request, response);
+      },
+    ],
+  ])('is asked in vain of a service that %s: the error names the field', async (_name, answering) => {
+    answer = answering();
+    expect(await errorOf(pinned())).toMatchObject({
+      code: 'invalidDefinition',
+      permanent: true,
+      message: expect.stringContaining('source.pinVersions'),
+      problems: [{ field: 'source.pinVersions' }],
+    });
+  });
+
+  test('that is not allowed says which rights it needs; one of keys does not', async () => {
+    answer = answerXml(403, '<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>');
+    const { code, message } = await errorOf(pinned());
+    expect([code, message]).toEqual([
+      'sourceAccessDenied',
+      expect.stringMatching(/s3:ListBucketVersions.*s3:GetObjectVersion/),
+    ]);
+    expect((await errorOf(list())).message).not.toContain('Version');
+    const read = connect({ pinVersions: true }).canRead({ key: 'k', version: 'v:1' });
+    expect((await errorOf(read)).message).toContain('s3:GetObjectVersion');
   });
 });
 
