@@ -137,12 +137,12 @@ async function needed<Value>(promise: Promise<Value | null>): Promise<Value> {
 }
 
 async function openSource(
-  { bucket, region, endpoint, pathStyle }: LoadDefinition['source'],
+  { bucket, region, endpoint, pathStyle, pinVersions }: LoadDefinition['source'],
   reach: AddressReach,
   credentials: AwsCredentials,
 ): Promise<Source> {
   const { createAwsSource } = await import('../shared/adapters/s3/aws-source.ts');
-  return createAwsSource({ bucket, region, endpoint, pathStyle, reach, credentials });
+  return createAwsSource({ bucket, region, endpoint, pathStyle, pinVersions, reach, credentials });
 }
 
 /** Buckets and clusters whose connections a process keeps: a test of a connection may name any. */

@@ -140,6 +140,15 @@ export const SourceSchema = v.pipe(
       ),
       false,
     ),
+    pinVersions: v.optional(
+      v.pipe(
+        v.boolean(),
+        v.description(
+          'The bucket keeps versions: objects are listed, and read by Azure Data Explorer, by their version ids, so that what is read is what was listed, whatever is written to the key meanwhile. The policy must allow s3:ListBucketVersions and s3:GetObjectVersion, too. It stays as it is for the life of a load.',
+        ),
+      ),
+      false,
+    ),
     credentials: v.optional(
       v.pipe(
         v.string(),
@@ -181,6 +190,22 @@ export const SourceSchema = v.pipe(
       'must not be there beside files',
     ),
     ['inventory'],
+  ),
+  v.forward(
+    v.partialCheck(
+      [['inventory'], ['pinVersions']],
+      ({ inventory, pinVersions }) => inventory === null || !pinVersions,
+      'must be false beside inventory: objects of a list are known by their ETags',
+    ),
+    ['pinVersions'],
+  ),
+  v.forward(
+    v.partialCheck(
+      [['credentials'], ['pinVersions']],
+      ({ credentials, pinVersions }) => credentials !== 'anonymous' || !pinVersions,
+      'must be false with anonymous credentials: versions are read by signed URLs',
+    ),
+    ['pinVersions'],
   ),
 );
 

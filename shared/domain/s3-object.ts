@@ -1,7 +1,7 @@
 /** An S3 object version as a listing or an event shows it. */
 export interface S3Object {
   readonly key: string;
-  /** `v:<version id>` in a versioned bucket, else `e:<ETag without quotes>`. */
+  /** `v:<version id>` where the load asks for versions (`source.pinVersions`) and there is one, else `e:<ETag without quotes>`. */
   readonly version: string;
   readonly sizeBytes: number;
   /** ISO 8601, UTC. */

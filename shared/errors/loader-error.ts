@@ -177,7 +177,7 @@ export const ERROR_KINDS = {
   sourceAccessDenied: user(
     403,
     'Amazon S3 refused the credentials',
-    'Check the access key and secret, and that its policy allows s3:ListBucket and s3:GetObject here.',
+    'Check the access key and secret, and that its policy allows s3:ListBucket and s3:GetObject here; with source.pinVersions s3:ListBucketVersions and s3:GetObjectVersion, too.',
   ),
   roleNotAssumed: user(
     403,
@@ -270,7 +270,7 @@ export const ERROR_KINDS = {
   objectChanged: user(
     409,
     'The object was overwritten while it was loaded, or before the fate of its earlier version was known',
-    'The rows may be those of either version; look at them by the key. Upload to new keys where each version counts.',
+    'The rows may be those of either version; look at them by the key. Where each version counts upload to new keys, or set source.pinVersions in a load of a bucket that keeps versions.',
   ),
   versionUnproven: system(
     false,
@@ -287,7 +287,7 @@ export const ERROR_KINDS = {
   objectAccessDenied: user(
     403,
     'Azure Data Explorer may not read the object',
-    'Check that the policy of the access key allows s3:GetObject, and that the cluster can reach the bucket.',
+    'Check that the policy of the access key allows s3:GetObject (with source.pinVersions s3:GetObjectVersion), and that the cluster can reach the bucket.',
   ),
   urlExpired: system(
     false,

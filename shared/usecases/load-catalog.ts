@@ -72,7 +72,7 @@ async function listEntries(loader: Loader): Promise<readonly CatalogEntry[]> {
 /**
  * Creates or replaces a load. A run under way keeps the definition that it began with.
  *
- * @throws {LoaderError} `invalidDefinition`.
+ * @throws {LoaderError} `invalidDefinition`, also where the ledger goes on and names versions in another way.
  */
 export async function putLoad(
   loader: Loader,
@@ -84,6 +84,7 @@ export async function putLoad(
   for (;;) {
     const stored = await read(loader, name);
     const created = stored === null || stored.entry.deletedAt !== null;
+    if (!created) expectSameVersions(stored.entry.definition, definition);
     const now = loader.now().toISOString();
     const keepsSchedule = !created && isSameSchedule(stored.entry.definition, definition);
     const entry: CatalogEntry = {
@@ -139,6 +140,23 @@ function nextGeneration(before: CatalogEntry | null, definition: LoadDefinition)
   if (before === null) return 1;
   const same = before.deletedAt === null && sameLedger(before.definition, definition);
   return same ? before.generation : before.generation + 1;
+}
+
+/**
+ * The ledger knows objects by version ids or by ETags: by the others each would look like a new version of its key, and would
+ * be loaded again, or skipped as changed for ever.
+ */
+function expectSameVersions(before: LoadDefinition, after: LoadDefinition): void {
+  if (!sameLedger(before, after) || isPinned(before) === isPinned(after)) return;
+  const message = `must stay ${isPinned(before)}: the ledger of the load knows its objects by ${isPinned(before) ? 'version ids' : 'ETags'}. Delete the load and put it anew, which begins a new ledger, or put a load of another name; source.modifiedAfter leaves out what has been loaded`;
+  throw new LoaderError('invalidDefinition', 'source.pinVersions of a load can not be changed', {
+    problems: [{ field: 'source.pinVersions', message }],
+  });
+}
+
+/** Absent in loads of older versions. */
+function isPinned({ source }: LoadDefinition): boolean {
+  return (source.pinVersions as boolean | undefined) ?? false;
 }
 
 function isSameSchedule({ schedule: a }: LoadDefinition, { schedule: b }: LoadDefinition): boolean {

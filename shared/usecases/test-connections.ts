@@ -2,7 +2,7 @@ import type { ConnectionTestRequest } from '../contracts/connection-test.ts';
 import type { LoadDefinition } from '../contracts/load-definition.ts';
 import { quoteEntity } from '../domain/kql-literal.ts';
 import { leastLeftMs } from '../domain/least-left.ts';
-import type { S3Object } from '../domain/s3-object.ts';
+import { type S3Object, versionIdOf } from '../domain/s3-object.ts';
 import { type ErrorCode, toLoaderError } from '../errors/loader-error.ts';
 import { askService } from './ask-service.ts';
 import type { Loader } from './loader.ts';
@@ -81,7 +81,7 @@ async function testSource(loader: Loader, definition: LoadDefinition['source']):
     // A placeholder of a folder has no byte to read.
     object = page.objects.find(({ sizeBytes }) => sizeBytes > 0) ?? page.objects[0] ?? null;
     // The prefix is not said again: it came from the caller, who may have put a secret where none belongs.
-    return `${page.objects.length}${page.isLast ? '' : ' or more'} keys begin with the prefix.`;
+    return `${page.objects.length}${page.isLast ? '' : ' or more'} keys begin with the prefix.${tellUnpinned(definition, page.objects)}`;
   });
   await steps.take('read', async () => {
     if (object === null) return skipped('No object is known whose first byte could be read.');
@@ -91,6 +91,14 @@ async function testSource(loader: Loader, definition: LoadDefinition['source']):
       : `"${object.key}" has just changed or gone.`;
   });
   return steps.end(identity);
+}
+
+/** A bucket that keeps no versions, or did not always, can be loaded so; but nothing pins such objects. */
+function tellUnpinned({ pinVersions }: LoadDefinition['source'], objects: readonly S3Object[]): string {
+  const unpinned = pinVersions ? objects.filter(({ version }) => versionIdOf(version) === null).length : 0;
+  return unpinned === 0
+    ? ''
+    : ` ${unpinned} of ${objects.length} have no version id and are loaded as those of a bucket that keeps no versions.`;
 }
 
 /** What each error of `describeTable` is about, and so which of its steps fails. */

@@ -36,6 +36,8 @@ type Method =
 
 /** A `Source` that keeps its bucket in memory, with controls for tests. */
 export interface MemorySource extends Source {
+  /** The same bucket for loads that pin versions: each put has a version id and is kept, also when its key is removed. */
+  readonly withVersions: Source;
   put(object: MemoryObject): S3Object;
   remove(key: string): void;
   /** What `countParquetRows` answers for the key as long as it is there. Default: it is no Parquet file. */
@@ -95,6 +97,8 @@ export function createMemorySource(options: MemorySourceOptions = {}): MemorySou
     presignGet: [],
   };
   let sorted: S3Object[] | null = null;
+  /** Version ids of every put, by key. */
+  const kept = new Map<string, Set<string>>();
   const parquetRows = new Map<string, number>();
   let puts = 0;
   let inventory: S3Object[][] | null = null;
@@ -114,7 +118,46 @@ export function createMemorySource(options: MemorySourceOptions = {}): MemorySou
       throw new LoaderError('credentialsEndTooSoon', `They end at ${credentialsExpireAt.toISOString()}.`);
   };
 
+  const pinned = (object: S3Object): S3Object => ({ ...object, version: idOf(object) });
+  const withVersions: Source = {
+    resolve: () => source.resolve(),
+    signIn: (leastLeftMs) => source.signIn(leastLeftMs),
+    listFolders: (input) => source.listFolders(input),
+    findInventory: (input) => source.findInventory(input),
+    readInventory: (input) => source.readInventory(input),
+    presignGet: (input) => source.presignGet(input),
+    // As of S3, where an answer may be full of keys that were deleted.
+    async listPage({ prefix, startAfter, signal }) {
+      count('listPage');
+      signal?.throwIfAborted();
+      const after = startAfter === null ? null : Buffer.from(startAfter);
+      const rest = [...kept.keys()]
+        .filter((key) => key.startsWith(prefix))
+        .map((key) => ({ key, bytes: Buffer.from(key) }))
+        .sort((a, b) => Buffer.compare(a.bytes, b.bytes))
+        .filter(({ bytes }) => after === null || Buffer.compare(bytes, after) > 0);
+      const page = rest.slice(0, pageSize).map(({ key }) => key);
+      const found = page.flatMap((key) => objects.get(key) ?? []).map(pinned);
+      return rest.length <= pageSize
+        ? { objects: found, isLast: true }
+        : { objects: found, isLast: false, upTo: page.at(-1)! };
+    },
+    async head(key) {
+      const object = await source.head(key);
+      return object === null ? null : pinned(object);
+    },
+    async canRead({ key, version }) {
+      count('canRead');
+      return kept.get(key)?.has(version) ?? false;
+    },
+    async countParquetRows({ key, version }) {
+      count('countParquetRows');
+      return kept.get(key)?.has(version) === true ? (parquetRows.get(key) ?? null) : null;
+    },
+  };
+
   const source: MemorySource = {
+    withVersions,
     endCredentialsAt(end) {
       credentialsExpireAt = end;
     },
@@ -131,6 +174,7 @@ export function createMemorySource(options: MemorySourceOptions = {}): MemorySou
         storageClass: object.storageClass ?? 'STANDARD',
       };
       objects.set(stored.key, stored);
+      kept.set(stored.key, (kept.get(stored.key) ?? new Set()).add(idOf(stored)));
       sorted = null;
       return stored;
     },
@@ -232,4 +276,8 @@ export function createMemorySource(options: MemorySourceOptions = {}): MemorySou
   };
   for (const object of options.objects ?? []) source.put(object);
   return source;
+}
+
+function idOf({ version }: S3Object): string {
+  return version.replace(/^e:/, 'v:');
 }

@@ -74,7 +74,10 @@ export function createTestLoader(options: MemoryIngestionOptions = {}): TestLoad
     maxInFlightPerBucket: null,
     retention: { runsMs: 90 * 24 * 3_600_000, historyMs: 7 * 24 * 3_600_000 },
     startedAt: clock.now(),
-    source: async ({ credentials }) => (credentials === 'anonymous' ? asPublic(source) : source),
+    source: async ({ credentials, pinVersions }) => {
+      if (credentials === 'anonymous') return asPublic(source);
+      return pinVersions ? source.withVersions : source;
+    },
     ingestion: async () => ingestion,
   };
   return { loader, clock, source, ingestion, logged };

@@ -1,13 +1,14 @@
 import { expect, test } from 'vitest';
 import { LoaderError } from '../../../shared/errors/loader-error.ts';
 import { createMemorySource } from '../../fakes/memory-source.ts';
-import { errorOf, testSource } from './source-contract.ts';
+import { errorOf, type SourceUnderTest, testSource } from './source-contract.ts';
 
-testSource('the memory source', async () => {
+async function startContract(pinVersions: boolean): Promise<SourceUnderTest> {
   const source = createMemorySource();
   const kept = new Set<string>();
   return {
-    source,
+    source: pinVersions ? source.withVersions : source,
+    pinVersions,
     fill: async (keys) => {
       for (const key of kept) source.remove(key);
       kept.clear();
@@ -20,7 +21,10 @@ testSource('the memory source', async () => {
     fetchBody: null,
     stop: async () => undefined,
   };
-});
+}
+
+testSource('the memory source', () => startContract(false));
+testSource('the memory source with versions', () => startContract(true));
 
 test('its controls do what they say', async () => {
   const end = new Date('2026-01-01T00:10:00Z');

@@ -55,6 +55,7 @@ describe('parseDefinition', () => {
         inventory: null,
         listers: 1,
         writtenOnce: false,
+        pinVersions: false,
         credentials: 'default',
       },
       format: { type: 'csv', compression: 'auto', ignoreFirstRecord: false },
@@ -153,6 +154,24 @@ describe('parseDefinition', () => {
       'source.maxSizeBytes': 'must not be smaller than minSizeBytes',
       'source.modifiedBefore': 'must be later than modifiedAfter',
     });
+  });
+
+  test('pins versions only where they can be listed and signed for', () => {
+    const problemsWith = (source: object) =>
+      problemsOf({ ...SMALLEST, source: { bucket: 'demo', pinVersions: true, ...source } });
+    expect(problemsWith({})).toEqual({});
+    expect(problemsWith({ files: ['a'], writtenOnce: true, listers: 4 })).toEqual({});
+    expect(problemsWith({ inventory: 's3://lists/demo/' })).toEqual({
+      'source.pinVersions': expect.stringContaining('must be false beside inventory'),
+    });
+    expect(problemsWith({ credentials: 'anonymous' })).toEqual({
+      'source.pinVersions': expect.stringContaining('must be false with anonymous credentials'),
+    });
+    expect(problemsWith({ pinVersions: 'yes' })).toEqual({
+      'source.pinVersions': expect.stringContaining('must be boolean'),
+    });
+    for (const source of [{ inventory: 's3://lists/demo/' }, { credentials: 'anonymous' }])
+      expect(problemsWith({ ...source, pinVersions: false })).toEqual({});
   });
 
   test.each([null, 7, 'text', [], undefined])('refuses %j', (json) => {

@@ -51,6 +51,19 @@ test('asks the storage, each cluster and each bucket once, by the prefix of a lo
   expect(ingestion.callCounts).toMatchObject({ warmUp: 2, describeTable: 2 });
 });
 
+test('a bucket whose versions are listed, too, is asked for both', async () => {
+  const { loader, readiness } = await withLoads({
+    alpha: { source: { bucket: 'one' } },
+    beta: { source: { bucket: 'one', pinVersions: true } },
+    gamma: { source: { bucket: 'one', pinVersions: true, prefix: 'c/' } },
+  });
+  const { dependencies } = await readiness(loader);
+  expect(dependencies.flatMap(({ kind, load }) => (kind === 'bucket' ? [load] : []))).toEqual([
+    'alpha',
+    'beta',
+  ]);
+});
+
 test('names what is in the way, with the remedy and without secrets, and asks the rest', async () => {
   const { loader, source, ingestion, readiness } = await withLoads({ alpha: {} });
   const url = 'https://memory-bucket.s3.amazonaws.com/a?X-Amz-Signature=hidden&X-Amz-Credential=hidden';

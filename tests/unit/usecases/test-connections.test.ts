@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 
 import { parseConnectionTest } from '../../../shared/config/parse-definition.ts';
 import { LoaderError } from '../../../shared/errors/loader-error.ts';
+import type { Source } from '../../../shared/ports/source.ts';
 import type { Loader } from '../../../shared/usecases/loader.ts';
 import { testConnections } from '../../../shared/usecases/test-connections.ts';
 import { createTestLoader } from '../../fakes/test-loader.ts';
@@ -146,6 +147,19 @@ test('named keys are asked for one by one, not listed', async () => {
   const { source } = await run({ source: { bucket: 'memory-bucket', files: ['in/a'] } });
   expect(results(source)).toMatchObject({ list: 'ok', read: 'ok' });
   expect(made.source.callCounts).toMatchObject({ listPage: 0, head: 1 });
+});
+
+test('a source that pins versions tells of objects without a version id', async () => {
+  const listing = async (source: Source) => {
+    const loader = { ...made.loader, source: async () => source };
+    const answer = await run({ source: { ...SOURCE, pinVersions: true } }, loader);
+    expect(answer.ok).toBe(true);
+    return answer.source!.steps[2]!.message;
+  };
+  expect(await listing(made.source.withVersions)).toBe('2 keys begin with the prefix.');
+  expect(await listing(made.source)).toBe(
+    '2 keys begin with the prefix. 2 of 2 have no version id and are loaded as those of a bucket that keeps no versions.',
+  );
 });
 
 test('a source by its inventory needs no right to list', async () => {
