@@ -37,6 +37,8 @@ changes what is named and leaves the rest as it is.
   --inventory-bucket NAME, --inventory-prefix TEXT
                        where S3 Inventory writes its lists, for loads with source.inventory
   --alarm-topic ARN    SNS topic that is told when an event could not be delivered
+  --versions           versions of objects may be listed and read, for loads with source.pinVersions; --no-versions takes
+                       that back
   --tag, --move, --delete-objects
                        further rights, taken back by --no-tag and so on; the app does not use them yet`;
 
@@ -60,6 +62,7 @@ function readArguments() {
       'inventory-bucket': { type: 'string' },
       'inventory-prefix': { type: 'string' },
       'alarm-topic': { type: 'string' },
+      versions: { type: 'boolean' },
       tag: { type: 'boolean' },
       move: { type: 'boolean' },
       'delete-objects': { type: 'boolean' },
@@ -94,6 +97,7 @@ async function deploy(values: Values, environment: Environment): Promise<void> {
       ChainedRoleArn: values['chained-role'],
       InventoryBucket: values['inventory-bucket'],
       InventoryPrefix: values['inventory-prefix'],
+      AllowVersions: values.versions,
       AllowTag: values.tag,
       AllowMove: values.move,
       AllowDelete: values['delete-objects'],

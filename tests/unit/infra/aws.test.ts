@@ -69,16 +69,18 @@ describe('the CloudFormation template', () => {
     expect(grantsOf('ReadPolicy')).toEqual([
       's3:ListBucket on arn:aws:s3:::bucket',
       's3:GetObject on arn:aws:s3:::bucket/in/*',
+      'Versions s3:ListBucketVersions on arn:aws:s3:::bucket',
+      'Versions s3:GetObjectVersion on arn:aws:s3:::bucket/in/*',
       'HasKey kms:Decrypt on <KmsKeyArn>',
       'HasInventory s3:ListBucket on arn:aws:s3:::lists',
       'HasInventory s3:GetObject on arn:aws:s3:::lists/of/bucket/*',
     ]);
     const document = template.Resources['ReadPolicy']!.Properties['PolicyDocument'] as {
-      readonly Statement: readonly Statement[];
+      readonly Statement: readonly [Statement, Statement, Conditional];
     };
-    expect(document.Statement[0]!.Condition).toEqual({
-      StringLike: { 's3:prefix': [{ 'Fn::Sub': '${Prefix}*' }] },
-    });
+    const [list, , listVersions] = document.Statement;
+    for (const { Condition } of [list, listVersions['Fn::If'][1]])
+      expect(Condition).toEqual({ StringLike: { 's3:prefix': [{ 'Fn::Sub': '${Prefix}*' }] } });
   });
 
   test('assumes one further role, only where that is asked for', () => {
@@ -107,7 +109,7 @@ describe('the CloudFormation template', () => {
       (name) => template.Resources[name]!.Condition,
     );
     expect(conditions).toEqual(['Tags', 'Moves', 'Deletes']);
-    for (const name of ['UseWebIdentity', 'AllowTag', 'AllowMove', 'AllowDelete'])
+    for (const name of ['UseWebIdentity', 'AllowVersions', 'AllowTag', 'AllowMove', 'AllowDelete'])
       expect(template.Parameters[name]?.Default).toBe('false');
   });
 
@@ -259,11 +261,11 @@ describe.skipIf(process.platform === 'win32')('npm run aws', { timeout: 60_000 }
   test('done again, names only what is to change', async () => {
     const { lines } = await runWithFakeTools(
       SET_UP,
-      ['deploy', '--bucket', 'my-bucket', '--kms-key', 'arn:aws:kms:x:1:key/k', '--no-tag'],
+      ['deploy', '--bucket', 'my-bucket', '--kms-key', 'arn:aws:kms:x:1:key/k', '--versions', '--no-tag'],
       { rules: rulesFor(['AKIAOLD']) },
     );
     expect(lines.find((line) => line.includes('cloudformation deploy'))).toMatch(
-      / BucketName=my-bucket UseAccessKey=true UseWebIdentity=false Credentials=default KmsKeyArn=arn:aws:kms:x:1:key\/k AllowTag=false$/,
+      / BucketName=my-bucket UseAccessKey=true UseWebIdentity=false Credentials=default KmsKeyArn=arn:aws:kms:x:1:key\/k AllowVersions=true AllowTag=false$/,
     );
   });
 

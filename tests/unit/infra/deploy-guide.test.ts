@@ -116,7 +116,15 @@ describe('docs/DEPLOY.md', () => {
     expect(used.length).toBeGreaterThan(4);
     expect(used.filter((option) => !known.includes(option))).toEqual([]);
     // Those that the text names alone.
-    for (const option of ['kms-key', 'inventory-bucket', 'alarm-topic', 'tag', 'move', 'delete-objects'])
+    for (const option of [
+      'kms-key',
+      'inventory-bucket',
+      'versions',
+      'alarm-topic',
+      'tag',
+      'move',
+      'delete-objects',
+    ])
       expect([guide.includes(`--${option}`), known.includes(option)]).toEqual([true, true]);
   });
 });
