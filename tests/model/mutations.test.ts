@@ -161,7 +161,26 @@ const withoutLookAtKeys = writing((entry) =>
   entry.state === 'ingested' ? { ...entry, errorCode: null } : entry,
 );
 
+/** URLs name no version, though the objects have version ids. */
+const withoutVersionIds: Mutation = (loader) => ({
+  ...loader,
+  source: async (definition) => {
+    const source = await loader.source(definition);
+    return {
+      ...source,
+      presignGet: async (input) => {
+        const signed = await source.presignGet(input);
+        const url = new URL(signed.url);
+        url.searchParams.delete('versionId');
+        return { ...signed, url: url.href };
+      },
+    };
+  },
+});
+
 const REWRITTEN = rewrittenInFlight({ posts: ['accepted'] });
+
+const REWRITTEN_PINNED = rewrittenInFlight({ posts: ['accepted'], keepsVersions: true });
 
 const SETTLED_TWICE = rewrittenInFlight({ posts: ['accepted'], isSettledTwice: true });
 
@@ -193,6 +212,7 @@ test.each<[string, Mutation, Scenario, RegExp]>([
   ],
   ['the look at rewritten keys', withoutLookAtKeys, REWRITTEN, /named as unproven/],
   ['the note that a fate is unknown', withoutUnknownFate, REWRITTEN, /named as unproven/],
+  ['version ids in URLs', withoutVersionIds, REWRITTEN_PINNED, /named as unproven/],
 ])(
   'without %s the model finds a violation',
   async (_, mutation, scenario, message) => {

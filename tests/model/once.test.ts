@@ -5,6 +5,7 @@ import {
   ALL_POSTS,
   type KeyChange,
   planBesideEvent,
+  type RewriteOptions,
   recheckBesideReport,
   rewrittenInFlight,
   takenOverDuring,
@@ -45,6 +46,21 @@ describe('two executions of one activity at the same time', () => {
   test(
     'a key that is overwritten at any time while its message is in flight',
     () => expectNoViolation(rewrittenInFlight({ posts: ALL_POSTS }), 100),
+    TIMEOUT_MS,
+  );
+
+  test.each<[string, Omit<RewriteOptions, 'keepsVersions'>, number]>([
+    ['overwritten', { posts: ALL_POSTS }, 100],
+    ['overwritten, until the next run has ended', { posts: ['accepted'], withNextRun: true }, 300],
+    ['overwritten and deleted', { posts: ['accepted'], changes: ['put', 'remove'] }, 100],
+    [
+      'deleted, until the next run has ended',
+      { posts: ['accepted'], changes: ['remove'], withNextRun: true },
+      100,
+    ],
+  ])(
+    'a key of a bucket that keeps versions, at any time while its message is in flight, is %s',
+    (_, options, least) => expectNoViolation(rewrittenInFlight({ ...options, keepsVersions: true }), least),
     TIMEOUT_MS,
   );
 

@@ -1,5 +1,6 @@
 import { isUnsettled, type LedgerEntry } from '../../shared/domain/ledger-entry.ts';
 import { OBJECT_STATES } from '../../shared/domain/run-summary.ts';
+import { versionIdOf } from '../../shared/domain/s3-object.ts';
 import type { Loader } from '../../shared/usecases/loader.ts';
 import { listObjects } from '../../shared/usecases/read-run.ts';
 import { readSummary } from '../../shared/usecases/run-documents.ts';
@@ -54,6 +55,8 @@ function checkTransition(from: LedgerEntry | undefined, to: LedgerEntry | undefi
   }
   const wrong = wrongTransition(from ?? null, to);
   if (wrong !== null) broken(wrong, { from, to });
+  if (from?.state === 'ingested' && to.state === 'ingested' && versionIdOf(from.version) !== null)
+    broken('What ADX has ingested by its version id is never in doubt', { from, to });
 }
 
 function checkLive(message: Message, live: readonly Message[], entry: LedgerEntry | undefined): void {

@@ -143,22 +143,26 @@ export interface RewriteOptions {
   readonly changes?: readonly KeyChange[];
   /** Whether the load's next run, behind the fence, is part of the schedule, too. */
   readonly withNextRun?: boolean;
+  /** Whether version ids pin what ADX reads. Default `false`. */
+  readonly keepsVersions?: boolean;
   /** Whether the first run's `settleShard` has a twin; its post is no part of the schedule then. Default `false`. */
   readonly isSettledTwice?: boolean;
 }
 
 /**
  * The key is overwritten at any time from its post on, and perhaps changed once more at any time after that: before or after ADX reads it, before or after ADX says so, or never
- * told of. Nothing pins the version that a URL of this bucket gives.
+ * told of. Unless the bucket keeps versions nothing pins the version that a URL gives.
  */
 export function rewrittenInFlight({
   posts,
   changes = ['put'],
   withNextRun = false,
   isSettledTwice = false,
+  keepsVersions = false,
 }: RewriteOptions): Scenario {
   return {
     posts,
+    keepsVersions,
     deaths: 0,
     definition: { changed: 'reload' },
     async begin(stage) {

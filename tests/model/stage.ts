@@ -22,6 +22,8 @@ export interface Scenario {
   readonly deaths: number;
   /** Changes of the definition. */
   readonly definition?: Parameters<typeof definitionOf>[0];
+  /** Objects have version ids, by which they are read. Default `false`. */
+  readonly keepsVersions?: boolean;
   /** Default one object, `in/1`. */
   readonly objects?: number;
   /** Default `true`: after the schedule ADX reports on whatever it has got. `false`: it loads it and says nothing. */
@@ -65,7 +67,7 @@ export async function beginExecution(
   recovered: Set<string>,
   mutate: Mutation = (loader) => loader,
 ): Promise<Execution> {
-  const world = createWorld();
+  const world = createWorld(scenario.keepsVersions);
   let violation: Violation | null = null;
   const note = (found: Violation) => {
     violation ??= found;

@@ -25,6 +25,8 @@ export interface Message {
   readonly sourceId: string;
   readonly key: string;
   readonly version: string;
+  /** Its URL names the version, which can be read also when its key holds another one, or nothing. */
+  readonly isPinned: boolean;
   readonly postedAt: number;
   /** End of its URL, milliseconds. */
   readonly expiresAt: number;
@@ -32,7 +34,7 @@ export interface Message {
   hasArrived: boolean;
   /** ADX has loaded the object by it. */
   hasRows: boolean;
-  /** The version that the key held when ADX read it; `null` before. */
+  /** The version that ADX read: its own, or the one that the key held then; `null` before. */
   loadedVersion: string | null;
   /** ADX's last word on it, and when it was said, milliseconds. */
   report: 'Succeeded' | 'Failed' | null;
@@ -74,7 +76,8 @@ const SOURCE_ID = /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-
 /** Documents of runs are kept in memory by the run's id, so that no two worlds may have runs of one id. */
 let worlds = 0;
 
-export function createWorld(): World {
+/** @param keepsVersions - each put has a version id, and its version stays. Default: as a bucket without versions. */
+export function createWorld(keepsVersions = false): World {
   const base = createTestLoader();
   const { clock } = base;
   worlds += 1;
@@ -82,11 +85,13 @@ export function createWorld(): World {
   let runs = 0;
   const memorySource = createMemorySource({ now: clock.now });
   const keys = new Set<string>();
+  let puts = 0;
   const source: MemorySource = {
     ...memorySource,
     put: (object) => {
       keys.add(object.key);
-      return memorySource.put(object);
+      puts += 1;
+      return memorySource.put({ ...object, ...(keepsVersions ? { version: `v:${puts}` } : {}) });
     },
   };
   const ingestion = createMemoryIngestion({ now: clock.now });
@@ -136,6 +141,7 @@ export function createWorld(): World {
       sourceId: request.sourceId,
       key: decodeURIComponent(url.pathname.slice(1)),
       version: url.searchParams.get('version')!,
+      isPinned: url.searchParams.has('versionId'),
       postedAt: clock.now().getTime(),
       expiresAt: Number(url.searchParams.get('until')),
       hasArrived,
@@ -195,16 +201,16 @@ export function createWorld(): World {
       messages.push({ ...messages.find((message) => message.sourceId === sourceId)! });
     },
     load(message) {
-      const present = source.present(message.key);
-      if (present === null || clock.now().getTime() >= message.expiresAt) return;
+      const version = message.isPinned ? message.version : source.present(message.key)?.version;
+      if (version === undefined || clock.now().getTime() >= message.expiresAt) return;
       message.hasRows = true;
-      message.loadedVersion = present.version;
+      message.loadedVersion = version;
     },
     report(message, status) {
       message.report = status;
       message.reportedAt = clock.now().getTime();
       const isExpired = !message.hasRows && clock.now().getTime() >= message.expiresAt;
-      const isGone = !message.hasRows && source.present(message.key) === null;
+      const isGone = !message.hasRows && !message.isPinned && source.present(message.key) === null;
       const failure = {
         errorCode: isExpired
           ? 'Download_Forbidden'
