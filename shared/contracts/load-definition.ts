@@ -70,7 +70,7 @@ export const SourceSchema = v.pipe(
           v.minLength(1),
           v.maxLength(10_000),
           v.description(
-            'Keys of the objects, instead of a listing; the other filters apply to them, too. Default: the bucket is listed.',
+            'Keys of the objects, instead of a listing; the other filters apply to them, too, and events count for these keys only. Default: the bucket is listed.',
           ),
         ),
       ),
@@ -426,7 +426,10 @@ export const LoadDefinitionSchema = v.pipe(
     concurrency: v.optional(ConcurrencySchema, {}),
     schedule: v.optional(v.nullable(ScheduleSchema), null),
     events: v.optional(
-      v.pipe(v.boolean(), v.description('Take S3 events for the bucket and prefix from the event queue.')),
+      v.pipe(
+        v.boolean(),
+        v.description('Take S3 events for the bucket and prefix, or for source.files, from the event queue.'),
+      ),
       false,
     ),
     tagWindow: v.optional(

@@ -3,7 +3,7 @@ import { isSameBucket, isSameTable } from './place.ts';
 
 /** What of a definition tells which keys go where. */
 export type Feed = {
-  readonly source: Pick<LoadDefinition['source'], 'bucket' | 'endpoint' | 'prefix' | 'suffix'>;
+  readonly source: Pick<LoadDefinition['source'], 'bucket' | 'endpoint' | 'prefix' | 'suffix' | 'files'>;
   readonly destination: Pick<LoadDefinition['destination'], 'cluster' | 'database' | 'table'>;
 };
 
@@ -16,8 +16,24 @@ export function mayOverlap(a: Feed, b: Feed): boolean {
     isSameTable(a.destination, b.destination) &&
     isSameBucket(a.source, b.source) &&
     prefixesMeet(a, b) &&
-    suffixesMeet(a, b)
+    suffixesMeet(a, b) &&
+    filesMeet(a, b)
   );
+}
+
+/** Whether one of the keys that a load names may be the other's, too. */
+function filesMeet({ source: a }: Feed, { source: b }: Feed): boolean {
+  if (a.files === null && b.files === null) return true;
+  const [named, other] = a.files === null ? [b, a] : [a, b];
+  const others = other.files === null ? null : new Set(other.files);
+  return named.files!.some(
+    (key) => isWithin(key, named) && isWithin(key, other) && (others === null || others.has(key)),
+  );
+}
+
+function isWithin(key: string, { prefix, suffix }: Feed['source']): boolean {
+  const suffixes = [suffix].flat();
+  return key.startsWith(prefix) && (suffixes.length === 0 || suffixes.some((one) => key.endsWith(one)));
 }
 
 function prefixesMeet({ source: a }: Feed, { source: b }: Feed): boolean {

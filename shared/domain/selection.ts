@@ -6,6 +6,8 @@ export interface SelectionRule {
   readonly prefix: string;
   /** A longer prefix, of one run. */
   readonly runPrefix?: string | null;
+  /** Only these keys. */
+  readonly files?: readonly string[] | null;
   /** Pattern for the part of the key behind the prefix: `*` within a folder, `**` across folders, `?` one character. */
   readonly wildcard: string | null;
   /** The key must end with one of these, case-sensitive; empty for any. */
@@ -23,6 +25,7 @@ export interface SelectionRule {
 /** Why an object that was found is not loaded. Closed; the run summary counts by it, and docs/REFERENCE.md explains it. */
 export const SKIP_REASONS = [
   'prefix',
+  'files',
   'wildcard',
   'suffix',
   'empty',
@@ -48,12 +51,14 @@ const ARCHIVED_CLASSES: ReadonlySet<string> = new Set(['GLACIER', 'DEEP_ARCHIVE'
 
 /** Makes the test that tells for an object why it is skipped, or `null` when it is selected. */
 export function compileSelection(rule: SelectionRule): (object: S3Object) => SkipReason | null {
+  const files = rule.files == null ? null : new Set(rule.files);
   const pattern = rule.wildcard === null ? null : compileWildcard(rule.wildcard);
   const after = rule.modifiedAfter === null ? null : Date.parse(rule.modifiedAfter);
   const before = rule.modifiedBefore === null ? null : Date.parse(rule.modifiedBefore);
   return (object) => {
     // The cheap and the most telling reasons first: an object is counted under one reason only.
     if (!object.key.startsWith(rule.runPrefix ?? rule.prefix)) return 'prefix';
+    if (files !== null && !files.has(object.key)) return 'files';
     if (pattern !== null && !pattern(object.key.slice(rule.prefix.length))) return 'wildcard';
     if (rule.suffixes.length > 0 && !rule.suffixes.some((suffix) => object.key.endsWith(suffix)))
       return 'suffix';

@@ -6,7 +6,8 @@ import type { Loader } from './loader.ts';
 
 /**
  * Takes one notification, from the event queue or over HTTP: every object that it announces goes to the pending list of
- * each load that wants events for its bucket and prefix. A message that comes twice changes nothing.
+ * each load that wants events for its bucket and prefix and, where it names its keys, for that key. A message that comes
+ * twice changes nothing.
  *
  * @returns the loads that it concerns.
  * @throws {LoaderError} `unreadableEvent`: it is to be put aside.
@@ -16,13 +17,15 @@ export async function receiveEvent(loader: Loader, message: unknown): Promise<re
   const loads: string[] = [];
   if (created.length === 0) return loads;
   for (const { definition } of await listLoads(loader)) {
-    const { bucket, prefix } = definition.source;
+    const { bucket, prefix, files } = definition.source;
     if (!definition.events) continue;
+    const named = files === null ? null : new Set(files);
     const keys = [
       ...new Set(
         created
           .filter((object) => object.bucket === bucket && object.key.startsWith(prefix))
-          .map(({ key }) => key),
+          .map(({ key }) => key)
+          .filter((key) => named === null || named.has(key)),
       ),
     ];
     if (keys.length === 0) continue;

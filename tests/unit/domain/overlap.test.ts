@@ -12,6 +12,7 @@ const suffix = fc.oneof(
     { maxLength: 2 },
   ),
 );
+const files = fc.option(fc.array(fc.stringMatching(/^[ab/.]{1,3}$/), { minLength: 1, maxLength: 8 }));
 
 const feed: fc.Arbitrary<Feed> = fc.record({
   source: fc.record({
@@ -19,6 +20,7 @@ const feed: fc.Arbitrary<Feed> = fc.record({
     endpoint: fc.constantFrom(null, 'http://localhost:9000', 'http://localhost:9000/'),
     prefix: word,
     suffix,
+    files,
   }),
   destination: fc.record({
     cluster: fc.constantFrom(
@@ -32,15 +34,16 @@ const feed: fc.Arbitrary<Feed> = fc.record({
 });
 
 const same = fc
-  .tuple(feed, word, suffix)
-  .map(([one, prefix, other]): readonly [Feed, Feed] => [
+  .tuple(feed, word, suffix, files)
+  .map(([one, prefix, other, named]): readonly [Feed, Feed] => [
     one,
-    { ...one, source: { ...one.source, prefix, suffix: other } },
+    { ...one, source: { ...one.source, prefix, suffix: other, files: named } },
   ]);
 
 const selects = ({ source }: Feed, key: string) =>
   compileSelection({
     prefix: source.prefix,
+    files: source.files,
     wildcard: null,
     suffixes: [source.suffix].flat(),
     minSizeBytes: null,
@@ -56,13 +59,20 @@ const selects = ({ source }: Feed, key: string) =>
     storageClass: 'STANDARD',
   }) === null;
 
+/** The load with this key among those that it names, if it names any. */
+const naming = ({ source, destination }: Feed, key: string): Feed => ({
+  source: { ...source, files: source.files === null ? null : [...source.files, key] },
+  destination,
+});
+
 test('law: it is the same whichever load asks', () => {
   fc.assert(fc.property(feed, feed, (a, b) => mayOverlap(a, b) === mayOverlap(b, a)));
 });
 
 test('law: two loads that both select a key of a bucket for one table are never called apart', () => {
   fc.assert(
-    fc.property(same, fc.stringMatching(/^[ab/.]{1,8}$/), ([a, b], key) => {
+    fc.property(same, fc.stringMatching(/^[ab/.]{1,8}$/), (pair, key) => {
+      const [a, b] = pair.map((load) => naming(load, key)) as [Feed, Feed];
       fc.pre(selects(a, key) && selects(b, key));
       expect(mayOverlap(a, b)).toBe(true);
     }),
@@ -72,13 +82,18 @@ test('law: two loads that both select a key of a bucket for one table are never 
 
 test('says no where it is certain', () => {
   const load = (source: object, destination: object = {}): Feed => ({
-    source: { bucket: 'one', endpoint: null, prefix: '', suffix: [], ...source },
+    source: { bucket: 'one', endpoint: null, prefix: '', suffix: [], files: null, ...source },
     destination: { cluster: 'https://c.kusto.windows.net', database: 'db', table: 'T', ...destination },
   });
   expect(mayOverlap(load({ prefix: 'a/' }), load({ prefix: 'a/b/' }))).toBe(true);
   expect(mayOverlap(load({ prefix: 'a/' }), load({ prefix: 'b/' }))).toBe(false);
   expect(mayOverlap(load({ suffix: '.csv' }), load({ suffix: ['.json', '.parquet'] }))).toBe(false);
   expect(mayOverlap(load({ suffix: '.csv' }), load({ suffix: '.old.csv' }))).toBe(true);
+  expect(mayOverlap(load({ files: ['a', 'b'] }), load({ files: ['b', 'c'] }))).toBe(true);
+  expect(mayOverlap(load({ files: ['a', 'b'] }), load({ files: ['c'] }))).toBe(false);
+  expect(mayOverlap(load({ files: ['a/1.csv'] }), load({ prefix: 'a/' }))).toBe(true);
+  expect(mayOverlap(load({ files: ['a/1.csv'] }), load({ prefix: 'b/' }))).toBe(false);
+  expect(mayOverlap(load({ suffix: '.json' }), load({ files: ['a/1.csv'] }))).toBe(false);
   expect(mayOverlap(load({}), load({ bucket: 'two' }))).toBe(false);
   expect(mayOverlap(load({}), load({}, { table: 't' }))).toBe(false);
   expect(mayOverlap(load({}), load({}, { database: 'other' }))).toBe(false);

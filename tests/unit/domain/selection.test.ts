@@ -112,6 +112,8 @@ describe('a wildcard', () => {
 describe('the reason to skip', () => {
   test.each<[string, Partial<SelectionRule>, Partial<S3Object>, string | null]>([
     ['nothing against it', {}, {}, null],
+    ['another key than those named', { files: ['in/b.csv', 'in/a'] }, {}, 'files'],
+    ['one of the keys named', { files: ['in/b.csv', 'in/a.csv'] }, {}, null],
     ['another ending', { suffixes: ['.json', '.jsonl'] }, {}, 'suffix'],
     ['one of the endings', { suffixes: ['.json', '.csv'] }, {}, null],
     ['an ending in another case', { suffixes: ['.CSV'] }, {}, 'suffix'],
@@ -161,6 +163,7 @@ describe('the reason to skip', () => {
     const instant = fc.constantFrom(null, '2026-01-01T00:00:00Z', '2026-06-01T00:00:00Z');
     const rules = fc.record<SelectionRule>({
       prefix: fc.constant(''),
+      files: fc.constantFrom(null, ['a.csv', 'b.zip']),
       wildcard: fc.constantFrom(null, '*', '**', '*.csv', '*/*.gz'),
       suffixes: fc.constantFrom([], ['.csv'], ['.gz', '.csv']),
       minSizeBytes: size,

@@ -1,10 +1,11 @@
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 
 import { NO_OPTIONS } from '../../../shared/domain/run-record.ts';
 import { LoaderError } from '../../../shared/errors/loader-error.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
+import { startRerun } from '../../../shared/usecases/rerun.ts';
 import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
-import { runLoad } from '../../fakes/run-load.ts';
+import { announceKeys, driveRun, runLoad, tickHours, tickLoads } from '../../fakes/run-load.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
 
 let test_: TestLoader;
@@ -103,5 +104,70 @@ test('waits for a bucket that does not answer rather than plan without an object
   expect(await runLoad(test_, orchestrations)).toMatchObject({
     state: 'completed',
     objects: { ingested: 1 },
+  });
+});
+
+describe('with events', () => {
+  const putFilesWithEvents = (files: readonly string[] | null) =>
+    putLoad(
+      test_.loader,
+      'flights',
+      definitionOf({ source: { bucket: 'memory-bucket', files }, events: true }),
+    );
+  const pending = () =>
+    test_.loader.loads.readPending(
+      { load: 'flights', bucket: 'memory-bucket' },
+      { afterKey: null, limit: 10 },
+    );
+
+  test('takes those for the named keys, and starts no run for others', async () => {
+    for (const key of ['in/a', 'in/b', 'in/other']) test_.source.put({ key });
+    await putFilesWithEvents(['in/a', 'in/b']);
+    await announceKeys(test_, ['in/other']);
+    expect(await pending()).toEqual([]);
+    expect(await tickLoads(test_, orchestrations)).toBeNull();
+    await announceKeys(test_, ['in/b', 'in/other']);
+    const summary = await driveRun(test_, orchestrations, (await tickLoads(test_, orchestrations))!);
+    expect(summary).toMatchObject({ objects: { ingested: 1 }, plan: { listed: 1, skipped: {} } });
+    expect(test_.ingestion.messages.map(({ url }) => new URL(url).pathname)).toEqual(['/in/b']);
+  });
+
+  test('an announced key that waits when others are named is used up and not loaded', async () => {
+    for (const key of ['in/a', 'in/b']) test_.source.put({ key });
+    await putFilesWithEvents(null);
+    await announceKeys(test_, ['in/a', 'in/b']);
+    await putFilesWithEvents(['in/b']);
+    const summary = await driveRun(test_, orchestrations, (await tickLoads(test_, orchestrations))!);
+    expect(summary).toMatchObject({
+      state: 'completed',
+      objects: { ingested: 1 },
+      plan: { listed: 2, selected: 1, skipped: { files: 1 } },
+    });
+    expect(await pending()).toEqual([]);
+    expect(await tickHours(test_, orchestrations, 1)).toBe(0);
+  });
+});
+
+test('a rerun leaves out what is not named any more', async () => {
+  for (const key of ['in/a', 'in/b']) test_.source.put({ key });
+  await putFiles(['in/a', 'in/b']);
+  const failed = await runLoad(test_, orchestrations, {
+    whenIdle: () =>
+      void test_.ingestion.settleAll({
+        status: 'Failed',
+        errorCode: 'Stream_WrongNumberOfFields',
+        failureStatus: 'Permanent',
+      }),
+  });
+  expect(failed.objects.failed).toBe(2);
+  await putFiles(['in/b']);
+  test_.clock.advance(1000);
+  const { runId } = await startRerun(test_.loader, orchestrations, {
+    rerun: { runId: failed.runId, objects: 'failed', acceptDoubles: false },
+    idempotencyKey: null,
+  });
+  expect(await driveRun(test_, orchestrations, runId)).toMatchObject({
+    objects: { ingested: 1 },
+    plan: { selected: 1, skipped: { files: 1 } },
   });
 });
