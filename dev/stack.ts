@@ -186,7 +186,7 @@ function appSettings({ s3, identity, kusto }: Services): Record<string, string> 
   return {
     FUNCTIONS_WORKER_RUNTIME: 'node',
     // As infra/ sets it.
-    FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '1048576',
+    FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '5242880',
     LOADER_APP_ID: 'local',
     IDENTITY_ENDPOINT: identity.settings.endpoint,
     IDENTITY_HEADER: identity.settings.header,

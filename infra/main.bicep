@@ -144,8 +144,8 @@ var hostSettings = {
   AzureWebJobsStorage__tableServiceUri: 'https://${storageName}.table.${storageSuffix}'
   AzureWebJobsStorage__credential: 'managedidentity'
   AzureWebJobsStorage__clientId: identity.outputs.clientId
-  // 1 MiB: the app takes 256 KiB and says so; what is larger than this the host does not even read.
-  FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '1048576'
+  // 5 MiB: the app takes 4 MiB and says so; what is larger than this the host does not even read.
+  FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '5242880'
   APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.outputs.clientId};Authorization=AAD'
 }

@@ -1,7 +1,7 @@
 import { app } from '@azure/functions';
 
 import { API_AUTH_LEVEL } from './caller.ts';
-import { answering, json, readJson } from './http-answer.ts';
+import { answering, json, MAX_DEFINITION_BYTES, readJson } from './http-answer.ts';
 
 /** Tests the ways to a bucket and to a table before, or without, a load that uses them. */
 app.http('testConnections', {
@@ -13,6 +13,7 @@ app.http('testConnections', {
       import('../../shared/config/parse-definition.ts'),
       import('../../shared/usecases/test-connections.ts'),
     ]);
-    return json(200, await testConnections(loader, parseConnectionTest(await readJson(request))));
+    const asked = parseConnectionTest(await readJson(request, MAX_DEFINITION_BYTES));
+    return json(200, await testConnections(loader, asked));
   }),
 });

@@ -77,16 +77,23 @@ export function json(status: number, body: unknown, headers: Record<string, stri
   return { status, headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) };
 }
 
-/** A load definition has a few KiB; more than this is a mistake, or meant to do harm. */
+/** What is asked has a few KiB; more than this is a mistake, or meant to do harm. */
 const MAX_BODY_BYTES = 256 * 1024;
 
-/** The body as JSON; `undefined` when it is empty. @throws {LoaderError} `invalidRequest`; `requestTooLarge`. */
-export async function readJson(request: HttpRequest): Promise<unknown> {
+/** A definition may name keys of 2 MiB, and JSON may need twice as much for them: escapes, quotes, indentation. */
+export const MAX_DEFINITION_BYTES = 4 * 1024 * 1024;
+
+/**
+ * The body as JSON; `undefined` when it is empty.
+ *
+ * @throws {LoaderError} `invalidRequest`; `requestTooLarge`.
+ */
+export async function readJson(request: HttpRequest, mostBytes = MAX_BODY_BYTES): Promise<unknown> {
   const bytes = await request.arrayBuffer();
-  if (bytes.byteLength > MAX_BODY_BYTES)
+  if (bytes.byteLength > mostBytes)
     throw new LoaderError(
       'requestTooLarge',
-      `The body has ${bytes.byteLength} bytes; at most ${MAX_BODY_BYTES} are taken`,
+      `The body has ${bytes.byteLength} bytes; at most ${mostBytes} are taken`,
     );
   const text = new TextDecoder().decode(bytes);
   if (text.trim() === '') return undefined;

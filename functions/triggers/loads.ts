@@ -5,7 +5,7 @@ import type { CatalogEntry } from '../../shared/usecases/load-catalog.ts';
 import type { Loader } from '../../shared/usecases/loader.ts';
 import { orchestrationsOf } from '../durable-orchestrations.ts';
 import { API_AUTH_LEVEL } from './caller.ts';
-import { addressOf, answering, json, readJson, startedRun } from './http-answer.ts';
+import { addressOf, answering, json, MAX_DEFINITION_BYTES, readJson, startedRun } from './http-answer.ts';
 
 const catalog = () => import('../../shared/usecases/load-catalog.ts');
 
@@ -44,7 +44,8 @@ app.http('putLoad', {
   route: 'loads/{name}',
   handler: answering('admin', async (loader, request) => {
     const name = request.params['name'] ?? '';
-    const { entry, created } = await (await catalog()).putLoad(loader, name, await readJson(request));
+    const definition = await readJson(request, MAX_DEFINITION_BYTES);
+    const { entry, created } = await (await catalog()).putLoad(loader, name, definition);
     const body = await shownWithWarnings(loader, entry);
     return json(created ? 201 : 200, body, { location: addressOf(request, `/api/loads/${name}`) });
   }),

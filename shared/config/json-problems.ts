@@ -4,8 +4,10 @@ import type { Problem } from '../errors/loader-error.ts';
 const MAX_JSON_DEPTH = 20;
 /** Longest text in it; an S3 key has at most 1,024 bytes. */
 const MAX_TEXT_CHARACTERS = 8 * 1024;
+/** Longest list in it: as many keys as a load may name. Each entry that is wrong would cost time. */
+const MAX_LIST_ENTRIES = 10_000;
 /** More problems than these tell nobody more. */
-const MAX_PROBLEMS = 50;
+export const MAX_PROBLEMS = 50;
 
 /**
  * What is wrong with JSON whatever it is meant to be: nested too deeply, texts that are no Unicode or too long, and names
@@ -24,6 +26,10 @@ export function jsonProblems(json: unknown): readonly Problem[] {
       if (problem !== null) report(problem);
     } else if (typeof value === 'object' && value !== null) {
       if (at.length >= MAX_JSON_DEPTH) report(`is nested more than ${MAX_JSON_DEPTH} levels deep`);
+      else if (Array.isArray(value) && value.length > MAX_LIST_ENTRIES)
+        report(
+          `must be a list of at most ${MAX_LIST_ENTRIES} entries. Select more keys by prefix, wildcard and suffix, by an inventory, or by several loads`,
+        );
       else
         for (const [name, below] of Object.entries(value)) {
           const path = [...at, shorten(name)];

@@ -4,7 +4,7 @@ import { type ConnectionTestRequest, ConnectionTestSchema } from '../contracts/c
 import { type LoadDefinition, LoadDefinitionSchema } from '../contracts/load-definition.ts';
 import { LoaderError, type Problem } from '../errors/loader-error.ts';
 import { type AllowedEndpoints, judgeEndpoint, readAllowedEndpoints } from './allowed-endpoints.ts';
-import { jsonProblems, kindOf, withoutTexts } from './json-problems.ts';
+import { jsonProblems, kindOf, MAX_PROBLEMS, withoutTexts } from './json-problems.ts';
 
 /** Checks JSON against a schema and reports every problem, each with the path of its field. */
 export function parseWith<const Schema extends v.GenericSchema>(
@@ -17,7 +17,7 @@ export function parseWith<const Schema extends v.GenericSchema>(
   if (unfit.length > 0) return { value: null, problems: unfit };
   const result = v.safeParse(schema, json);
   if (result.success) return { value: result.output, problems: [] };
-  return { value: null, problems: withoutTexts(result.issues.map(toProblem), json) };
+  return { value: null, problems: withoutTexts(result.issues.slice(0, MAX_PROBLEMS).map(toProblem), json) };
 }
 
 function toProblem(issue: v.BaseIssue<unknown>): Problem {

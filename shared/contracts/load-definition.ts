@@ -20,6 +20,12 @@ const bytes = (description: string) =>
 const count = (least: number, most: number, description: string) =>
   v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most), v.description(description));
 
+/** Every run, tick and event reads definitions as a whole: more or longer keys would make that slow. */
+const MOST_FILES_BYTES = 2 * 1024 * 1024;
+const MOST_KEY_BYTES = 1024;
+
+const utf8Bytes = (text: string) => new TextEncoder().encode(text).byteLength;
+
 export const LOAD_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
 /** ADX's formats that the direct path can name in a message. */
@@ -69,8 +75,22 @@ export const SourceSchema = v.pipe(
           v.array(text('Key of an object.')),
           v.minLength(1),
           v.maxLength(10_000),
+          v.rawCheck(({ dataset, addIssue }) => {
+            if (!dataset.typed) return;
+            const sizes = dataset.value.map(utf8Bytes);
+            const tooLong = sizes.findIndex((bytes) => bytes > MOST_KEY_BYTES);
+            if (tooLong >= 0)
+              addIssue({
+                message: `must name keys of at most 1,024 bytes, as S3's are; number ${tooLong + 1} is longer`,
+              });
+            if (sizes.reduce((sum, bytes) => sum + bytes, 0) > MOST_FILES_BYTES)
+              addIssue({
+                message:
+                  'must name keys of at most 2 MiB together. Select more by prefix, wildcard and suffix, by an inventory, or by several loads',
+              });
+          }),
           v.description(
-            'Keys of the objects, instead of a listing; the other filters apply to them, too, and events count for these keys only. Default: the bucket is listed.',
+            'Keys of the objects, at most 10,000 and 2 MiB together, instead of a listing; the other filters apply to them, too, and events count for these keys only. Default: the bucket is listed.',
           ),
         ),
       ),

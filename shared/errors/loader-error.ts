@@ -140,7 +140,7 @@ export const ERROR_KINDS = {
   requestTooLarge: user(
     413,
     'The body of the request is too large',
-    'Send at most 256 KiB; a load definition has a few.',
+    'Send at most 256 KiB, or 4 MiB where a load is defined or its connections are tested. In place of a long list of keys select them by prefix, wildcard and suffix, or by an inventory.',
   ),
   unreadableEvent: user(
     400,

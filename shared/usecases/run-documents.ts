@@ -84,6 +84,8 @@ export const unsettledPath = (runId: string) => `runs/${runId}/unsettled.ndjson`
 
 /** Snapshots and facts never change, so a process needs to read each of them once. The oldest are forgotten. */
 const CACHED_RUNS = 500;
+/** Snapshots may hold up to 10,000 keys each, of 2 MiB: not so many of these. */
+const CACHED_KEYS = 100_000;
 const snapshots = new Map<string, RunSnapshot>();
 const factsOfRuns = new Map<string, RunFacts>();
 
@@ -91,6 +93,19 @@ function remember<Value>(cache: Map<string, Value>, runId: string, value: Value)
   cache.set(runId, value);
   if (cache.size > CACHED_RUNS) cache.delete(cache.keys().next().value!);
   return value;
+}
+
+function rememberSnapshot(runId: string, snapshot: RunSnapshot): RunSnapshot {
+  remember(snapshots, runId, snapshot);
+  const keysOf = ({ definition }: RunSnapshot) => definition.source.files?.length ?? 0;
+  let keys = 0;
+  for (const cached of snapshots.values()) keys += keysOf(cached);
+  for (const [oldest, cached] of snapshots) {
+    if (keys <= CACHED_KEYS) break;
+    snapshots.delete(oldest);
+    keys -= keysOf(cached);
+  }
+  return snapshot;
 }
 
 export async function writeSnapshot({ documents }: Loader, snapshot: RunSnapshot): Promise<RunSnapshot> {
@@ -102,7 +117,7 @@ export async function readSnapshot({ documents }: Loader, runId: string): Promis
   if (cached !== undefined) return cached;
   const document = await documents.get(snapshotPath(runId));
   if (document === null) throw new LoaderError('runNotFound', `The run "${runId}" has no snapshot`);
-  return remember(snapshots, runId, JSON.parse(document.body) as RunSnapshot);
+  return rememberSnapshot(runId, JSON.parse(document.body) as RunSnapshot);
 }
 
 /** The snapshot of a run that begins now. */

@@ -149,12 +149,11 @@ describe('10,000 hostile requests', () => {
 });
 
 describe('limits', () => {
-  const put = async (body: Uint8Array | string) => {
-    const { handler } = routes.find(
-      ({ methods, route }) => methods[0] === 'PUT' && route === 'loads/{name}',
-    )!;
+  const put = (body: Uint8Array | string) => sendTo('PUT', 'loads/{name}', body);
+  const sendTo = async (method: string, path: string, body: Uint8Array | string) => {
+    const { handler } = routes.find(({ methods, route }) => methods[0] === method && route === path)!;
     const request = new HttpRequest({
-      method: 'PUT',
+      method,
       url: 'http://localhost/api/loads/limits',
       params: { name: 'limits' },
       body: typeof body === 'string' ? { string: body } : { bytes: body },
@@ -167,13 +166,32 @@ describe('limits', () => {
   };
   const definition = (description: string) => JSON.stringify({ ...GOOD_DEFINITION, description });
 
-  test('a body of 256 KiB is read, one byte more is 413', async () => {
-    const room = 256 * 1024 - definition('').length;
+  test('a body of 4 MiB is read as a definition, one byte more is 413', async () => {
+    const room = 4 * 1024 * 1024 - definition('').length;
     expect((await put(definition('x'.repeat(room)))).problem.code).toBe('invalidDefinition');
     expect(await put(definition('x'.repeat(room + 1)))).toMatchObject({
       status: 413,
+      problem: { code: 'requestTooLarge', remedy: expect.stringContaining('inventory') },
+    });
+  });
+
+  test('other bodies are read up to 256 KiB', async () => {
+    const startWith = (bytes: number) => sendTo('POST', 'loads/{name}/runs', ' '.repeat(bytes));
+    await put(definition(''));
+    expect((await startWith(256 * 1024)).status).toBe(202);
+    expect(await startWith(256 * 1024 + 1)).toMatchObject({
+      status: 413,
       problem: { code: 'requestTooLarge' },
     });
+  });
+
+  test('a list of a million entries is refused at once, with one problem', async () => {
+    const list = (length: number) => `[${'1,'.repeat(length - 1)}1]`;
+    const files = (text: string) => JSON.stringify({ source: { files: 0 } }).replace('0', text);
+    expect((await put(files(list(1_000_000)))).problem.problems).toEqual([
+      { field: 'source.files', message: expect.stringMatching(/^must be a list of at most 10000 entries/) },
+    ]);
+    expect((await put(files(list(10_000)))).problem.problems).toHaveLength(50);
   });
 
   test('nesting, text lengths and half characters are problems with their field', async () => {
@@ -194,7 +212,7 @@ describe('limits', () => {
       expect.stringMatching(/^source.__proto__ is not a field/),
       expect.stringMatching(/^source.constructor is not a field/),
     ]);
-    expect((await put(definition('x'.repeat(8192)))).status).toBe(201);
+    expect((await put(definition('x'.repeat(8192)))).problem.code).toBeUndefined();
   });
 });
 

@@ -31,7 +31,7 @@ beforeAll(async () => {
       AzureWebJobsStorage: azurite.connectionString,
       LOADER_IDENTITY: 'none',
       LOADER_LOADS_FOLDER: 'no-such-folder',
-      FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '1048576',
+      FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '5242880',
     },
   });
   // Other blobs of the account, outside of what the API shows.
@@ -153,16 +153,51 @@ describe('paths', () => {
   });
 });
 
-test('a body of more than 1 MiB does not reach the app', async () => {
+test('a body of more than 5 MiB does not reach the app', async () => {
   const sized = (bytes: number) => send('PUT', '/api/loads/large', Buffer.alloc(bytes, ' '));
-  expect(await sized(1024 * 1024)).toMatchObject({
+  expect(await sized(5 * 1024 * 1024)).toMatchObject({
     status: 413,
     text: expect.stringContaining('requestTooLarge'),
   });
-  const refused = await sized(1024 * 1024 + 1);
+  const refused = await sized(5 * 1024 * 1024 + 1);
   expect(refused.status).toBe(413);
   expect(refused.text).not.toContain('requestTooLarge');
 });
+
+test('a load that names as many keys as it may is stored, shown, and what its run works by', async () => {
+  const keys = Array.from({ length: 10_000 }, (_, index) => `in/${String(index).padStart(206, 'ä')}`);
+  const bytesOf = (texts: readonly string[]) => texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  let left = 2 * 1024 * 1024 - bytesOf(keys.map((key) => key.replaceAll('ä', 'a')));
+  // As many letters of two bytes as there is room for.
+  const files = keys.map((key) =>
+    key.replaceAll('ä', () => {
+      left -= 1;
+      return left >= 0 ? 'ä' : 'a';
+    }),
+  );
+  expect(bytesOf(files)).toBe(2 * 1024 * 1024);
+  const { prefix: _, wildcard: __, suffix: ___, ...source } = GOOD_DEFINITION.source;
+  const body = (named: readonly string[]) =>
+    JSON.stringify({ ...GOOD_DEFINITION, schedule: null, source: { ...source, files: named } }, null, 2);
+  expect((await send('PUT', '/api/loads/many', body(files))).status).toBe(201);
+  const shown = JSON.parse((await send('GET', '/api/loads/many')).text) as { source: { files: string[] } };
+  expect(shown.source.files).toEqual(files);
+  const refused = await send('PUT', '/api/loads/many', body([...files.slice(1), `${files[0]}a`]));
+  expect(refused.status).toBe(400);
+  expect(refused.text).toMatch(/at most 2 MiB together.*inventory/);
+  const started = await send('POST', '/api/loads/many/runs', '');
+  expect(started.status).toBe(202);
+  const { runId } = JSON.parse(started.text) as { runId: string };
+  const snapshot = BlobServiceClient.fromConnectionString(azurite.connectionString)
+    .getContainerClient('s3adx')
+    .getBlobClient(`runs/${runId}/snapshot.json`);
+  const held = JSON.parse((await snapshot.downloadToBuffer()).toString()) as {
+    definition: { source: { files: string[] } };
+  };
+  expect(held.definition.source.files).toEqual(files);
+  await send('POST', `/api/runs/${runId}/cancel`, '');
+  expect((await send('DELETE', '/api/loads/many')).status).toBe(204);
+}, 60_000);
 
 describe('400 hostile requests over HTTP', () => {
   test('end without a 500', async () => {

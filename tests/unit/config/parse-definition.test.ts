@@ -83,6 +83,26 @@ describe('parseDefinition', () => {
     });
   });
 
+  test('takes as many named keys as a run can bear, and says what to do about more', () => {
+    const named = (count: number, bytes: number) =>
+      withField(
+        'source.files',
+        Array.from({ length: count }, (_, index) => `${index}`.padStart(bytes, 'k')),
+      );
+    expect(problemsOf(named(10_000, 209))).toEqual({});
+    expect(problemsOf(named(2048, 1024))).toEqual({});
+    expect(problemsOf(named(10_001, 20))['source.files']).toMatch(
+      /^must be a list of at most 10000 entries\. .*inventory/,
+    );
+    expect(problemsOf(named(2049, 1024))['source.files']).toMatch(
+      /^must name keys of at most 2 MiB.*inventory/,
+    );
+    expect(problemsOf(withField('source.files', ['a', 'ä'.repeat(513)]))['source.files']).toMatch(
+      /^must name keys of at most 1,024 bytes.*number 2/,
+    );
+    expect(problemsOf(withField('source.files', ['ä'.repeat(512)]))).toEqual({});
+  });
+
   test('is the same when it reads its own answer', () => {
     const definition = parseDefinition(withField('concurrency', { lanes: 2 }));
     expect(parseDefinition(definition)).toEqual(definition);

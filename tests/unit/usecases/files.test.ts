@@ -34,6 +34,19 @@ test('loads the objects that are named, without a listing, and says which are no
   });
 });
 
+test('as many as a load may name, of which the durable boundary sees none', async () => {
+  const files = Array.from({ length: 10_000 }, (_, index) => `in/${String(index).padStart(206, 'x')}`);
+  for (const key of [files[0]!, files[9999]!]) test_.source.put({ key });
+  await putFiles(files);
+  const summary = await runLoad(test_, orchestrations);
+  expect(summary).toMatchObject({
+    objects: { ingested: 2 },
+    plan: { listed: 10_000, skipped: { gone: 9998 } },
+  });
+  for (const crossing of [summary, ...orchestrations.started.values()])
+    expect(JSON.stringify(crossing).length).toBeLessThan(16 * 1024);
+});
+
 test('over several pages, in any order, and with the other filters', async () => {
   const files = Array.from(
     { length: 4500 },
