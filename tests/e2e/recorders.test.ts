@@ -99,8 +99,9 @@ test('a run is told to a collector as a trace with metrics, and in KQL by the ta
   await expect.poll(async () => (await rowsOf('LoaderObjects')).length, { timeout: 60_000 }).toBe(31);
   const [row] = await rowsOf('LoaderRuns');
   expect(row).toMatchObject({ Load: 'told', State: 'completedWithFailures', Bucket: 'e2e' });
+  expect(row!['AppId']).not.toBe('');
   expect(Number(row!['Ingested'])).toBe(30);
   const failed = (await rowsOf('LoaderObjects')).filter(({ State }) => State === 'failed');
-  expect(failed).toMatchObject([{ Key: 'told/broken.json.gz', Load: 'told' }]);
+  expect(failed).toMatchObject([{ Key: 'told/broken.json.gz', Load: 'told', AppId: row!['AppId'] }]);
   expect(failed[0]!['Code']).not.toBe('');
 });

@@ -104,8 +104,10 @@ export async function startStackUnderTest(options: StackUnderTestOptions = {}): 
     },
     createHistoryTables: async () => {
       const script = await readFile(path.join(PROJECT_FOLDER, 'infra', 'history-tables.kql'), 'utf8');
-      for (const command of script.split('\n').filter((line) => line.startsWith('.')))
-        await kusto.command(command);
+      const commands = script.split('\n').filter((line) => line.startsWith('.'));
+      // As an older version made them: they get the columns that they lack.
+      for (const command of commands) await kusto.command(command.replace(', AppId: string', ''));
+      for (const command of commands) await kusto.command(command);
       for (const table of ['LoaderRuns', 'LoaderObjects'])
         await kusto.command(
           `.alter table ${table} policy ingestionbatching '{"MaximumBatchingTimeSpan":"00:00:10"}'`,

@@ -42,9 +42,10 @@ export function createHistoryTables({ appId, database, ingestion }: HistoryTable
       post(
         OBJECTS,
         `${shard.runId}/${shard.shard}`,
-        shard.outcomes.map((outcome) => objectRow(shard, outcome)),
+        shard.outcomes.map((outcome) => ({ ...objectRow(shard, outcome), AppId: appId })),
       ),
-    runEnded: (summary, { bucket }) => post(RUNS, summary.runId, [runRow(summary, bucket)]),
+    runEnded: (summary, { bucket }) =>
+      post(RUNS, summary.runId, [{ ...runRow(summary, bucket), AppId: appId }]),
   };
 }
 

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import path from 'node:path';
 import { expect, test, vi } from 'vitest';
 
 import { createHistoryTables } from '../../../shared/adapters/kusto/history-tables.ts';
@@ -160,6 +162,30 @@ test('runs of two apps that have one id are both in the tables', async () => {
   await runWith(tablesOf('north'), tablesOf('south'));
   const tables = ingestion.messages.map(({ table }) => table).toSorted();
   expect(tables).toEqual(['LoaderObjects', 'LoaderObjects', 'LoaderRuns', 'LoaderRuns']);
+});
+
+test('each row in the tables names its app, and has the columns that the tables are made with', async () => {
+  const ingestion = createMemoryIngestion();
+  const { postRows } = ingestion;
+  const rows: { table: string; row: Record<string, unknown> }[] = [];
+  ingestion.postRows = (request) => {
+    for (const line of request.body.trim().split('\n'))
+      rows.push({ table: request.table, row: JSON.parse(line) as Record<string, unknown> });
+    return postRows(request);
+  };
+  await runWith(
+    ...['north', 'south'].map((appId) =>
+      createHistoryTables({ appId, database: 'db', ingestion: async () => ingestion }),
+    ),
+  );
+  const script = readFileSync(path.join(import.meta.dirname, '../../../infra/history-tables.kql'), 'utf8');
+  for (const [, name, columns] of script.matchAll(/^\.create-merge table (\w+) \((.+?)\) with/gm)) {
+    const own = rows.filter(({ table }) => table === name).map(({ row }) => row);
+    const names = columns!.split(', ').map((column) => column.split(':')[0]!);
+    for (const row of own) expect(Object.keys(row).toSorted()).toEqual(names.toSorted());
+    expect(new Set(own.map(({ AppId }) => AppId))).toEqual(new Set(['north', 'south']));
+  }
+  expect(rows).toHaveLength(2 * (7 + 1));
 });
 
 test('tables whose cluster refuses are told of in the log', async () => {
