@@ -13,6 +13,7 @@ import {
 } from '../domain/run-record.ts';
 import { LoaderError, type Problem } from '../errors/loader-error.ts';
 import { events } from '../observability/events.ts';
+import type { Lock } from '../ports/load-state.ts';
 import type { Orchestrations } from '../ports/orchestrations.ts';
 import { loadBusy } from './begin-operation.ts';
 import { getLoad } from './load-catalog.ts';
@@ -58,7 +59,7 @@ export interface StartInput {
 
 export interface StartedRun {
   readonly runId: string;
-  /** `false`: an earlier request with the same idempotency key had started it. */
+  /** `false`: an earlier request with the same idempotency key had started it, or one for the same rerun, which is under way. */
   readonly isNew: boolean;
 }
 
@@ -74,7 +75,7 @@ export async function startRun(
   input: StartInput,
 ): Promise<StartedRun> {
   const { load, trigger, options = NO_OPTIONS, idempotencyKey = null } = input;
-  await getLoad(loader, load);
+  const { updatedAt } = await getLoad(loader, load);
   const createdAt = loader.now();
   let runId = input.runId ?? manualRunId(load, createdAt, loader.randomSuffix());
 
@@ -104,10 +105,33 @@ export async function startRun(
     // Its twin holds the lock, and starts the run or has the next tick start it.
     if (busy === runId) return { runId, isNew: false };
     if (idempotencyKey !== null) await loader.loads.dropIdempotencyKey(load, idempotencyKey);
+    else if (await isSameRerun(loader, holder, options, updatedAt)) return { runId: busy, isNew: false };
     throw loadBusy(load, holder);
   }
   await beginRun(loader, orchestrations, request);
   return { runId, isNew: true };
+}
+
+/**
+ * Whether the holder of the lock does what is asked: a rerun of the same run with the same options and definition. One that is
+ * ending, or that was told to stop, does not.
+ */
+async function isSameRerun(
+  loader: Loader,
+  holder: Lock['request'],
+  { rerun }: RunOptions,
+  definedAt: string,
+): Promise<boolean> {
+  if (rerun === undefined || 'operation' in holder) return false;
+  const other = holder.options.rerun;
+  if (other === undefined || definedAt > holder.createdAt) return false;
+  const { runId, objects, acceptDoubles } = rerun;
+  if (other.runId !== runId || other.objects !== objects || other.acceptDoubles !== acceptDoubles)
+    return false;
+  const view = await loader.runs.readControl(holder.runId);
+  if (view === null) return true;
+  const { closingAt, finalState } = view.run.value;
+  return closingAt == null && finalState === null && view.control.value.stop === null;
 }
 
 /** Everything behind the lock. Any step may have been done before; each is done once. */

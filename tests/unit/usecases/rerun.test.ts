@@ -309,17 +309,94 @@ describe('a rerun', () => {
   });
 });
 
-describe('a rerun is refused', () => {
-  const start = (
-    runId: string,
-    idempotencyKey: string | null = null,
-    objects: RerunOptions['objects'] = 'failed',
-  ) =>
-    startRerun(test_.loader, orchestrations, {
-      rerun: { runId, objects, acceptDoubles: false },
-      idempotencyKey,
-    });
+const start = (
+  runId: string,
+  idempotencyKey: string | null = null,
+  objects: RerunOptions['objects'] = 'failed',
+) =>
+  startRerun(test_.loader, orchestrations, {
+    rerun: { runId, objects, acceptDoubles: false },
+    idempotencyKey,
+  });
 
+describe('a rerun that is asked for again while it is under way', () => {
+  /** A run of which one object failed, and its rerun, just begun. */
+  async function begin() {
+    putObjects(test_, 3);
+    const { runId } = await runLoad(test_, orchestrations, rejecting('in/000'));
+    test_.clock.advance(1000);
+    const begun = await start(runId);
+    expect(begun.isNew).toBe(true);
+    test_.clock.advance(1000);
+    return { runId, begun };
+  }
+
+  test('is the same run', async () => {
+    const { runId, begun } = await begin();
+    const same = { runId: begun.runId, isNew: false };
+    expect(await start(runId)).toEqual(same);
+    let asked = 0;
+    const summary = await driveRun(test_, orchestrations, begun.runId, {
+      whenIdle: () => {
+        test_.ingestion.settleAll();
+        asked += 1;
+        void start(runId).then((answer) => expect(answer).toEqual(same));
+      },
+    });
+    expect(asked).toBeGreaterThan(0);
+    expect(summary).toMatchObject({ state: 'completed', objects: { ingested: 1 } });
+    expect(postedSince(3)).toEqual(['in/000']);
+    // It has ended: this is another one.
+    test_.clock.advance(1000);
+    expect((await start(runId)).isNew).toBe(true);
+  });
+
+  test('is the same run also where its start was cut off behind the lock', async () => {
+    putObjects(test_, 3);
+    const { runId } = await runLoad(test_, orchestrations, rejecting('in/000'));
+    test_.clock.advance(1000);
+    const { createRun } = test_.loader.runs;
+    test_.loader.runs.createRun = () => Promise.reject(new Error('the host dies'));
+    await expect(start(runId)).rejects.toThrow('the host dies');
+    test_.loader.runs.createRun = createRun;
+    const answer = await start(runId);
+    expect(answer.isNew).toBe(false);
+    test_.clock.advance(60_000);
+    await tick(test_.loader, orchestrations);
+    expect(await driveRun(test_, orchestrations, answer.runId)).toMatchObject({ objects: { ingested: 1 } });
+  });
+
+  test('is another one, for which the load is busy, with other options or with a key of its own', async () => {
+    const { runId, begun } = await begin();
+    const busy = { code: 'loadBusy', facts: { runId: begun.runId } };
+    expect(await refusal(start(runId, null, 'notIngested'))).toMatchObject(busy);
+    expect(
+      await refusal(
+        startRerun(test_.loader, orchestrations, {
+          rerun: { runId, objects: 'failed', acceptDoubles: true },
+          idempotencyKey: null,
+        }),
+      ),
+    ).toMatchObject(busy);
+    expect(await refusal(start(runId, 'key'))).toMatchObject(busy);
+    await driveRun(test_, orchestrations, begun.runId);
+    expect((await start(runId, 'key')).isNew).toBe(true);
+  });
+
+  test.each<[string, (runId: string) => Promise<unknown>]>([
+    ['the first is being cancelled', (runId) => cancelRun(test_.loader, runId)],
+    [
+      'the definition is another one by now',
+      () => putLoad(test_.loader, 'flights', definitionOf({ retry: { attempts: 1 } })),
+    ],
+  ])('is another one when %s', async (_, between) => {
+    const { runId, begun } = await begin();
+    await between(begun.runId);
+    expect(await refusal(start(runId))).toMatchObject({ code: 'loadBusy', facts: { runId: begun.runId } });
+  });
+});
+
+describe('a rerun is refused', () => {
   test('for a run that there is not, or that has not ended, and while the load is busy', async () => {
     putObjects(test_, 2);
     expect((await refusal(start('none'))).code).toBe('runNotFound');
