@@ -7,6 +7,7 @@ import { ingestUnit } from '../../../shared/usecases/ingest-unit.ts';
 import { putLoad } from '../../../shared/usecases/load-catalog.ts';
 import { planPage } from '../../../shared/usecases/plan-page.ts';
 import { readRunStatus } from '../../../shared/usecases/read-run.ts';
+import { startRerun } from '../../../shared/usecases/rerun.ts';
 import { startRun } from '../../../shared/usecases/start-run.ts';
 import { resumeRun, suspendRun } from '../../../shared/usecases/suspend-run.ts';
 import { takePosted } from '../../../shared/usecases/take-posted.ts';
@@ -18,7 +19,8 @@ import {
   type MemoryOrchestrations,
 } from '../../fakes/memory-orchestrations.ts';
 import { settleAndFinish } from '../../fakes/run-by-hand.ts';
-import { putObjects } from '../../fakes/run-load.ts';
+import { driveRun, putObjects, runLoad } from '../../fakes/run-load.ts';
+import { undoRun } from '../../fakes/run-operation.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
 
 /**
@@ -176,6 +178,19 @@ test('a suspended run whose parts have all given up is suspended in the next epo
   expect(summary).toMatchObject({ state: 'completed', epochs: 2, objects: { ingested: OBJECTS } });
 });
 
+/** Lets the parts of each epoch give up, until the run is given up. */
+async function giveUp(): Promise<void> {
+  for (; ref.epoch < 5; ref = { ...ref, epoch: ref.epoch + 1 }) {
+    await expectUnfinished();
+    await tickUntilEpoch(ref.epoch + 1);
+  }
+  await expectUnfinished();
+  for (let minute = 0; minute < 20; minute += 1) {
+    test_.clock.advance(MINUTE);
+    await tick(test_.loader, orchestrations);
+  }
+}
+
 test.each([false, true])(
   'a run whose parts give up in each epoch ends after five of them (cancelled: %s)',
   async (isCancelled) => {
@@ -183,15 +198,7 @@ test.each([false, true])(
     await plan();
     await postOne();
     if (isCancelled) await cancelRun(test_.loader, ref.runId);
-    for (; ref.epoch < 5; ref = { ...ref, epoch: ref.epoch + 1 }) {
-      await expectUnfinished();
-      await tickUntilEpoch(ref.epoch + 1);
-    }
-    await expectUnfinished();
-    for (let minute = 0; minute < 20; minute += 1) {
-      test_.clock.advance(MINUTE);
-      await tick(test_.loader, orchestrations);
-    }
+    await giveUp();
     const { summary } = await readRunStatus(test_.loader, ref.runId);
     expect(summary).toMatchObject({
       state: 'failed',
@@ -202,3 +209,91 @@ test.each([false, true])(
     expect(await test_.loader.loads.readLock('flights')).toBeNull();
   },
 );
+
+describe('a run that was given up can be rerun and undone', () => {
+  const keysInTable = () => test_.ingestion.rows.map(({ url }) => new URL(url).pathname.slice(1)).toSorted();
+  const allKeys = Array.from({ length: OBJECTS }, (_, index) => `in/${String(index).padStart(3, '0')}`);
+  const undo = (runId: string) => undoRun(test_.loader, test_.clock, orchestrations, runId);
+
+  const rerun = async (whenIdle: () => void = () => void test_.ingestion.settleAll()) => {
+    test_.clock.advance(1000);
+    const { runId } = await startRerun(test_.loader, orchestrations, {
+      rerun: { runId: ref.runId, objects: 'notIngested', acceptDoubles: false },
+      idempotencyKey: null,
+    });
+    return driveRun(test_, orchestrations, runId, { whenIdle });
+  };
+
+  beforeEach(async () => {
+    await start();
+    await plan();
+    await postOne();
+    await giveUp();
+  });
+
+  test('where what it had posted is reported meanwhile: nothing is posted twice, and each undo takes out its own', async () => {
+    test_.ingestion.settleAll();
+    const again = await rerun();
+    expect(again).toMatchObject({
+      state: 'completed',
+      plan: { listed: OBJECTS },
+      objects: { ingested: OBJECTS, unknown: 0 },
+    });
+    expect(test_.ingestion.messages).toHaveLength(OBJECTS);
+    expect(keysInTable()).toEqual(allKeys);
+
+    // What the given-up run had posted is under its own tag.
+    expect(await undo(again.runId)).toMatchObject({
+      state: 'succeeded',
+      objects: OBJECTS - 25,
+      rows: OBJECTS - 25,
+    });
+    const posted = keysInTable();
+    expect(posted).toHaveLength(25);
+    expect(await undo(ref.runId)).toMatchObject({ state: 'succeeded', objects: 25, rows: 25 });
+    expect(keysInTable()).toEqual([]);
+    // The first run after that still takes the objects that the given-up run left open for open ones.
+    expect((await runLoad(test_, orchestrations)).objects).toMatchObject({
+      ingested: OBJECTS - 25,
+      deferred: 25,
+    });
+    expect(await runLoad(test_, orchestrations)).toMatchObject({
+      state: 'completed',
+      objects: { ingested: 25 },
+    });
+    expect(keysInTable()).toEqual(allKeys);
+    expect(new Set(test_.ingestion.messages.map(({ sourceId }) => sourceId)).size).toBe(2 * OBJECTS);
+  });
+
+  test('where what it had posted is never reported: it waits for the fence, then is posted once more and named', async () => {
+    const lost = test_.ingestion.messages.map(({ sourceId }) => sourceId);
+    const lostKeys = test_.ingestion.messages.map(({ url }) => new URL(url).pathname.slice(1));
+    expect(lost).toHaveLength(25);
+    const settleOthers = () => {
+      for (const { sourceId } of test_.ingestion.messages)
+        if (!lost.includes(sourceId)) test_.ingestion.setStatus(sourceId, { status: 'Succeeded' });
+    };
+    const first = await rerun(settleOthers);
+    expect(first).toMatchObject({ objects: { ingested: OBJECTS - 25, deferred: 25 } });
+    // Their fate is open: nothing is dropped by guess.
+    expect(await undo(ref.runId)).toMatchObject({ state: 'failed', problem: { code: 'undoUnsettled' } });
+    expect(keysInTable()).toHaveLength(OBJECTS - 25);
+    expect(await undo(first.runId)).toMatchObject({ state: 'succeeded', objects: OBJECTS - 25 });
+    expect(keysInTable()).toEqual([]);
+
+    test_.clock.advance(8 * 60 * MINUTE);
+    const second = await rerun(settleOthers);
+    expect(second.objects.ingested).toBe(OBJECTS);
+    // The summary names some.
+    expect(second.repostedUnproven).toHaveLength(20);
+    expect(lostKeys).toEqual(expect.arrayContaining([...second.repostedUnproven]));
+    expect(test_.ingestion.messages).toHaveLength(2 * OBJECTS);
+    expect(keysInTable()).toEqual(allKeys);
+    // Late rows of the first messages would be under another tag: an undo can't be exact, and changes nothing.
+    expect(await undo(second.runId)).toMatchObject({
+      state: 'failed',
+      problem: { message: expect.stringContaining('posted twice without proof') },
+    });
+    expect(keysInTable()).toEqual(allKeys);
+  });
+});
