@@ -78,8 +78,16 @@ export async function drive(
   input: LoadRunInput,
   options: DriveOptions = {},
 ): Promise<RunSummary | null> {
-  const { v, runId, epoch } = input;
-  const ref = { v, runId, epoch };
+  return (await driveTogether(loader, clock, [input], options))[0]!;
+}
+
+/** Carries several runs out at the same time. More may join: inputs that are added to the list meanwhile. */
+export async function driveTogether(
+  loader: Loader,
+  clock: TestClock,
+  inputs: readonly LoadRunInput[],
+  options: DriveOptions = {},
+): Promise<readonly (RunSummary | null)[]> {
   const inFlight = new Set<Promise<unknown>>();
   const call = async <Output>(activity: () => Promise<Output>): Promise<Output> => {
     for (;;) {
@@ -98,7 +106,51 @@ export async function drive(
     }
   };
 
-  /** A part answers with the time it wants to wait, or `null` when it has ended. */
+  const runs: { readonly input: LoadRunInput; parts: Part[]; summary: RunSummary | null }[] = [];
+  let idle = 0;
+  for (;;) {
+    for (const input of inputs.slice(runs.length)) {
+      const parts = partsOf(loader, input, call).map((step) => ({ step, wakeAt: 0 }));
+      runs.push({ input, parts, summary: null });
+    }
+    const open = runs.filter(({ parts }) => parts.length > 0);
+    if (open.length === 0) return runs.map(({ summary }) => summary);
+    const isDue = ({ wakeAt }: Part) => wakeAt <= clock.now().getTime();
+    const due = open.flatMap((run) => run.parts.filter(isDue).map((part) => ({ run, part })));
+    if (due.length === 0) {
+      options.whenIdle?.();
+      idle += 1;
+      if (idle > (options.mostIdle ?? 10_000)) throw new Error('The run makes no headway');
+      const next = Math.min(...open.flatMap(({ parts }) => parts.map(({ wakeAt }) => wakeAt)));
+      clock.advance(Math.max(1, next - clock.now().getTime()));
+      continue;
+    }
+    for (const { run, part } of due) {
+      const waitMs = await part.step();
+      if (waitMs !== null) part.wakeAt = clock.now().getTime() + waitMs;
+      else run.parts = run.parts.filter((other) => other !== part);
+      if (run.parts.length > 0) continue;
+      const { v, runId, epoch } = run.input;
+      run.summary = await call(() => finishRun(loader, { v, runId, epoch }));
+    }
+  }
+}
+
+/** Answers with the time it wants to wait, or `null` when it has ended. */
+type Step = () => Promise<number | null>;
+
+interface Part {
+  readonly step: Step;
+  wakeAt: number;
+}
+
+function partsOf(
+  loader: Loader,
+  input: LoadRunInput,
+  call: <Output>(activity: () => Promise<Output>) => Promise<Output>,
+): readonly Step[] {
+  const { v, runId, epoch } = input;
+  const ref = { v, runId, epoch };
   const planner = () => {
     let page = 0;
     let attempt = 0;
@@ -152,26 +204,5 @@ export async function drive(
   };
 
   const range = (count: number) => Array.from({ length: count }, (_, index) => index);
-  let parts = [planner(), ...range(input.lanes).map(lane), ...range(input.settlers).map(settler)].map(
-    (step) => ({ step, wakeAt: 0 }),
-  );
-  let idle = 0;
-  while (parts.length > 0) {
-    const due = parts.filter(({ wakeAt }) => wakeAt <= clock.now().getTime());
-    if (due.length === 0) {
-      options.whenIdle?.();
-      idle += 1;
-      if (idle > (options.mostIdle ?? 10_000)) throw new Error('The run makes no headway');
-      clock.advance(Math.max(1, Math.min(...parts.map(({ wakeAt }) => wakeAt)) - clock.now().getTime()));
-      continue;
-    }
-    const ended = new Set<(typeof parts)[number]>();
-    for (const part of due) {
-      const waitMs = await part.step();
-      if (waitMs === null) ended.add(part);
-      else part.wakeAt = clock.now().getTime() + waitMs;
-    }
-    parts = parts.filter((part) => !ended.has(part));
-  }
-  return call(() => finishRun(loader, ref));
+  return [planner(), ...range(input.lanes).map(lane), ...range(input.settlers).map(settler)];
 }

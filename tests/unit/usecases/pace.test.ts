@@ -12,7 +12,11 @@ import { startRun } from '../../../shared/usecases/start-run.ts';
 import { takeShard } from '../../../shared/usecases/take-shard.ts';
 import { tick } from '../../../shared/usecases/tick.ts';
 import { startUndo } from '../../../shared/usecases/undo-run.ts';
-import { createMemoryOrchestrations, type MemoryOrchestrations } from '../../fakes/memory-orchestrations.ts';
+import {
+  createMemoryOrchestrations,
+  driveTogether,
+  type MemoryOrchestrations,
+} from '../../fakes/memory-orchestrations.ts';
 import { takeFirstShard } from '../../fakes/run-by-hand.ts';
 import { announceKeys, driveRun, putObjects, runLoad, tickLoads } from '../../fakes/run-load.ts';
 import { createTestLoader, definitionOf, type TestLoader } from '../../fakes/test-loader.ts';
@@ -375,6 +379,100 @@ describe('runs that read one bucket', () => {
     expect(second).toBeGreaterThan(100);
     expect(second).toBeLessThanOrEqual(200);
   });
+
+  test('share it anew when a small one comes late, which ends before them, and when it has ended', async () => {
+    const BOUND = 240;
+    const LARGE = 900;
+    const SMALL = 120;
+    Object.assign(test_.loader, { maxInFlightPerBucket: BOUND });
+    const sizes = { flights: LARGE, other: LARGE, late: SMALL };
+    for (const [name, size] of Object.entries(sizes)) {
+      const source = { bucket: 'memory-bucket', prefix: `${name}/` };
+      await putLoad(test_.loader, name, { ...definitionOf({ ...small, source }), name });
+      for (let index = 0; index < size; index += 1) test_.source.put({ key: `${name}/${index}` });
+    }
+    const begin = async (load: string) => {
+      const { runId } = await startRun(test_.loader, orchestrations, { load, trigger: 'manual' });
+      return orchestrations.started.get(`${runId}-e1`)!;
+    };
+    const runs = [await begin('flights'), await begin('other')];
+    let hasCome = false;
+
+    /** What is in flight whenever a run has taken a shard. */
+    const taken: { at: number; runId: string; share: number; own: number; alone: boolean; total: number }[] =
+      [];
+    const { commit } = test_.loader.runs;
+    test_.loader.runs.commit = async (runId, writes) => {
+      const isDone = await commit(runId, writes);
+      if (!isDone || !writes.some(({ value }) => value.row === 'shard' && value.state === 'claimed'))
+        return isDone;
+      const flights = new Map<string, { objects: number; shards: number }>();
+      for (const run of runs) {
+        const view = (await test_.loader.runs.readRun(run.runId))!;
+        const shards = view.shards.map(({ value }) => value).filter(({ state }) => state !== 'planned');
+        const objects = shards.reduce((sum, shard) => sum + shard.objects - shard.settledObjects, 0);
+        flights.set(run.runId, { objects, shards: shards.length });
+      }
+      const sharing = (await test_.loader.loads.listLocks()).length;
+      const own = flights.get(runId)!;
+      taken.push({
+        at: test_.clock.now().getTime(),
+        runId,
+        share: Math.floor(BOUND / sharing),
+        own: own.objects,
+        alone: own.shards === 1,
+        total: [...flights.values()].reduce((sum, { objects }) => sum + objects, 0),
+      });
+      return isDone;
+    };
+
+    // ADX reports a minute after a message has come.
+    const arrivals: number[] = [];
+    let reported = 0;
+    const summaries = await driveTogether(test_.loader, test_.clock, runs, {
+      whenIdle: () => {
+        const now = test_.clock.now().getTime();
+        const { messages } = test_.ingestion;
+        while (arrivals.length < messages.length) arrivals.push(now);
+        for (; reported < messages.length && arrivals[reported]! <= now - 60_000; reported += 1)
+          test_.ingestion.setStatus(messages[reported]!.sourceId, { status: 'Succeeded' });
+        if (hasCome || reported < LARGE / 2) return;
+        hasCome = true;
+        void begin('late').then((input) => void runs.push(input));
+      },
+    });
+    expect(summaries.map((summary) => [summary!.state, summary!.objects.ingested])).toEqual([
+      ['completed', LARGE],
+      ['completed', LARGE],
+      ['completed', SMALL],
+    ]);
+    expect(test_.ingestion.messages).toHaveLength(2 * LARGE + SMALL);
+
+    // Each takes a shard only within its share of that moment, or one that it has alone in flight.
+    for (const take of taken) expect(take.alone || take.own <= take.share, JSON.stringify(take)).toBe(true);
+    const [large, , small_] = summaries.map((summary) => ({
+      from: Date.parse(summary!.startedAt),
+      to: Date.parse(summary!.endedAt),
+    }));
+    // The small one does not wait for the large ones.
+    expect(small_!.to).toBeLessThan(large!.to - 2 * 60_000);
+    const totals = (from: number, to: number) =>
+      taken.filter(({ at }) => at >= from && at < to).map(({ total }) => total);
+    const ofLarge = (from: number, to: number) =>
+      taken
+        .filter(({ at, runId }) => at >= from && at < to && runId === runs[0]!.runId)
+        .map(({ own }) => own);
+    // Before: a half each. When it comes, the others have in flight what was their share, and settle that first.
+    expect(Math.max(...totals(0, small_!.from))).toBeLessThanOrEqual(BOUND);
+    expect(Math.max(...totals(0, small_!.from))).toBeGreaterThan(0.8 * BOUND);
+    expect(Math.max(...totals(small_!.from, small_!.to))).toBeLessThanOrEqual(BOUND + BOUND / 3);
+    expect(Math.max(...totals(small_!.from + 2 * 60_000, Number.POSITIVE_INFINITY))).toBeLessThanOrEqual(
+      BOUND,
+    );
+    expect(Math.max(...ofLarge(small_!.from, small_!.to))).toBeLessThanOrEqual(BOUND / 3);
+    // After: the others take its share again.
+    expect(Math.max(...ofLarge(small_!.to, large!.to))).toBeGreaterThan(0.8 * (BOUND / 2));
+  }, 60_000);
 
   test('each go by their own bound where the app sets none', async () => {
     putObjects(test_, 900);
