@@ -1,5 +1,5 @@
 /**
- * Writes the tables of error codes and log events into docs/REFERENCE.md, between their markers.
+ * Writes the tables of error codes, status fields and log events into docs/REFERENCE.md, between their markers.
  *
  *   npm run docs:reference
  */
@@ -8,6 +8,7 @@ import path from 'node:path';
 
 import { ERROR_KINDS } from '../shared/errors/loader-error.ts';
 import { EVENT_KINDS } from '../shared/observability/events.ts';
+import { STATUS_FIELDS } from './status-fields.ts';
 
 export const REFERENCE_FILE = path.join(import.meta.dirname, '..', 'docs', 'REFERENCE.md');
 
@@ -54,10 +55,18 @@ export function logEventsTable(): string {
   ].join('\n');
 }
 
+export function statusFieldsTable(): string {
+  const rows = Object.entries(STATUS_FIELDS).map(
+    ([field, { unit, meaning }]) => `| \`${field}\` | ${unit} | ${cell(meaning)} |`,
+  );
+  return ['| Field | Unit | Meaning |', '|---|---|---|', ...rows, ''].join('\n');
+}
+
 if (import.meta.main) {
   let document = readFileSync(REFERENCE_FILE, 'utf8');
   for (const [name, table] of [
     ['error codes', errorCodesTable()],
+    ['status fields', statusFieldsTable()],
     ['log events', logEventsTable()],
   ] as const) {
     const { before, after } = sectionOf(document, name);

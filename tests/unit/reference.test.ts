@@ -1,11 +1,23 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { errorCodesTable, logEventsTable, REFERENCE_FILE, sectionOf } from '../../scripts/make-docs.ts';
+import {
+  errorCodesTable,
+  logEventsTable,
+  REFERENCE_FILE,
+  sectionOf,
+  statusFieldsTable,
+} from '../../scripts/make-docs.ts';
+import { STATUS_FIELDS } from '../../scripts/status-fields.ts';
 import { readSettings } from '../../shared/config/settings.ts';
 import { OBJECT_STATES, RUN_STATES } from '../../shared/domain/run-summary.ts';
 import { SKIP_REASONS } from '../../shared/domain/selection.ts';
 import { EVENT_KINDS } from '../../shared/observability/events.ts';
+import { putLoad } from '../../shared/usecases/load-catalog.ts';
+import { readRunStatus } from '../../shared/usecases/read-run.ts';
+import { createMemoryOrchestrations } from '../fakes/memory-orchestrations.ts';
+import { putObjects, runLoad } from '../fakes/run-load.ts';
+import { createTestLoader, definitionOf } from '../fakes/test-loader.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8');
@@ -13,6 +25,42 @@ const reference = readFileSync(REFERENCE_FILE, 'utf8');
 
 test('the reference lists the error codes; npm run docs:reference writes them', () => {
   expect(sectionOf(reference, 'error codes').content).toBe(errorCodesTable());
+});
+
+/** Where the plain values of an answer are; what the table explains as a whole is one of them. */
+function fieldsOf(value: unknown, at = ''): readonly string[] {
+  if (at in STATUS_FIELDS || typeof value !== 'object' || value === null) return [at];
+  return Object.entries(value).flatMap(([name, below]) =>
+    fieldsOf(below, at === '' ? name : `${at}.${name}`),
+  );
+}
+
+describe('the status of a run', () => {
+  test('has its fields explained; npm run docs:reference writes them', () => {
+    expect(sectionOf(reference, 'status fields').content).toBe(statusFieldsTable());
+  });
+
+  test('has these fields and no others', async () => {
+    const test_ = createTestLoader();
+    const orchestrations = createMemoryOrchestrations();
+    await putLoad(test_.loader, 'flights', definitionOf());
+    putObjects(test_, 30);
+    test_.ingestion.endPosts((_, attempt) => (attempt < 5 ? 'throttled' : 'accepted'));
+    const answers: unknown[] = [];
+    const { runId } = await runLoad(test_, orchestrations, {
+      whenIdle: () => {
+        test_.ingestion.settleAll();
+        for (const { runId: under } of orchestrations.started.values())
+          void readRunStatus(test_.loader, under).then((status) => void answers.push(status));
+      },
+    });
+    answers.push(await readRunStatus(test_.loader, runId));
+    const shown = new Set(answers.flatMap((answer) => fieldsOf(answer)));
+    // Where there is none.
+    for (const whole of ['progress.rate', 'summary']) shown.delete(whole);
+    expect([...Object.keys(STATUS_FIELDS)].filter((field) => !shown.has(field))).toEqual([]);
+    expect([...shown].filter((field) => !(field in STATUS_FIELDS))).toEqual([]);
+  });
 });
 
 describe('log events', () => {
