@@ -69,7 +69,10 @@ function readCursor(cursor: string | null, facts: RunFacts): Cursor {
   return { phase: 'keys', after: cursor.length > 2 ? cursor.slice(2) : null };
 }
 
-/** One document of unsettled objects is one page. Each is looked at again, whatever the run selects otherwise. */
+/**
+ * One document of unsettled objects is one page. Each is looked at again, whatever the run selects otherwise. What a rerun has
+ * settled and somebody has undone since is open no more: it is found among the keys, and loaded again.
+ */
 async function findUnsettled(
   loader: Loader,
   { snapshot, facts }: FindTask,
@@ -81,8 +84,10 @@ async function findUnsettled(
   const open = await readOpenObjects(loader, snapshot, unsettled);
   const keys = open.map(({ key }) => key);
   const before = await openKeys(loader, snapshot, facts.unsettled.slice(0, index), keys);
+  const asked = new Map(keys.map((key) => [key, null]));
+  const states = await loader.ledger.readEach(ledgerOf(snapshot), asked, ({ state }) => state);
   const objects = open
-    .filter(({ key }) => !before.has(key))
+    .filter(({ key }) => !before.has(key) && states.get(key) !== 'undone')
     .map(({ key, version, sizeBytes }): PlannedObject => ({ key, version, sizeBytes, reason: 'recheck' }));
   const bytes = objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const totals = { ...EMPTY_PLAN, selected: objects.length, selectedBytes: bytes };
@@ -166,7 +171,7 @@ async function findKeys(loader: Loader, task: FindTask, after: string | null): P
       skip(lookedAtAgain.has(object.key) ? 'unsettled' : 'unchanged');
       continue;
     }
-    if (lookedAtAgain.has(object.key)) {
+    if (lookedAtAgain.has(object.key) && entry?.state !== 'undone') {
       // This run settles its earlier version; a newer one is for the next run, as a run loads a key once.
       skip('unsettled');
       if (isLeftBehind(loader, snapshot, entry, object)) newer.add(object.key);
