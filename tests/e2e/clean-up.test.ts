@@ -5,11 +5,11 @@ import { jsonObjects, type StackUnderTest, startStackUnderTest } from './stack-u
 let under: StackUnderTest;
 
 beforeAll(async () => {
-  // At a time scale of 10: runs and histories go after 5 s.
+  // At a time scale of 10: runs and histories go after 10 s.
   under = await startStackUnderTest({
     settings: {
-      LOADER_RETENTION_RUNS: '50s',
-      LOADER_RETENTION_HISTORY: '50s',
+      LOADER_RETENTION_RUNS: '100s',
+      LOADER_RETENTION_HISTORY: '100s',
       LOADER_CLEAN_UP_SCHEDULE: '* * * * * *',
     },
   });
@@ -29,7 +29,7 @@ test('old runs and the histories of their orchestrations are removed, and the le
   await under.upload(jsonObjects('old', 20));
   await under.putLoad('old', { destination: { table: 'Old' } });
   const { runId } = await under.run('old');
-  expect(await instancesOf(runId)).toBeGreaterThan(3);
+  expect(await instancesOf(runId)).toBeGreaterThan(0);
   const isThere = async () => (await under.app.request('GET', `/api/runs/${runId}`)).status === 200;
   for (const until = Date.now() + 60_000; (await isThere()) || (await instancesOf(runId)) > 0; ) {
     if (Date.now() > until) throw new Error('The run or its history was not removed');
