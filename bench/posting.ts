@@ -19,7 +19,7 @@ import { planUnits, startBucket } from './planned-units.ts';
 
 /** A round. Few, as Azurite rebuilds the index of a queue at each message; the queues are emptied between rounds. */
 const MESSAGES = 400;
-const ROUNDS = 6;
+const ROUNDS = 8;
 /** `concurrency.postsInFlight` of a load by its default. */
 const AT_ONCE = 16;
 /** `concurrency.objectsPerActivity` of a load by its default. */

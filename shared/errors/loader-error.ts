@@ -270,7 +270,7 @@ export const ERROR_KINDS = {
   objectChanged: user(
     409,
     'The object was overwritten while it was loaded, or before the fate of its earlier version was known',
-    'The rows may be those of either version; look at them by the key. Where each version counts upload to new keys, or set source.pinVersions in a load of a bucket that keeps versions.',
+    'The rows may be those of either version; look at them by the key. Where each version counts upload to new keys; source.pinVersions, in a load of a bucket that keeps versions, makes certain which version was read.',
   ),
   versionUnproven: system(
     false,

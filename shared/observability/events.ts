@@ -250,8 +250,8 @@ export const EVENT_KINDS = {
   statusesLeft: kind(
     504,
     'warn',
-    'status entities of an old run stay in the cluster',
-    'The cluster did not answer, or refused. The run is removed all the same; the entities do no harm.',
+    'status entities of an old run could not be removed from the cluster',
+    'The cluster did not answer. The clean-up tries again for 7 days; then the run goes, and they stay. They do no harm.',
     ['runId', 'error'],
   ),
   requestFailed: kind(

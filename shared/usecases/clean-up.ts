@@ -9,10 +9,14 @@ import { allOf } from './bounded.ts';
 import { isDeletedSince, listDeletedLoads, listLoads } from './load-catalog.ts';
 import type { Loader } from './loader.ts';
 import { findOperation, listOperations, removeOperation } from './operation-documents.ts';
-import { removeRun } from './remove-run.ts';
+import { removeStatuses, type StatusPass } from './remove-statuses.ts';
 
 /** A pass ends after this long; the next one goes on. */
 const PASS_MS = 60_000;
+/** Of it, for the status entities of runs that are to be removed: one request each. */
+const STATUSES_MS = 20_000;
+/** Older than this beyond its time, a run goes with its status entities left behind. */
+const MOST_STATUSES_MS = 7 * 24 * 3_600_000;
 const RUNS_OF_A_PAGE = 100;
 const PENDING_OF_A_PAGE = 1000;
 
@@ -52,6 +56,7 @@ function before({ now }: Loader, ms: number): Date {
 
 async function removeRuns(loader: Loader, endedBefore: Date, until: number): Promise<number> {
   const needed = await neededRuns(loader);
+  const statuses: StatusPass = { until: loader.now().getTime() + STATUSES_MS, away: new Set() };
   let removed = 0;
   for (let after: string | null = null; loader.now().getTime() < until; ) {
     const page = await loader.runs.listCreatedBefore(endedBefore, { limit: RUNS_OF_A_PAGE, after });
@@ -59,8 +64,13 @@ async function removeRuns(loader: Loader, endedBefore: Date, until: number): Pro
       if (loader.now().getTime() >= until) return removed;
       if (needed.has(run.runId) || !(await hasEndedBefore(loader, run, endedBefore))) continue;
       if (await isTakenUp(loader, run)) continue;
-      const { isDone } = await removeRun(loader, run, until);
-      if (!isDone) return removed;
+      const mayWait = !(await hasEndedBefore(
+        loader,
+        run,
+        new Date(endedBefore.getTime() - MOST_STATUSES_MS),
+      ));
+      if (!(await removeStatuses(loader, run.runId, statuses)) && mayWait) continue;
+      await removeRun(loader, run);
       removed += 1;
     }
     if (page.next === null) return removed;
@@ -151,4 +161,11 @@ async function hasEndedBefore({ runs }: Loader, { runId }: IndexedRun, instant: 
   if (stored === null) return true;
   const { endedAt } = stored.run.value;
   return endedAt !== null && Date.parse(endedAt) < instant.getTime();
+}
+
+/** The documents first: as long as the run has a name, the next pass finds what is left. */
+async function removeRun(loader: Loader, run: IndexedRun): Promise<void> {
+  const paths = await loader.documents.list(`runs/${run.runId}/`);
+  await allOf(paths, 16, (path) => loader.documents.delete(path));
+  await loader.runs.deleteRun(run);
 }

@@ -79,6 +79,7 @@ const snapshotPath = (runId: string) => `runs/${runId}/snapshot.json`;
 const factsPath = (runId: string) => `runs/${runId}/facts.json`;
 const pagePath = (runId: string, page: number) => `runs/${runId}/pages/${String(page).padStart(4, '0')}.json`;
 const outcomesPath = (runId: string, shard: string) => `runs/${runId}/outcomes/${shard}.ndjson`;
+const statusesRemovedPath = (runId: string) => `runs/${runId}/statuses-removed.json`;
 const summaryPath = (runId: string) => `runs/${runId}/summary.json`;
 export const unsettledPath = (runId: string) => `runs/${runId}/unsettled.ndjson`;
 
@@ -313,14 +314,24 @@ export async function readOutcomes(
   return document === null ? null : readNdjson<ObjectOutcome>(document.body);
 }
 
-/** Shards whose outcomes are there. */
+/** Shards whose outcomes are there, always in the same order. */
 export async function listOutcomes({ documents }: Loader, runId: string): Promise<readonly string[]> {
   const paths = await documents.list(`runs/${runId}/outcomes/`);
-  return paths.map((path) => path.slice(path.lastIndexOf('/') + 1).replace(/\.ndjson$/, ''));
+  return paths.map((path) => path.slice(path.lastIndexOf('/') + 1).replace(/\.ndjson$/, '')).sort();
 }
 
-export async function removeOutcomes({ documents }: Loader, runId: string, shard: string): Promise<void> {
-  await documents.delete(outcomesPath(runId, shard));
+/** Of how many of these shards the status entities have been removed. */
+export async function readStatusesRemoved({ documents }: Loader, runId: string): Promise<number> {
+  const document = await documents.get(statusesRemovedPath(runId));
+  return document === null ? 0 : (JSON.parse(document.body) as { readonly shards: number }).shards;
+}
+
+export async function writeStatusesRemoved(
+  { documents }: Loader,
+  runId: string,
+  shards: number,
+): Promise<void> {
+  await documents.put(statusesRemovedPath(runId), JSON.stringify({ v: 1, shards }), 'always');
 }
 
 export async function writeSummary({ documents }: Loader, summary: RunSummary): Promise<RunSummary> {

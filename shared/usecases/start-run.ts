@@ -113,8 +113,8 @@ export async function startRun(
 }
 
 /**
- * Whether the holder of the lock does what is asked: a rerun of the same run with the same options and definition. One that is
- * ending, or that was told to stop, does not.
+ * Whether the holder of the lock does what is asked: a rerun of the same run with the same options and definition that has not
+ * looked at any key yet, for what it has seen may be another by now. One that is suspended, ending or told to stop does not.
  */
 async function isSameRerun(
   loader: Loader,
@@ -128,10 +128,14 @@ async function isSameRerun(
   const { runId, objects, acceptDoubles } = rerun;
   if (other.runId !== runId || other.objects !== objects || other.acceptDoubles !== acceptDoubles)
     return false;
-  const view = await loader.runs.readControl(holder.runId);
+  const view = await loader.runs.readRun(holder.runId);
   if (view === null) return true;
   const { closingAt, finalState } = view.run.value;
-  return closingAt == null && finalState === null && view.control.value.stop === null;
+  const { stop, suspendedAt } = view.control.value;
+  const hasPlanned = view.parts.some(({ value: { part, cursor, endedAt } }) => {
+    return part === 'planner' && (cursor !== null || endedAt !== null);
+  });
+  return closingAt == null && finalState === null && stop === null && suspendedAt === null && !hasPlanned;
 }
 
 /** Everything behind the lock. Any step may have been done before; each is done once. */

@@ -186,6 +186,10 @@ export function createKustoIngestion(options: KustoIngestionOptions): Ingestion 
       }
     },
     async removeStatuses(sourceIds) {
+      const removed = await statusTable.remove((await getResources()).statusTableUrls, sourceIds);
+      if (removed !== null) return removed;
+      // Perhaps because the keys were changed.
+      resources.invalidate();
       return statusTable.remove((await getResources()).statusTableUrls, sourceIds);
     },
     async describeTable(question) {

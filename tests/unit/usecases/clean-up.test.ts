@@ -69,14 +69,52 @@ describe('what has been kept for long enough is removed', () => {
     expect([await left_(), await left()]).toEqual([0, []]);
   });
 
-  test('but not status entities in a cluster that is away, or permits no removal: the run goes all the same', async () => {
+  test('but not at once those in a cluster that is away: the run waits for it, for a week', async () => {
     const { runId } = await runLoad(test_, orchestrations);
     test_.clock.advance(91 * DAY);
-    test_.ingestion.failNext('removeStatuses', new LoaderError('clusterUnavailable', 'away'));
+    const second = await runLoad(test_, orchestrations);
+    test_.ingestion.failNext('removeStatuses', new LoaderError('clusterUnavailable', 'away'), 9);
     await cleanUp(test_.loader, orchestrations);
-    expect([await left(), await documentsOf(runId)]).toEqual([[], []]);
+    expect(await left()).toEqual([second.runId, runId]);
+    expect((await documentsOf(runId)).length).toBeGreaterThan(3);
     expect(test_.logged.some((line) => line.includes('statusesLeft'))).toBe(true);
     expect(test_.ingestion.callCounts.removeStatuses).toBe(1);
+    test_.clock.advance(7 * DAY);
+    await cleanUp(test_.loader, orchestrations);
+    expect([await left(), await documentsOf(runId)]).toEqual([[second.runId], []]);
+  });
+
+  test('but not those in a cluster that permits no removal: the run goes all the same', async () => {
+    await runLoad(test_, orchestrations);
+    const removeStatuses = async () => null;
+    const ingestion = async () => ({ ...test_.ingestion, removeStatuses });
+    test_.clock.advance(91 * DAY);
+    await cleanUp({ ...test_.loader, ingestion }, orchestrations);
+    expect(await left()).toEqual([]);
+  });
+
+  test('status entities of more shards than a pass comes to, by the next ones', async () => {
+    await putLoad(
+      test_.loader,
+      'flights',
+      definitionOf({ concurrency: { lanes: 4, objectsPerActivity: 1 } }),
+    );
+    const { runId } = await runLoad(test_, orchestrations);
+    const shards = (await test_.loader.documents.list(`runs/${runId}/outcomes/`)).length;
+    expect(shards).toBeGreaterThan(2);
+    test_.clock.advance(91 * DAY);
+    // A question takes as long as a pass has for all of them.
+    const removeStatuses: typeof test_.ingestion.removeStatuses = (ids) => {
+      test_.clock.advance(20_000);
+      return test_.ingestion.removeStatuses(ids);
+    };
+    const slow = { ...test_.loader, ingestion: async () => ({ ...test_.ingestion, removeStatuses }) };
+    for (let pass = 1; pass < shards; pass += 1) {
+      await cleanUp(slow, orchestrations);
+      expect([await left(), test_.ingestion.callCounts.removeStatuses]).toEqual([[runId], pass]);
+    }
+    await cleanUp(slow, orchestrations);
+    expect([await left(), test_.ingestion.callCounts.removeStatuses]).toEqual([[], shards]);
   });
 
   test('idempotency keys of runs that began as long ago: the same key then begins a run of its own', async () => {
