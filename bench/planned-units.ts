@@ -16,15 +16,20 @@ export async function startBucket(run: BenchRun, objects: number): Promise<Runni
   return s3;
 }
 
-/** Plans a run over new objects, so that all that is left of it is to post them, through the real S3 adapter. */
+/**
+ * Plans a run over new objects, so that all that is left of it is to post them, through the real S3 adapter.
+ *
+ * @param postsInFlight - `concurrency.postsInFlight` of the load. Default: its own.
+ */
 export async function planUnits(
   s3: RunningS3,
   state: Parameters<typeof createBenchLoader>[0]['state'],
+  postsInFlight?: number,
 ): Promise<{ readonly loader: Loader; readonly units: readonly IngestUnitInput[] }> {
   const source = sourceOf(s3.settings);
   const loader = createBenchLoader({ state, source: async () => source, timeScale: 1 });
   // One lane: with more, units would be smaller, so that all lanes have some.
-  const concurrency = { lanes: 1 };
+  const concurrency = { lanes: 1, ...(postsInFlight === undefined ? {} : { postsInFlight }) };
   await putLoad(loader, LOAD, { source: { bucket: BUCKET }, ...BENCH_DEFINITION, concurrency });
   const { runId } = await startRun(loader, NO_ORCHESTRATIONS, { load: LOAD, trigger: 'manual' });
   await plan(loader, runId);
