@@ -6,8 +6,8 @@ import type { DurableCounters } from '../metrics.ts';
 import { ActivityDispatcher } from './activities.ts';
 import { CallWatch } from './call-watch.ts';
 import { newExecutionId } from './execution-id.ts';
-import { renderStarted, takeMessages } from './inbox.ts';
-import { isControl, type LiveInstance, LiveInstances, renderPlayed } from './instances.ts';
+import { putIntoInbox, renderStarted, takeMessages } from './inbox.ts';
+import { type LiveInstance, LiveInstances, renderPlayed } from './instances.ts';
 import {
   type ActivityRow,
   type DurableStore,
@@ -158,11 +158,7 @@ export class DurableEngine {
     const known = this.#live.peek(id);
     const instance = known ?? this.#live.load(id);
     if (instance === null) return;
-    if (message.seq > instance.lastSeq) {
-      instance.inbox.push(message);
-      instance.lastSeq = message.seq;
-      if (isControl(message)) instance.controlMessages += 1;
-    }
+    putIntoInbox(instance, message);
     this.#makeRunnable(instance);
   }
 
@@ -268,7 +264,6 @@ export class DurableEngine {
     if (effects.front !== null) {
       this.#live.dropHistory(instance);
       instance.inbox = [...effects.front, ...instance.inbox];
-      for (const each of effects.front) instance.lastSeq = Math.max(instance.lastSeq, each.seq);
     }
     if (isFinished(effects.row.status)) {
       counters.instancesFinished += 1;

@@ -12,6 +12,13 @@ export interface TakenMessages {
   readonly terminateReason: string | null;
 }
 
+/** Hands a message over that is in the store. One that was read with the instance is in its inbox already. */
+export function putIntoInbox(instance: LiveInstance, message: InboxMessage): void {
+  if (message.seq <= instance.loadedSeq) return;
+  instance.inbox.push(message);
+  if (isControl(message)) instance.controlMessages += 1;
+}
+
 /** Takes the messages of one turn, at most `limit` events; while suspended, events stay where they are. */
 export function takeMessages(instance: LiveInstance, limit: number): TakenMessages {
   const consumed: InboxMessage[] = [];

@@ -18,8 +18,12 @@ export interface CachedHistory {
 export interface LiveInstance {
   row: InstanceRow;
   inbox: InboxMessage[];
-  /** Highest sequence number that was put into `inbox`, so that nothing gets in twice. */
-  lastSeq: number;
+  /**
+   * Highest sequence number that was read from the store with the instance: what is handed over up to it is in `inbox`
+   * already. Later messages are handed over once each, but not always in the order of their numbers: who has written one
+   * in the same transaction as another may hear of it later.
+   */
+  readonly loadedSeq: number;
   /** Lowest position given to a message that must come before all others. */
   firstPosition: number;
   /** Suspend, resume and terminate messages in `inbox`. */
@@ -76,7 +80,7 @@ export class LiveInstances {
     const instance: LiveInstance = {
       row,
       inbox: messages,
-      lastSeq: messages.reduce((last, each) => Math.max(last, each.seq), 0),
+      loadedSeq: messages.reduce((last, each) => Math.max(last, each.seq), 0),
       firstPosition,
       controlMessages: messages.filter((each) => isControl(each)).length,
       isSuspended: row.status === 'Suspended',

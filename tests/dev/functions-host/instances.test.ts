@@ -1,6 +1,7 @@
 import { expect, it, onTestFinished } from 'vitest';
+import { putIntoInbox } from '../../../dev/functions-host/durable/inbox.ts';
 import { LiveInstances, renderPlayed } from '../../../dev/functions-host/durable/instances.ts';
-import { DurableStore } from '../../../dev/functions-host/durable/store.ts';
+import { DurableStore, type InboxMessage } from '../../../dev/functions-host/durable/store.ts';
 import { eventTypes } from '../../../dev/functions-host/durable/wire-v3.ts';
 import { StateFile } from '../../../dev/functions-host/state-file.ts';
 
@@ -85,4 +86,24 @@ it('never drops an instance that is at work or has messages', async () => {
   expect(live.peek(running!)).toBeDefined();
   expect(live.peek(waiting!)).toBeDefined();
   expect(live.peek(others[0]!)).toBeUndefined();
+});
+
+it('takes every message once that is handed over, whatever the order: who has written it may hear of it late', async () => {
+  const { store, ids } = await fillStore(1);
+  const instanceId = ids[0]!;
+  const event = JSON.stringify({ EventType: eventTypes.eventRaised });
+  const write = async (count: number) => {
+    const written: InboxMessage[] = [];
+    await store.write(() => {
+      for (let at = 0; at < count; at += 1)
+        written.push(store.insertMessage({ instanceId, executionId: null, event })!);
+    });
+    return written;
+  };
+  const before = await write(2);
+  const instance = new LiveInstances(store, () => undefined).load(instanceId)!;
+  const after = await write(3);
+  for (const message of [...before, ...[...after].reverse()]) putIntoInbox(instance, message);
+  const seqs = instance.inbox.map(({ seq }) => seq);
+  expect(seqs.sort((a, b) => a - b)).toEqual([...before, ...after].map(({ seq }) => seq));
 });
