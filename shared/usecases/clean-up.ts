@@ -22,8 +22,8 @@ const PENDING_OF_A_PAGE = 1000;
 
 /**
  * Removes what has been kept for as long as the settings say: runs with all that was written for them, also into the
- * cluster's status table, histories of orchestrations that have ended, operations and what deleted loads have left, and idempotency keys of runs that began as
- * long ago. It may run twice at the same time, and be cut off anywhere.
+ * cluster's status table, histories of orchestrations that have ended, operations and what deleted loads have left, and
+ * idempotency keys of runs that began as long ago. It may run twice at the same time, and be cut off anywhere.
  *
  * Kept longer are runs that have not ended, whose lock is not free, that left objects open which a later run will settle,
  * that are being undone, and that a run under way runs again; and undos as long as a run of their unit, for how many rows
@@ -57,6 +57,7 @@ function before({ now }: Loader, ms: number): Date {
 async function removeRuns(loader: Loader, endedBefore: Date, until: number): Promise<number> {
   const needed = await neededRuns(loader);
   const statuses: StatusPass = { until: loader.now().getTime() + STATUSES_MS, away: new Set() };
+  const leftBehindBefore = new Date(endedBefore.getTime() - MOST_STATUSES_MS);
   let removed = 0;
   for (let after: string | null = null; loader.now().getTime() < until; ) {
     const page = await loader.runs.listCreatedBefore(endedBefore, { limit: RUNS_OF_A_PAGE, after });
@@ -64,12 +65,8 @@ async function removeRuns(loader: Loader, endedBefore: Date, until: number): Pro
       if (loader.now().getTime() >= until) return removed;
       if (needed.has(run.runId) || !(await hasEndedBefore(loader, run, endedBefore))) continue;
       if (await isTakenUp(loader, run)) continue;
-      const mayWait = !(await hasEndedBefore(
-        loader,
-        run,
-        new Date(endedBefore.getTime() - MOST_STATUSES_MS),
-      ));
-      if (!(await removeStatuses(loader, run.runId, statuses)) && mayWait) continue;
+      const isClean = await removeStatuses(loader, run.runId, statuses);
+      if (!isClean && !(await hasEndedBefore(loader, run, leftBehindBefore))) continue;
       await removeRun(loader, run);
       removed += 1;
     }

@@ -59,7 +59,7 @@ export interface StartInput {
 
 export interface StartedRun {
   readonly runId: string;
-  /** `false`: an earlier request with the same idempotency key had started it, or one for the same rerun, which is under way. */
+  /** `false`: an earlier request with the same idempotency key had started it, or one for the same rerun, which has planned nothing yet. */
   readonly isNew: boolean;
 }
 
